@@ -1,0 +1,21 @@
+// Package parse turns SQL text into the few facts that routing needs, and is the only importer of the SQL parser.
+//
+// A [Digest] lifts the literals of a text out in one pass: its Norm is the text with each literal as a question
+// mark, its Args are the literals as [Value]s. A [Cache] keeps a [Statement] for each norm; only a miss parses
+// ([Parse]). A Statement lists the query [Block]s with their [Table]s and the [Cond]itions over [Column]s and
+// [Operand]s that every row must meet, what an [Insertion] stores, each [Assignment], [SetVar], [Tx] and [Hints];
+// [Kind] and [Flags] say what the statement does, and [Mode] how the server's sql_mode reads the text.
+//
+// # Guarantees
+//
+// A Statement is immutable and a pure function of (norm, mode): every text with that norm has these facts, and
+// the texts differ in their Args alone. Analysis errs to one side only: a statement that isn't surely a read has
+// no [FlagRead]; a condition that isn't surely demanded of every row is [CondUnknown]; and what can't be read is
+// [Unparsed] with the words it holds, never an error that hides the statement. Nothing here changes what is sent
+// to a server: that is always the client's own text.
+//
+// # Lifetimes
+//
+// Digest's Norm and Args are valid until its next Scan, and Args' bytes also alias the scanned text. A Statement
+// holds copies and lives as long as the caller likes. Digest isn't safe for concurrent use; Cache and Parse are.
+package parse

@@ -1,0 +1,274 @@
+package parse
+
+import (
+	"strings"
+	"time"
+)
+
+// Statement is what routing needs to know of one SQL text. It is immutable, and a pure function of its norm and
+// mode: two texts with one norm differ in their Args alone.
+type Statement struct {
+	Kind  Kind
+	Flags Flags
+	// Why says why the statement isn't a read ("SELECT … FOR UPDATE", "function GET_LOCK"); "" for reads.
+	Why string
+	// Hints are the shardway comments of the text.
+	Hints Hints
+	// Params is the number of Args that a text with this norm has.
+	Params int
+	// Blocks are the query blocks, parents before their children; empty for statements without query blocks.
+	Blocks []Block
+	// Insert is set for INSERT and REPLACE.
+	Insert *Insertion
+	// Assign lists the columns that UPDATE's SET list or ON DUPLICATE KEY UPDATE writes.
+	Assign []Assignment
+	// Tx is set for transaction control.
+	Tx Tx
+	// Set lists the assignments of SET, in order.
+	Set []SetVar
+	// Inner is the statement of EXPLAIN, DESCRIBE, EXPLAIN ROUTE and SET STATEMENT … FOR. Its operands number
+	// their Args like the whole text's. For EXPLAIN ROUTE it is nil: Scan InnerText on its own.
+	Inner *Statement
+	// InnerText is the statement's text after EXPLAIN ROUTE.
+	InnerText string
+	// Name is the database of USE; what SHOW shows, lower case ("tables", "warnings", "variables", "create table");
+	// what SHOW SHARDWAY shows ("servers"); the name of PREPARE, EXECUTE and DEALLOCATE, lower case; the
+	// leading keywords of DDL, Account and Admin statements, lower case ("create table").
+	Name string
+	// Words, for Unparsed, Prepare, Several, Call and DDL with a body: every identifier-like word of the text, lower case, sorted, without
+	// duplicates, also those inside string literals.
+	Words []string
+	// Qualifiers are the database names written in the text (a in a.b where it can be a database), lower case,
+	// sorted, without duplicates; databases of Tables are among them.
+	Qualifiers []string
+	// ParseError is the parser's message, for Unparsed.
+	ParseError string
+	// Bridged is true when the parser can't read the text as written, and a rewrite of its tokens, for analysis
+	// alone, made it readable.
+	Bridged bool
+}
+
+// Is reports whether all of f are set.
+func (st *Statement) Is(f Flags) bool { return st.Flags&f == f }
+
+// Kind is what a statement is.
+type Kind uint8
+
+// The kinds of statements.
+const (
+	Other            Kind = iota // read by the parser, none of those below
+	Empty                        // no statement at all: white space and comments
+	Unparsed                     // can't be read: see ParseError, Words, Qualifiers
+	Several                      // more than one statement in the text
+	Select                       // SELECT, WITH … SELECT, TABLE, VALUES, UNION and the like
+	Insert                       // INSERT
+	Replace                      // REPLACE
+	Update                       // UPDATE
+	Delete                       // DELETE
+	Call                         // CALL
+	Do                           // DO
+	DDL                          // CREATE, ALTER, DROP, RENAME, TRUNCATE
+	Begin                        // BEGIN, START TRANSACTION
+	Commit                       // COMMIT
+	Rollback                     // ROLLBACK
+	Savepoint                    // SAVEPOINT
+	RollbackTo                   // ROLLBACK TO
+	ReleaseSavepoint             // RELEASE SAVEPOINT
+	Set                          // SET of variables, SET NAMES, SET CHARACTER SET
+	SetTransaction               // SET [SESSION|GLOBAL] TRANSACTION
+	Use                          // USE
+	Show                         // SHOW
+	Describe                     // DESCRIBE table
+	Explain                      // EXPLAIN statement
+	Kill                         // KILL
+	Lock                         // LOCK TABLES
+	Unlock                       // UNLOCK TABLES
+	Prepare                      // PREPARE … FROM
+	Execute                      // EXECUTE, EXECUTE IMMEDIATE
+	Deallocate                   // DEALLOCATE, DROP PREPARE
+	LoadData                     // LOAD DATA, LOAD XML
+	Handler                      // HANDLER
+	XA                           // XA
+	Flush                        // FLUSH, RESET
+	Account                      // GRANT, REVOKE, CREATE USER, SET PASSWORD, SET ROLE …
+	Admin                        // ANALYZE, OPTIMIZE, CHECK, REPAIR, CHECKSUM, replication control …
+	ShowShardway                 // SHOW SHARDWAY …
+	ExplainRoute                 // EXPLAIN ROUTE …
+)
+
+// Flags are facts about a statement.
+type Flags uint32
+
+// The flags.
+const (
+	FlagRead             Flags = 1 << iota // a replica may serve it
+	FlagSetsUserVar                        // sets @x
+	FlagUsesUserVar                        // reads @x
+	FlagLastInsertID                       // reads LAST_INSERT_ID() or @@last_insert_id or @@identity
+	FlagFoundRows                          // reads FOUND_ROWS()
+	FlagCalcFoundRows                      // SELECT SQL_CALC_FOUND_ROWS
+	FlagRowCount                           // reads ROW_COUNT()
+	FlagDiagnostics                        // SHOW WARNINGS, SHOW ERRORS, SHOW COUNT(*) …, GET DIAGNOSTICS, @@warning_count, @@error_count
+	FlagLocks                              // FOR UPDATE, FOR SHARE, LOCK IN SHARE MODE
+	FlagGetLock                            // GET_LOCK
+	FlagReleaseLock                        // RELEASE_LOCK, RELEASE_ALL_LOCKS
+	FlagTemporary                          // CREATE or DROP TEMPORARY TABLE
+	FlagImplicitCommit                     // commits the open transaction by itself
+	FlagConnectionID                       // reads CONNECTION_ID() or @@pseudo_thread_id
+	FlagLocalInfile                        // LOAD DATA LOCAL
+	FlagSequenceNext                       // NEXTVAL, LASTVAL, SETVAL, NEXT VALUE FOR
+	FlagStoredFunction                     // calls a function that no server has built in: it may be stored
+	FlagInto                               // SELECT … INTO
+	FlagSetsLastInsertID                   // calls LAST_INSERT_ID(expr)
+	FlagForeignData                        // reads a source that isn't a table: JSON_TABLE and the like
+	FlagReturning                          // INSERT, REPLACE, DELETE or UPDATE … RETURNING: a write that answers rows
+	FlagLimited                            // an UPDATE or DELETE with LIMIT, a SELECT with LIMIT in the outermost block
+	FlagExecutable                         // holds an executable comment (/*! */, /*M! */) that only some servers run
+)
+
+// Hints are what shardway comments ask for: /* shardway: primary */, /* shardway: shard=s1, timeout=500ms */.
+type Hints struct {
+	Primary bool          // read from the primary
+	Shard   string        // run on this shard; "" when not asked
+	Timeout time.Duration // stop after this long; 0 when not asked
+	Unknown []string      // words that aren't hints, for an error message
+}
+
+// Block is one query block: a SELECT, an UPDATE, a DELETE, or the target of an INSERT.
+type Block struct {
+	Parent int // index of the block that holds this one; -1 for the outermost
+	Role   Role
+	// Tables are the base tables, derived tables and CTE references of FROM, in order.
+	Tables []Table
+	// Where is what every row of the block meets: WHERE and the conditions of inner joins; nil when nothing is known.
+	Where *Cond
+	// Derived is true for the blocks of derived tables and CTEs: their rows are a source of another block.
+	Derived bool
+}
+
+// Role is what a block does.
+type Role uint8
+
+// The roles of blocks.
+const (
+	RoleQuery Role = iota
+	RoleUpdate
+	RoleDelete
+	RoleInsertTarget
+)
+
+// Table is one source of a block.
+type Table struct {
+	DB, Name, Alias string // as written; compared without regard to case. Name is "" for a derived table, CTE or table function
+	// Source is the index of the first Block of a derived table or CTE; -1 for a base table and a table function.
+	Source int
+	// Write marks a target of UPDATE, DELETE, INSERT or REPLACE.
+	Write bool
+	// On restricts the rows of a null-supplied table of an outer join: rows that don't meet it can't appear. It is
+	// nil for all others.
+	On *Cond
+}
+
+// CondOp is the operation of a Cond.
+type CondOp uint8
+
+// The operations of conditions.
+const (
+	CondUnknown       CondOp = iota // may be anything
+	CondAnd                         // all of Args
+	CondOr                          // any of Args
+	CondEqual                       // Col = Vals[0]
+	CondNullSafeEqual               // Col <=> Vals[0]
+	CondIn                          // Col is one of Vals
+	CondNever                       // false for every row
+)
+
+// Cond is a condition that rows meet. Only what is surely demanded is expressed, all else is CondUnknown.
+type Cond struct {
+	Op   CondOp
+	Args []*Cond
+	Col  Column
+	Vals []Operand
+}
+
+// Column is a column as written, with the table that its qualifier means.
+type Column struct {
+	DB, Qualifier, Name string
+	// Block and Table are the table that the qualifier resolves to, also in an outer block. Table is -1 when the
+	// column isn't qualified or its qualifier means nothing that is known; Block is then the block it is written in.
+	Block, Table int
+}
+
+// OperandKind is what an Operand is.
+type OperandKind uint8
+
+// The kinds of operands.
+const (
+	OperandUnknown OperandKind = iota // an expression
+	OperandArg                        // Args[Arg], negated when Neg
+	OperandConst                      // Value: TRUE, FALSE, NULL, a literal that is part of the norm
+	OperandColumn                     // Col
+	OperandDefault                    // DEFAULT
+)
+
+// Operand is one value of a condition or of an INSERT.
+type Operand struct {
+	Kind  OperandKind
+	Arg   int  // index in the digest's Args
+	Neg   bool // a minus sign before the Arg
+	Value Value
+	Col   Column
+}
+
+// Insertion is what an INSERT or REPLACE stores.
+type Insertion struct {
+	Table   Table
+	Columns []string    // nil: no column list
+	Rows    [][]Operand // VALUES or SET; nil for INSERT … SELECT
+	Select  int         // index of the Block of INSERT … SELECT; -1 without
+	// SelectList are the select's columns, when they are known one by one; nil with * or a set operation.
+	SelectList []Operand
+	Ignore     bool
+}
+
+// Assignment is Col = Val in an UPDATE's SET list or in ON DUPLICATE KEY UPDATE.
+type Assignment struct {
+	Col Column
+	Val Operand
+}
+
+// Tx is what a transaction statement asks for.
+type Tx struct {
+	ReadOnly, ReadWrite, Snapshot bool   // Begin; ReadOnly and ReadWrite for SetTransaction as well
+	Chain, Release                bool   // Commit and Rollback: AND CHAIN, RELEASE
+	NoChain, NoRelease            bool   // Commit and Rollback: AND NO CHAIN, NO RELEASE, which override completion_type
+	Isolation                     string // SetTransaction: "READ-COMMITTED" and the like, as in @@transaction_isolation; "" if not set
+	Scope                         Scope  // SetTransaction: Session, Global or Next
+	Savepoint                     string // Savepoint, RollbackTo, ReleaseSavepoint: the name
+}
+
+// Scope is where a SET writes.
+type Scope uint8
+
+// The scopes of SET.
+const (
+	ScopeSession Scope = iota
+	ScopeGlobal
+	ScopePersist   // PERSIST and PERSIST_ONLY
+	ScopeUser      // @x
+	ScopeNext      // SET TRANSACTION without SESSION, SET @@transaction_isolation: the next transaction alone
+	ScopeStatement // SET STATEMENT … FOR: the statement alone
+)
+
+// SetVar is one assignment of SET. SET NAMES is the variable "names" whose Text is the charset, followed by
+// "collate" with the collation when it is given; SET CHARACTER SET is "character set".
+type SetVar struct {
+	Scope   Scope
+	Name    string // lower case; without @ and @@
+	Text    string // the value as SQL text, for Literal strings with their quotes
+	Value   Value  // the literal when Literal is true; words (ON, utf8mb4) are strings
+	Literal bool   // a literal, a signed number, or a bare word; else an expression
+	Default bool   // DEFAULT
+}
+
+func lower(s string) string { return strings.ToLower(s) }
