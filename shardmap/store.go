@@ -1,0 +1,58 @@
+package shardmap
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Store keeps the map for all proxies and tools.
+type Store interface {
+	// Load returns the map that is stored now.
+	Load(ctx context.Context) (*Map, error)
+	// Watch waits until the stored map's version is not after and returns that
+	// map. An error that is not the context's concerns what is stored (a file
+	// that can't be parsed, say) and is returned once; the next call waits on.
+	Watch(ctx context.Context, after uint64) (*Map, error)
+	// Swap stores next if the stored version still is base, and fails with
+	// ErrConflict otherwise. next's version must be above base.
+	Swap(ctx context.Context, base uint64, next *Map) error
+}
+
+// History is a Store that remembers earlier versions.
+type History interface {
+	// Revisions lists what is remembered, newest first.
+	Revisions(ctx context.Context) ([]Revision, error)
+	// Revision returns the map of that version; ErrNoRevision if it is not
+	// remembered.
+	Revision(ctx context.Context, version uint64) (*Map, error)
+}
+
+// Revision is one remembered version of the map.
+type Revision struct {
+	Version uint64    `json:"version"`
+	Time    time.Time `json:"time"`   // when it was stored, or first seen if it was edited by hand
+	Author  string    `json:"author"` // user@host, as the system knows them
+	Note    string    `json:"note"`   // what stored it: "apply", "expand 2", "edited by hand"
+}
+
+// ErrConflict is returned by Store.Swap when the stored version is not base.
+var ErrConflict = errors.New("the stored map has another version")
+
+// ErrNoRevision is returned by History.Revision for a version that is not
+// remembered.
+var ErrNoRevision = errors.New("no such version in the history")
+
+type noteKey struct{}
+
+// WithNote returns a context that gives Store.Swap the note to remember with
+// the version that it stores.
+func WithNote(ctx context.Context, note string) context.Context {
+	return context.WithValue(ctx, noteKey{}, note)
+}
+
+// Note returns the note of WithNote, or "".
+func Note(ctx context.Context) string {
+	s, _ := ctx.Value(noteKey{}).(string)
+	return s
+}
