@@ -1,0 +1,195 @@
+package config
+
+import (
+	"maps"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// check reports values that are wrong in themselves or contradict each other.
+func (c *Config) check(ps *problems) {
+	c.checkListen(ps)
+	c.checkAdmin(ps)
+	c.checkMap(ps)
+	c.checkTLS(ps)
+	c.checkUsers(ps)
+	c.checkHandshake(ps)
+	for _, cidr := range c.ProxyProtocol.Trusted {
+		if _, err := netip.ParsePrefix(cidr); err != nil {
+			c.problem(ps, "proxy_protocol.trusted", "%q isn't a CIDR; write a network with its length, such as 10.0.0.0/8 or 192.0.2.1/32", cidr)
+		}
+	}
+	if c.Servers.User == "" {
+		c.problem(ps, "servers.user", "is empty; name the user as whom Shardway logs in to the servers")
+	}
+}
+
+func (c *Config) problem(ps *problems, key, format string, args ...any) {
+	where, ok := c.origins[key]
+	if !ok && len(c.files) > 0 {
+		where = origin{file: c.files[len(c.files)-1]}
+		for _, f := range c.files {
+			if ext := filepath.Ext(f); ext == ".yaml" || ext == ".yml" {
+				where.file = f
+			}
+		}
+	}
+	ps.add(where, key, format, args...)
+}
+
+// checkAddress says what is wrong with an address to listen on, or "".
+func checkAddress(addr string) string {
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		switch {
+		case path == "":
+			return "has no path after unix:"
+		case len(path) > 107: // sun_path of the kernel, less its final 0
+			return "has a path of more than 107 bytes, which is more than a unix socket may have"
+		}
+		return ""
+	}
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "is neither host:port nor unix:/path"
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return "has a port that isn't a number up to 65535"
+	}
+	return ""
+}
+
+func (c *Config) checkListen(ps *problems) {
+	if len(c.Listen) == 0 {
+		c.problem(ps, "listen", "is empty; name at least one host:port or unix:/path")
+	}
+	for i, addr := range c.Listen {
+		if wrong := checkAddress(addr); wrong != "" {
+			c.problem(ps, "listen", "%q %s", addr, wrong)
+		}
+		if slices.Contains(c.Listen[:i], addr) && !anyPort(addr) {
+			c.problem(ps, "listen", "%q is there twice", addr)
+		}
+	}
+}
+
+// anyPort reports an address whose port the kernel chooses.
+func anyPort(addr string) bool { return strings.HasSuffix(addr, ":0") }
+
+func (c *Config) checkAdmin(ps *problems) {
+	addr := c.Admin.Listen
+	if addr == "" {
+		return
+	}
+	if wrong := checkAddress(addr); wrong != "" {
+		c.problem(ps, "admin.listen", "%q %s", addr, wrong)
+		return
+	}
+	if slices.Contains(c.Listen, addr) && !anyPort(addr) {
+		c.problem(ps, "admin.listen", "%q is in listen too; clients and operators need addresses of their own", addr)
+	}
+	if c.Admin.Token == "" && !isLocal(addr) {
+		c.problem(ps, "admin.listen", "%q can be reached from other machines; set admin.token, or listen on 127.0.0.1", addr)
+	}
+	if strings.ContainsFunc(c.Admin.Token, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		c.problem(ps, "admin.token", "has spaces or characters that an HTTP header can't hold")
+	}
+}
+
+// isLocal reports addresses that only this machine reaches.
+func isLocal(addr string) bool {
+	if strings.HasPrefix(addr, "unix:") {
+		return true
+	}
+	host, _, _ := net.SplitHostPort(addr)
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+func (c *Config) checkMap(ps *problems) {
+	rest, isEtcd := strings.CutPrefix(c.Map, "etcd://")
+	switch {
+	case c.Map == "":
+		c.problem(ps, "map", "is empty; name the file that holds the shard map")
+	case isEtcd:
+		hosts, _, _ := strings.Cut(rest, "/")
+		for h := range strings.SplitSeq(hosts, ",") {
+			if _, _, err := net.SplitHostPort(h); err != nil {
+				c.problem(ps, "map", "%q has %q where HOST:PORT must stand", c.Map, h)
+			}
+		}
+	case strings.Contains(c.Map, "://"):
+		c.problem(ps, "map", "%q is neither a file nor etcd://HOST:PORT/PREFIX", c.Map)
+	}
+}
+
+func (c *Config) checkTLS(ps *problems) {
+	pair := func(section, cert, key string) {
+		if (cert == "") != (key == "") {
+			has, lacks := "cert", "key"
+			if cert == "" {
+				has, lacks = lacks, has
+			}
+			c.problem(ps, section+"."+has, "is set without %s.%s; a certificate and its key go together", section, lacks)
+		}
+	}
+	pair("tls", c.TLS.Cert, c.TLS.Key)
+	pair("servers.tls", c.Servers.TLS.Cert, c.Servers.TLS.Key)
+	if c.TLS.Cert == "" && c.TLS.Key == "" {
+		if c.TLS.Mode == "required" {
+			c.problem(ps, "tls.mode", "is required, but there is no tls.cert and tls.key")
+		}
+		if c.TLS.ClientCA != "" {
+			c.problem(ps, "tls.client_ca", "is set, but there is no tls.cert and tls.key")
+		}
+	}
+}
+
+func (c *Config) checkUsers(ps *problems) {
+	if len(c.Users) == 0 {
+		c.problem(ps, "users", "is empty, so nobody could log in; add one as `users: {NAME: {password: …}}`")
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Users)) {
+		u, path := c.Users[name], "users."+name
+		switch {
+		case name == "":
+			c.problem(ps, path, "is a user without a name")
+		case utf8.RuneCountInString(name) > 80:
+			c.problem(ps, path, "has a name of more than 80 characters, which no client can send")
+		case strings.ContainsRune(name, 0):
+			c.problem(ps, path, "has a zero byte in its name")
+		}
+		if u.PasswordFile == "" && !c.IsSet(path+".password") {
+			ps.add(c.origins[path], path+".password", `is missing; write password, password_file, or password: "" for a user without one`)
+		}
+		if c.IsSet(path+".databases") && len(u.Databases) == 0 {
+			c.problem(ps, path+".databases", "is empty; name at least one, or take the key out to allow all")
+		}
+		for i, db := range u.Databases {
+			if db == "" || db == "*" {
+				c.problem(ps, path+".databases", "%q isn't the name of a database; take the key out to allow all", db)
+			}
+			if slices.Contains(u.Databases[:i], db) {
+				c.problem(ps, path+".databases", "%q is there twice", db)
+			}
+		}
+	}
+}
+
+func (c *Config) checkHandshake(ps *problems) {
+	h := c.Handshake
+	if h.Version != "" && !regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+[!-~]*$`).MatchString(h.Version) || len(h.Version) > 60 {
+		c.problem(ps, "handshake.version", "%q isn't a server version; write it as servers do, such as 8.4.0 or 10.11.6-MariaDB", h.Version)
+	}
+	if h.Collation != "" && !regexp.MustCompile(`^[a-z0-9_]+$`).MatchString(h.Collation) {
+		c.problem(ps, "handshake.collation", "%q isn't the name of a collation, such as utf8mb4_0900_ai_ci", h.Collation)
+	}
+	if n := h.MaxAllowedPacket; n != 0 && n < 1<<10 {
+		c.problem(ps, "handshake.max_allowed_packet", "%s is too small; it must be at least 1KiB, or 0 for the servers' own", n)
+	}
+}

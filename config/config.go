@@ -1,0 +1,125 @@
+package config
+
+import "time"
+
+// Config is a complete and checked configuration. The comment of each key is
+// in the table that [Keys] returns.
+type Config struct {
+	Listen        []string
+	Admin         Admin
+	Map           string
+	TLS           TLS
+	Users         map[string]*User // by name as written: names are case-sensitive
+	Servers       Servers
+	Handshake     Handshake
+	Pool          Pool
+	Replicas      Replicas
+	Transactions  Transactions
+	Limits        Limits
+	Log           Log
+	ProxyProtocol ProxyProtocol
+	DrainTimeout  time.Duration
+
+	origins map[string]origin // where each key that isn't a default was written
+	files   []string          // every file that was read
+}
+
+// Admin is where operators' HTTP is served.
+type Admin struct {
+	Listen string // "" serves none
+	Token  string
+}
+
+// TLS is the encryption between clients and Shardway. Without Cert there is
+// none.
+type TLS struct {
+	Cert, Key, ClientCA string
+	Mode                string
+}
+
+// User is somebody who may log in to Shardway.
+type User struct {
+	Password       string
+	PasswordFile   string
+	Databases      []string // nil: all
+	MaxConnections int      // 0: no limit of its own
+	ReadOnly       bool
+}
+
+// Servers says how Shardway logs in to MySQL servers.
+type Servers struct {
+	User         string
+	Password     string
+	PasswordFile string
+	TLS          ServerTLS
+	DialTimeout  time.Duration
+}
+
+// ServerTLS is the encryption between Shardway and the servers.
+type ServerTLS struct {
+	Mode          string
+	CA, Cert, Key string
+}
+
+// Handshake replaces what Shardway otherwise learns from the servers and tells
+// its clients.
+type Handshake struct {
+	Version          string
+	Collation        string
+	MaxAllowedPacket Size
+}
+
+// Pool is about the connections to servers.
+type Pool struct {
+	MaxPerServer int
+	IdleTimeout  time.Duration
+	WaitTimeout  time.Duration
+	Multiplex    bool
+}
+
+// Replicas says which replica serves a read.
+type Replicas struct {
+	Policy            string
+	MaxLag            time.Duration
+	CausalReads       string
+	CausalTimeout     time.Duration
+	FallbackToPrimary bool
+	Zone              string
+}
+
+// Transactions is about transactions over several shards.
+type Transactions struct {
+	CrossShard string
+}
+
+// Limits protect Shardway and the servers.
+type Limits struct {
+	MaxConnections int
+	QueryTimeout   time.Duration
+	GatherRows     int
+	GatherBytes    Size
+	MaxPacket      Size
+}
+
+// Log is about what Shardway writes to its standard error and audit file.
+type Log struct {
+	Level     string
+	Format    string
+	SlowQuery time.Duration
+	Audit     string
+}
+
+// ProxyProtocol names the load balancers whose word about the client's address
+// is taken.
+type ProxyProtocol struct {
+	Trusted []string
+}
+
+// Files returns the files that the configuration was read from: the
+// configuration file, the environment file and the password files. A change of
+// any of them is worth another Load.
+func (c *Config) Files() []string { return append([]string(nil), c.files...) }
+
+// IsSet reports whether the key was written anywhere, that is, isn't merely a
+// default.
+func (c *Config) IsSet(key string) bool { _, ok := c.origins[key]; return ok }

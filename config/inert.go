@@ -1,0 +1,58 @@
+package config
+
+type inertKey struct {
+	key     string
+	instead string             // what happens instead
+	promise func(*Config) bool // whether the value promises something
+}
+
+// inert is the list of keys that this version reads and checks but that change
+// nothing. A key leaves the list with the change that wires it.
+func inert() []inertKey {
+	return []inertKey{
+		{
+			"replicas.causal_reads", "a read on a replica may miss the session's own writes; use /* shardway: primary */ or a transaction where that matters",
+			func(c *Config) bool { return c.Replicas.CausalReads != "off" },
+		},
+		{
+			"replicas.causal_timeout", "no read waits for a replica",
+			func(c *Config) bool { return c.IsSet("replicas.causal_timeout") },
+		},
+		{
+			"transactions.cross_shard", "a transaction stays on one shard, and a statement that needs another is refused",
+			func(c *Config) bool { return c.Transactions.CrossShard != "forbid" },
+		},
+		{
+			"limits.gather_rows", "statements over several shards are refused",
+			func(c *Config) bool { return c.IsSet("limits.gather_rows") },
+		},
+		{
+			"limits.gather_bytes", "statements over several shards are refused",
+			func(c *Config) bool { return c.IsSet("limits.gather_bytes") },
+		},
+		{
+			"log.audit", "nothing is recorded",
+			func(c *Config) bool { return c.Log.Audit != "" },
+		},
+		{
+			"proxy_protocol.trusted", "PROXY headers are refused from everyone",
+			func(c *Config) bool { return len(c.ProxyProtocol.Trusted) > 0 },
+		},
+	}
+}
+
+// Inert returns the keys whose value promises something that this version
+// doesn't do, each with what happens instead. Where is empty for defaults.
+func (c *Config) Inert() []Problem {
+	var all []Problem
+	for _, i := range inert() {
+		if i.promise(c) {
+			p := Problem{Key: i.key, Text: "has no effect in this version: " + i.instead}
+			if o, ok := c.origins[i.key]; ok {
+				p.Where = o.String()
+			}
+			all = append(all, p)
+		}
+	}
+	return all
+}

@@ -1,0 +1,253 @@
+package config
+
+import "strings"
+
+// Key describes one key of the configuration.
+type Key struct {
+	Name    string   // with its sections: replicas.max_lag
+	Kind    Kind     // how its value is written
+	Default string   // as it would be written; lists with commas
+	Allowed []string // the words that are allowed, for Word
+	Min     int64    // smallest Number or Size
+	Max     int64    // largest Number or Size; 0 is no bound
+	NotZero bool     // a Duration that may not be 0
+	Secret  bool     // never shown, and no flag: other users of the machine see arguments
+	Doc     string   // what it means, in one sentence or two
+
+	field func(*Config) any // points at the field
+}
+
+// Kind says how the value of a key is written.
+type Kind string
+
+// The kinds of values.
+const (
+	Text     Kind = "text"
+	File     Kind = "file" // relative to the configuration file when written there, else to the working directory
+	Word     Kind = "word" // one of Key.Allowed
+	Bool     Kind = "bool"
+	Number   Kind = "number"
+	Duration Kind = "duration" // 200ms, 5s, 1m30s
+	ByteSize Kind = "size"     // 64MiB
+	List     Kind = "list"
+)
+
+// Env returns the name that sets the key in the environment.
+func (k Key) Env() string { return EnvPrefix + strings.ToUpper(strings.ReplaceAll(k.Name, ".", "_")) }
+
+// Flag returns the flag that sets the key, without its dashes, or "" when it
+// has none.
+func (k Key) Flag() string {
+	if k.Secret {
+		return ""
+	}
+	return strings.NewReplacer(".", "-", "_", "-").Replace(k.Name)
+}
+
+// EnvPrefix begins the name of every environment variable that is a key.
+const EnvPrefix = "SHARDWAY_"
+
+// Keys returns all keys in the order in which they are documented, except
+// those of a user, which are in [UserKeys].
+func Keys() []Key {
+	return []Key{
+		{
+			Name: "listen", Kind: List, Default: "127.0.0.1:4406", field: func(c *Config) any { return &c.Listen },
+			Doc: "Where clients connect: each `host:port` or `unix:/path`.",
+		},
+		{
+			Name: "admin.listen", Kind: Text, Default: "127.0.0.1:4480", field: func(c *Config) any { return &c.Admin.Listen },
+			Doc: "Where probes, metrics and status are served over HTTP: `host:port` or `unix:/path`. Empty serves none.",
+		},
+		{
+			Name: "admin.token", Kind: Text, Secret: true, field: func(c *Config) any { return &c.Admin.Token },
+			Doc: "What a caller of the admin address must send as `Authorization: Bearer TOKEN`; probes need none. Required when `admin.listen` isn't on loopback.",
+		},
+		{
+			Name: "map", Kind: File, Default: "./shards.yaml", field: func(c *Config) any { return &c.Map },
+			Doc: "The shard map: a YAML file, or `etcd://HOST:PORT[,HOST:PORT]/PREFIX`.",
+		},
+
+		{
+			Name: "tls.cert", Kind: File, field: func(c *Config) any { return &c.TLS.Cert },
+			Doc: "The certificate (PEM, with its chain) that clients see. Without it clients can't encrypt.",
+		},
+		{
+			Name: "tls.key", Kind: File, field: func(c *Config) any { return &c.TLS.Key },
+			Doc: "The private key (PEM) of `tls.cert`. Both are read again when they change.",
+		},
+		{
+			Name: "tls.client_ca", Kind: File, field: func(c *Config) any { return &c.TLS.ClientCA },
+			Doc: "Certificates (PEM) of those who may sign clients' certificates. When set, an encrypted client must show one.",
+		},
+		{
+			Name: "tls.mode", Kind: Word, Default: "preferred", Allowed: []string{"disabled", "preferred", "required"}, field: func(c *Config) any { return &c.TLS.Mode },
+			Doc: "Whether clients encrypt: never, when they want to, or always.",
+		},
+
+		{
+			Name: "servers.user", Kind: Text, Default: "shardway", field: func(c *Config) any { return &c.Servers.User },
+			Doc: "The user as whom Shardway logs in to every server.",
+		},
+		{
+			Name: "servers.password", Kind: Text, Secret: true, field: func(c *Config) any { return &c.Servers.Password },
+			Doc: "The password of that user.",
+		},
+		{
+			Name: "servers.password_file", Kind: File, field: func(c *Config) any { return &c.Servers.PasswordFile },
+			Doc: "A file that holds the password, instead of `servers.password`. One line end at its end isn't part of it.",
+		},
+		{
+			Name: "servers.tls.mode", Kind: Word, Default: "preferred", Allowed: []string{"disabled", "preferred", "required", "verify-ca", "verify-identity"}, field: func(c *Config) any { return &c.Servers.TLS.Mode },
+			Doc: "Whether the connections to servers are encrypted, and how much of a server's certificate is verified; the words of MySQL's `--ssl-mode`.",
+		},
+		{
+			Name: "servers.tls.ca", Kind: File, field: func(c *Config) any { return &c.Servers.TLS.CA },
+			Doc: "Certificates (PEM) of those who sign the servers' certificates, for the two verifying modes. Empty takes the system's.",
+		},
+		{
+			Name: "servers.tls.cert", Kind: File, field: func(c *Config) any { return &c.Servers.TLS.Cert },
+			Doc: "The certificate (PEM) that Shardway shows to servers that ask for one.",
+		},
+		{
+			Name: "servers.tls.key", Kind: File, field: func(c *Config) any { return &c.Servers.TLS.Key },
+			Doc: "The private key (PEM) of `servers.tls.cert`.",
+		},
+		{
+			Name: "servers.dial_timeout", Kind: Duration, Default: "3s", NotZero: true, field: func(c *Config) any { return &c.Servers.DialTimeout },
+			Doc: "How long connecting and logging in to a server may take.",
+		},
+
+		{
+			Name: "handshake.version", Kind: Text, field: func(c *Config) any { return &c.Handshake.Version },
+			Doc: "The server version that clients are told. Empty tells them the servers' own.",
+		},
+		{
+			Name: "handshake.collation", Kind: Text, field: func(c *Config) any { return &c.Handshake.Collation },
+			Doc: "The default collation that clients are told, by name. Empty tells them the servers' own.",
+		},
+		{
+			Name: "handshake.max_allowed_packet", Kind: ByteSize, Default: "0", Max: 1 << 30, field: func(c *Config) any { return &c.Handshake.MaxAllowedPacket },
+			Doc: "The `max_allowed_packet` that clients are told. 0 tells them the servers' own.",
+		},
+
+		{
+			Name: "pool.max_per_server", Kind: Number, Default: "100", Min: 1, field: func(c *Config) any { return &c.Pool.MaxPerServer },
+			Doc: "The most connections to one server. Keep it, times the number of proxies, below the server's `max_connections`.",
+		},
+		{
+			Name: "pool.idle_timeout", Kind: Duration, Default: "60s", NotZero: true, field: func(c *Config) any { return &c.Pool.IdleTimeout },
+			Doc: "How long a connection to a server may wait for work before it is closed.",
+		},
+		{
+			Name: "pool.wait_timeout", Kind: Duration, Default: "5s", NotZero: true, field: func(c *Config) any { return &c.Pool.WaitTimeout },
+			Doc: "How long a client's statement waits for a connection when the ceiling is reached; then it gets an error.",
+		},
+		{
+			Name: "pool.multiplex", Kind: Bool, Default: "true", field: func(c *Config) any { return &c.Pool.Multiplex },
+			Doc: "Whether a connection serves other clients between the statements of one. False keeps a client's connections until it leaves.",
+		},
+
+		{
+			Name: "replicas.policy", Kind: Word, Default: "round_robin", Allowed: []string{"round_robin", "weighted", "least_connections", "client_ip_hash", "latency"}, field: func(c *Config) any { return &c.Replicas.Policy },
+			Doc: "Which replica serves a read.",
+		},
+		{
+			Name: "replicas.max_lag", Kind: Duration, Default: "5s", field: func(c *Config) any { return &c.Replicas.MaxLag },
+			Doc: "A replica whose lag is more, or unknown, serves no reads. 0 turns the check off.",
+		},
+		{
+			Name: "replicas.causal_reads", Kind: Word, Default: "session", Allowed: []string{"off", "session"}, field: func(c *Config) any { return &c.Replicas.CausalReads },
+			Doc: "`session`: a session reads its own writes on any replica.",
+		},
+		{
+			Name: "replicas.causal_timeout", Kind: Duration, Default: "200ms", field: func(c *Config) any { return &c.Replicas.CausalTimeout },
+			Doc: "How long a read waits for its replica to have the session's writes; then the primary serves it.",
+		},
+		{
+			Name: "replicas.fallback_to_primary", Kind: Bool, Default: "true", field: func(c *Config) any { return &c.Replicas.FallbackToPrimary },
+			Doc: "Whether the primary serves reads while no replica can.",
+		},
+		{
+			Name: "replicas.zone", Kind: Text, field: func(c *Config) any { return &c.Replicas.Zone },
+			Doc: "Replicas of this zone are preferred. Empty prefers none.",
+		},
+
+		{
+			Name: "transactions.cross_shard", Kind: Word, Default: "atomic", Allowed: []string{"atomic", "forbid"}, field: func(c *Config) any { return &c.Transactions.CrossShard },
+			Doc: "Whether a transaction may write on several shards (all or nothing), or is refused at the second.",
+		},
+
+		{
+			Name: "limits.max_connections", Kind: Number, Default: "10000", Min: 1, field: func(c *Config) any { return &c.Limits.MaxConnections },
+			Doc: "The most clients at a time; one more gets error 1040.",
+		},
+		{
+			Name: "limits.query_timeout", Kind: Duration, Default: "0s", field: func(c *Config) any { return &c.Limits.QueryTimeout },
+			Doc: "How long one statement may run. 0 is no limit.",
+		},
+		{
+			Name: "limits.gather_rows", Kind: Number, Default: "1000000", Min: 1, field: func(c *Config) any { return &c.Limits.GatherRows },
+			Doc: "The most rows that are brought together for one statement over several shards.",
+		},
+		{
+			Name: "limits.gather_bytes", Kind: ByteSize, Default: "256MiB", Min: 1 << 10, field: func(c *Config) any { return &c.Limits.GatherBytes },
+			Doc: "The most bytes that are brought together for one statement over several shards.",
+		},
+		{
+			Name: "limits.max_packet", Kind: ByteSize, Default: "64MiB", Min: 1 << 10, Max: 1 << 30, field: func(c *Config) any { return &c.Limits.MaxPacket },
+			Doc: "The largest command that a client may send.",
+		},
+
+		{
+			Name: "log.level", Kind: Word, Default: "info", Allowed: []string{"debug", "info", "warn", "error"}, field: func(c *Config) any { return &c.Log.Level },
+			Doc: "The least important messages that are written.",
+		},
+		{
+			Name: "log.format", Kind: Word, Default: "json", Allowed: []string{"json", "text"}, field: func(c *Config) any { return &c.Log.Format },
+			Doc: "How messages are written to standard error, one a line.",
+		},
+		{
+			Name: "log.slow_query", Kind: Duration, Default: "1s", field: func(c *Config) any { return &c.Log.SlowQuery },
+			Doc: "Statements that took at least this long are logged, without their values. 0 logs none.",
+		},
+		{
+			Name: "log.audit", Kind: File, field: func(c *Config) any { return &c.Log.Audit },
+			Doc: "A file that records who ran what. Empty records nothing.",
+		},
+
+		{
+			Name: "proxy_protocol.trusted", Kind: List, field: func(c *Config) any { return &c.ProxyProtocol.Trusted },
+			Doc: "CIDRs of the load balancers whose PROXY v1 and v2 headers are believed.",
+		},
+		{
+			Name: "drain_timeout", Kind: Duration, Default: "30s", field: func(c *Config) any { return &c.DrainTimeout },
+			Doc: "How long clients may finish their transactions when Shardway ends.",
+		},
+	}
+}
+
+// UserKeys returns the keys of a user, named without `users.NAME.` before
+// them.
+func UserKeys() []Key {
+	keys := make([]Key, 0, 5)
+	for _, f := range userFields() {
+		keys = append(keys, f.Key)
+	}
+	return keys
+}
+
+type userField struct {
+	Key
+	of func(*User) any
+}
+
+func userFields() []userField {
+	return []userField{
+		{Key{Name: "password", Kind: Text, Secret: true, Doc: `The user's password; "" for none.`}, func(u *User) any { return &u.Password }},
+		{Key{Name: "password_file", Kind: File, Doc: "A file that holds the password, instead of `password`. One line end at its end isn't part of it."}, func(u *User) any { return &u.PasswordFile }},
+		{Key{Name: "databases", Kind: List, Doc: "The databases that the user may use. Left out: all of them."}, func(u *User) any { return &u.Databases }},
+		{Key{Name: "max_connections", Kind: Number, Default: "0", Doc: "The most connections of this user at a time. 0 leaves it to `limits.max_connections`."}, func(u *User) any { return &u.MaxConnections }},
+		{Key{Name: "read_only", Kind: Bool, Default: "false", Doc: "Whether the user may only read."}, func(u *User) any { return &u.ReadOnly }},
+	}
+}
