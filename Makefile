@@ -1,0 +1,68 @@
+# Shardway's tasks. `make help` lists them; CI calls the same ones.
+
+GO      ?= go
+TAGS    := gms_pure_go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -X main.version=$(VERSION)
+
+LINT_VERSION := v2.15.0
+LINT         := .bin/golangci-lint-$(LINT_VERSION)
+
+FUZZ_TIME  ?= 10s
+BENCH_TIME ?= 4
+SERVER     ?= mariadb
+SHARDS     ?= 2
+REPLICAS   ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test test-unit test-e2e test-tools lint fuzz cover bench cluster cluster-down
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## try Shardway over embedded servers: needs Go alone; Ctrl-C ends it
+	@mkdir -p bin
+	$(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/shardway-demo ./cmd/shardway-demo
+	@exec bin/shardway-demo
+
+build: ## bin/shardway, bin/shardctl, bin/shardway-demo
+	@mkdir -p bin
+	$(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+test: test-tools ## install what the tests need where it is missing, then run every test
+	@test/all
+
+test-unit: ## the tests that need no servers
+	$(GO) test -tags $(TAGS) -race -shuffle=on $$($(GO) list -tags $(TAGS) ./... | grep -v -e /test/e2e -e /test/cluster)
+
+test-e2e: ## the tests on real servers; RUN=regexp chooses some
+	$(GO) test -tags $(TAGS) -count=1 -timeout 25m -v -run '$(or $(RUN),.)' ./test/cluster ./test/e2e
+
+test-tools: ## install the servers and clients that the tests use
+	@test/install test
+
+lint: $(LINT) ## formatting, vet and golangci-lint
+	$(LINT) fmt --diff
+	$(LINT) run ./...
+
+$(LINT):
+	@mkdir -p .bin
+	GOBIN=$(CURDIR)/.bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	@mv .bin/golangci-lint $@
+
+fuzz: ## every fuzz target for FUZZ_TIME each
+	@test/fuzz $(FUZZ_TIME)
+
+cover: ## coverage of the tests that need no servers, in cover.out
+	$(GO) test -tags $(TAGS) -coverpkg=./... -coverprofile=cover.out $$($(GO) list -tags $(TAGS) ./... | grep -v -e /test/e2e -e /test/cluster)
+	@$(GO) tool cover -func=cover.out | tail -1
+
+bench: ## Shardway beside HAProxy over the same MariaDB; BENCH_TIME seconds a run
+	@test/install bench
+	$(GO) run ./test/bench -time $(BENCH_TIME)
+
+cluster: ## a local cluster of real servers in .cluster/: SERVER=mariadb|mysql SHARDS=2 REPLICAS=2
+	@$(GO) run ./test/cluster/cmd -dir .cluster -server $(SERVER) -shards $(SHARDS) -replicas $(REPLICAS) up
+
+cluster-down: ## end that cluster
+	@$(GO) run ./test/cluster/cmd -dir .cluster down
