@@ -1,0 +1,164 @@
+package backend
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net/netip"
+	"time"
+	"unique"
+
+	"shardway/protocol"
+)
+
+// Role says what a connection is wanted for, and which part a server plays in
+// its shard.
+type Role uint8
+
+const (
+	// Primary is the server that takes a shard's writes.
+	Primary Role = iota
+	// Replica is a server that follows a primary. A Want of this role is served
+	// by a primary when no replica is eligible and Options.FallbackToPrimary is set.
+	Replica
+	// Any is a Want that every server of the shard can serve, such as a read of a
+	// reference table. No server has this role.
+	Any
+)
+
+// String gives "primary", "replica" or "any".
+func (r Role) String() string {
+	switch r {
+	case Primary:
+		return "primary"
+	case Replica:
+		return "replica"
+	default:
+		return "any"
+	}
+}
+
+// The policies by which a replica is chosen for a read.
+const (
+	// PolicyRoundRobin takes the eligible replicas in turn, exactly: the default.
+	PolicyRoundRobin = "round_robin"
+	// PolicyWeighted takes them in turn, in proportion to their weights and evenly
+	// spread (smooth weighted round robin).
+	PolicyWeighted = "weighted"
+	// PolicyLeastConnections takes the replica with the fewest connections in use.
+	PolicyLeastConnections = "least_connections"
+	// PolicyClientIPHash keeps a client's address on one replica; when a replica
+	// leaves, only its clients move (rendezvous hashing). Clients without an
+	// address (unix sockets) are served in turn.
+	PolicyClientIPHash = "client_ip_hash"
+	// PolicyLatency takes the faster of two random replicas, by a decaying average
+	// of the time that a read held a connection.
+	PolicyLatency = "latency"
+)
+
+// Options say how a Cluster logs in to servers and how it uses them. The zero
+// value of a field that lists a default means that default.
+type Options struct {
+	// User and Password log in to every server.
+	User, Password string
+	// TLS is how connections to servers are encrypted, TLSConfig with what.
+	TLS       protocol.TLSMode
+	TLSConfig *tls.Config
+	// Capabilities are asked of servers in addition to those that protocol.Dial
+	// always asks. CapFoundRows is set per Want and has no place here.
+	Capabilities protocol.Capability
+	// Attrs are the connection attributes that servers show in
+	// performance_schema.session_connect_attrs.
+	Attrs map[string]string
+
+	// DialTimeout bounds one dial with its login and session set-up, and one
+	// probe; 3s by default.
+	DialTimeout time.Duration
+	// KeepAlive is the period of TCP keep-alive probes, 15s by default.
+	// UserTimeout (TCP_USER_TIMEOUT) is how long sent data may stay
+	// unacknowledged before the connection fails, 15s by default.
+	KeepAlive, UserTimeout time.Duration
+	// DialRate is the number of dials to one server each second, and the size of
+	// a burst; 100 by default.
+	DialRate int
+
+	// MaxPerServer is the ceiling of pooled connections to one server, idle and
+	// in use and being dialed; 100 by default.
+	MaxPerServer int
+	// IdleTimeout closes connections that nobody used for so long; 60s by default.
+	IdleTimeout time.Duration
+	// WaitTimeout bounds the wait for a connection, 5s by default. Want.Wait
+	// takes its place for one request.
+	WaitTimeout time.Duration
+
+	// Policy is one of the Policy constants, PolicyRoundRobin by default.
+	Policy string
+	// MaxLag is the replication lag up to which a replica serves reads; a replica
+	// whose lag is unknown serves none. 0 turns the check off.
+	MaxLag time.Duration
+	// FallbackToPrimary lets the primary serve reads when no replica is eligible.
+	FallbackToPrimary bool
+	// Zone is preferred: while a replica of this zone is eligible, replicas of
+	// other zones serve no reads. "" prefers none.
+	Zone string
+
+	// ProbeInterval is the time between two probes of a server that answers, 1s
+	// by default, spread by a tenth. One that doesn't is probed with back-off
+	// from 200ms to 2s.
+	ProbeInterval time.Duration
+
+	// Dial makes a connection and logs in; protocol.Dial by default.
+	Dial func(context.Context, protocol.DialOptions) (*protocol.Conn, *protocol.Greeting, error)
+	// Log receives changes of servers' states; nothing is logged by default.
+	Log *slog.Logger
+}
+
+// withDefaults returns o with its defaults filled in.
+func (o Options) withDefaults() Options {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	def(&o.DialTimeout, 3*time.Second)
+	def(&o.KeepAlive, 15*time.Second)
+	def(&o.UserTimeout, 15*time.Second)
+	def(&o.IdleTimeout, time.Minute)
+	def(&o.WaitTimeout, 5*time.Second)
+	def(&o.ProbeInterval, time.Second)
+	if o.DialRate <= 0 {
+		o.DialRate = 100
+	}
+	if o.MaxPerServer <= 0 {
+		o.MaxPerServer = 100
+	}
+	if o.Policy == "" {
+		o.Policy = PolicyRoundRobin
+	}
+	if o.Dial == nil {
+		o.Dial = protocol.Dial
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Want describes the connection that Acquire is asked for.
+type Want struct {
+	Shard string // the shard's id
+	Role  Role
+	// Client is the client's address, for PolicyClientIPHash.
+	Client netip.Addr
+	// Prefer is the session state that the caller will need: an idle connection
+	// whose State equals it is taken first. The zero Handle prefers none.
+	Prefer unique.Handle[string]
+	// Exclude are the addresses of servers not to use: those that failed this
+	// statement already.
+	Exclude []string
+	// FoundRows wants a connection logged in with CapFoundRows. The two kinds are
+	// pooled apart under one ceiling.
+	FoundRows bool
+	// Wait takes the place of Options.WaitTimeout when it is positive.
+	Wait time.Duration
+}

@@ -1,0 +1,260 @@
+package backend
+
+import (
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unique"
+)
+
+// freshFor is how long a released connection is trusted to be as clean as when
+// it was released; after that it is examined again before its next use.
+const freshFor = 5 * time.Millisecond
+
+// pool holds the connections to one server. Counts obey
+// len(idle)+busy+dialing <= ceiling, except for a while after the ceiling was
+// lowered. While somebody waits there is no idle connection of the kind waited
+// for; see serve.
+type pool struct {
+	srv  *server
+	load atomic.Int32 // busy, readable without the lock
+
+	mu      sync.Mutex
+	idle    []idleConn // by time of release, the newest last
+	busy    int
+	dialing [2]int // by kind
+	queue   queue
+	closed  error  // non-nil once the server left or the cluster closed
+	login   uint64 // generation of the login options
+
+	circuit circuit
+	counts  PoolStatus // only the counters
+}
+
+// idleConn is a pooled connection, with what is looked for beside it so that a
+// search touches one array.
+type idleConn struct {
+	conn  *Conn
+	state unique.Handle[string]
+	kind  int
+	since time.Duration
+}
+
+// The kinds of connections that are pooled apart.
+const (
+	kindPlain     = 0
+	kindFoundRows = 1
+)
+
+func kindOf(foundRows bool) int {
+	if foundRows {
+		return kindFoundRows
+	}
+	return kindPlain
+}
+
+// take returns an idle connection or nil: the newest one whose state is w.Prefer,
+// else the newest. It is the hot path.
+func (p *pool) take(w *Want, m *member) *Conn {
+	kind := kindOf(w.FoundRows)
+	for {
+		now := p.srv.cluster.now()
+		p.mu.Lock()
+		at := -1
+		for i := len(p.idle) - 1; i >= 0; i-- {
+			e := &p.idle[i]
+			if e.kind != kind {
+				continue
+			}
+			if at < 0 {
+				at = i
+			}
+			if e.state == w.Prefer {
+				at = i
+				break
+			}
+			if w.Prefer == (unique.Handle[string]{}) {
+				break
+			}
+		}
+		if at < 0 {
+			p.mu.Unlock()
+			return nil
+		}
+		e := p.remove(at)
+		p.setBusy(+1)
+		p.counts.Reused++
+		p.mu.Unlock()
+		if now-e.since > freshFor && !e.conn.Clean() {
+			p.put(e.conn, "unclean")
+			continue
+		}
+		e.conn.hand(m, w, now)
+		return e.conn
+	}
+}
+
+// hand makes the caller of Acquire the connection's holder.
+func (c *Conn) hand(m *member, w *Want, now time.Duration) {
+	c.member = m
+	c.taken = now
+	c.held.Store(true)
+	c.Served(w.Role != Primary)
+}
+
+// remove takes one entry out of the idle list. The caller holds the lock.
+func (p *pool) remove(at int) idleConn {
+	e := p.idle[at]
+	last := len(p.idle) - 1
+	copy(p.idle[at:], p.idle[at+1:])
+	p.idle[last] = idleConn{}
+	p.idle = p.idle[:last]
+	return e
+}
+
+// setBusy keeps the two forms of the count together. The caller holds the lock.
+func (p *pool) setBusy(delta int) {
+	p.busy += delta
+	p.load.Store(int32(p.busy))
+}
+
+// total counts all connections. The caller holds the lock.
+func (p *pool) total() int {
+	return len(p.idle) + p.busy + p.dialing[kindPlain] + p.dialing[kindFoundRows]
+}
+
+// put takes a connection back from its holder: to the next in the queue, to the
+// idle list, or, if why names a reason or there is one, to its end.
+func (p *pool) put(c *Conn, why string) {
+	now := p.srv.cluster.now()
+	polite := why == ""
+	p.mu.Lock()
+	p.setBusy(-1)
+	if why == "" {
+		if c.member.role == Replica {
+			p.srv.latency.observe(now-c.taken, now)
+		}
+		why = p.place(c, now)
+	}
+	if why == "" {
+		p.mu.Unlock()
+		return
+	}
+	p.countClosed(why)
+	p.serve(now)
+	p.mu.Unlock()
+	c.end(polite)
+}
+
+// place gives a connection that nobody holds to the queue or the idle list, or
+// returns why it must be closed. The caller holds the lock.
+func (p *pool) place(c *Conn, now time.Duration) string {
+	switch {
+	case p.closed != nil:
+		return "left"
+	case c.login != p.login:
+		return "options"
+	case p.total() >= p.ceiling():
+		return "ceiling"
+	}
+	kind := kindOf(c.foundRows)
+	if w := p.queue.first(kind); w != nil {
+		// One of the other kind that came earlier must not starve behind a stream
+		// of connections that it can't use.
+		if head := p.queue.head; head.kind == kind || p.dialing[head.kind] > 0 || p.total()+1 < p.ceiling() {
+			p.deliver(w, c, false)
+			return ""
+		}
+		return "ceiling"
+	}
+	if p.queue.head != nil && p.total()+1 >= p.ceiling() && p.dialing[p.queue.head.kind] == 0 {
+		return "ceiling"
+	}
+	if p.idle == nil {
+		p.idle = make([]idleConn, 0, 16)
+	}
+	p.idle = append(p.idle, idleConn{conn: c, state: c.State, kind: kind, since: now})
+	return ""
+}
+
+func (p *pool) ceiling() int { return p.srv.cluster.options().MaxPerServer }
+
+// countClosed counts a closed connection. The caller holds the lock.
+func (p *pool) countClosed(why string) {
+	if p.counts.Closed == nil {
+		p.counts.Closed = make(map[string]uint64)
+	}
+	// The reasons are few; a caller that breaks this rule must not grow the map.
+	if _, known := p.counts.Closed[why]; !known {
+		why = strings.Clone(why)
+		if len(p.counts.Closed) >= 32 {
+			why = "other"
+		}
+	}
+	p.counts.Closed[why]++
+}
+
+// drop closes the idle connections for which doomed says true and counts them
+// under why.
+func (p *pool) drop(why string, doomed func(idleConn) bool) {
+	var gone []*Conn
+	p.mu.Lock()
+	kept := p.idle[:0]
+	for _, e := range p.idle {
+		if doomed(e) {
+			gone = append(gone, e.conn)
+			p.countClosed(why)
+		} else {
+			kept = append(kept, e)
+		}
+	}
+	clear(p.idle[len(kept):])
+	p.idle = kept
+	if len(gone) > 0 {
+		p.serve(p.srv.cluster.now())
+	}
+	p.mu.Unlock()
+	for _, c := range gone {
+		c.end(why != "failed")
+	}
+}
+
+// reap closes what was idle since before the time given.
+func (p *pool) reap(before time.Duration) {
+	p.mu.Lock()
+	old := len(p.idle) > 0 && p.idle[0].since <= before
+	p.mu.Unlock()
+	if old {
+		p.drop("idle", func(e idleConn) bool { return e.since <= before })
+	}
+}
+
+// close ends the pool: whoever waits gets err, idle connections are closed, and
+// those in use will be when they are released.
+func (p *pool) close(err error) {
+	p.mu.Lock()
+	p.closed = err
+	p.circuit.stop()
+	p.fail(err, nil)
+	p.mu.Unlock()
+	p.drop("left", func(idleConn) bool { return true })
+}
+
+// status adds what the pool knows to s.
+func (p *pool) status(s *PoolStatus) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	id := *s
+	*s = p.counts
+	s.Addr, s.Shard, s.Role = id.Addr, id.Shard, id.Role
+	s.Closed = make(map[string]uint64, len(p.counts.Closed))
+	for why, n := range p.counts.Closed {
+		s.Closed[why] = n
+	}
+	s.Ceiling = p.ceiling()
+	s.Idle, s.Busy = len(p.idle), p.busy
+	s.Dialing = p.dialing[kindPlain] + p.dialing[kindFoundRows]
+	s.Waiting = p.queue.length
+	s.Circuit, s.Since = p.circuit.describe(p.srv.cluster)
+}

@@ -1,0 +1,259 @@
+package backend
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+)
+
+// server is one server of the map, with its pool, its health and its prober. It
+// lives as long as maps name its address.
+type server struct {
+	cluster *Cluster
+	addr    string
+	hash    uint64
+	pool    pool
+
+	// health is replaced under Cluster.mu. epoch counts the server's outages: it
+	// grows with each change to suspect or down, so that what began before can be
+	// told from what began after.
+	health atomic.Pointer[health]
+	epoch  atomic.Uint64
+	// replica says that every shard of the map which names the server has it as a
+	// replica.
+	replica atomic.Bool
+
+	// setup is the set-up statement that the server is known to understand, nil
+	// until one connection had to find out.
+	setup atomic.Pointer[string]
+
+	latency       latency
+	reads, writes atomic.Uint64
+
+	ctx    context.Context // ends when the server leaves the map
+	cancel context.CancelFunc
+	kick   chan struct{} // asks for a probe at once
+	done   chan struct{} // closed when the prober has ended
+	kills  chan struct{} // as many places as there may be side connections
+}
+
+// health is what is known of a server; immutable.
+type health struct {
+	state   State
+	why     string
+	since   time.Time
+	refused bool // down because the login was refused
+	probed  probed
+}
+
+// probed is what an answered probe found.
+type probed struct {
+	facts    *facts // nil until the server answered
+	readOnly bool
+	lag      time.Duration
+	lagKnown bool
+	lagWhy   string // why the lag isn't known
+	latency  time.Duration
+	inTime   int // probes in a row within the limit of lag
+	warning  string
+}
+
+func newServer(c *Cluster, addr string) *server {
+	s := &server{
+		cluster: c, addr: addr, hash: addrHash(addr),
+		kick: make(chan struct{}, 1), done: make(chan struct{}), kills: make(chan struct{}, killsAtOnce),
+	}
+	s.pool.srv = s
+	s.pool.login = c.config.Load().login
+	s.health.Store(&health{state: StateConnecting, since: time.Now()})
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+// leave ends the server: nobody gets a connection any more.
+func (s *server) leave(err error) {
+	s.cancel()
+	s.pool.close(err)
+}
+
+// probeNow wakes the prober.
+func (s *server) probeNow() {
+	select {
+	case s.kick <- struct{}{}:
+	default: // one is asked for already
+	}
+}
+
+// change replaces the health by what next makes of it, nil for no change, and
+// says whether the state changed. Views of shards follow.
+func (s *server) change(next func(old health) *health) bool {
+	c := s.cluster
+	c.mu.Lock()
+	old := s.health.Load()
+	h := next(*old)
+	if h == nil {
+		c.mu.Unlock()
+		return false
+	}
+	changed := h.state != old.state
+	if changed {
+		h.since = time.Now()
+		if h.state == StateSuspect || h.state == StateDown {
+			s.epoch.Add(1)
+		}
+	}
+	s.health.Store(h)
+	if changed {
+		c.rebuild(s)
+	}
+	if h.probed.facts != old.probed.facts {
+		c.relearn()
+	}
+	c.mu.Unlock()
+	if changed || h.probed.warning != old.probed.warning {
+		s.log(old, h)
+	}
+	return changed
+}
+
+func (s *server) log(old, h *health) {
+	level := slog.LevelWarn
+	if h.state == StateUp && h.probed.warning == "" {
+		level = slog.LevelInfo
+	}
+	s.cluster.options().Log.LogAttrs(context.Background(), level, "server state",
+		slog.String("addr", s.addr), slog.String("state", string(h.state)), slog.String("before", string(old.state)),
+		slog.String("why", h.why), slog.String("warning", h.probed.warning))
+}
+
+// suspect takes note that a connection made in the given epoch broke.
+func (s *server) suspect(epoch uint64, err error) {
+	why := "a connection broke: " + s.reason(err)
+	if !s.change(func(old health) *health {
+		if s.epoch.Load() != epoch || old.state == StateDown || old.state == StateSuspect {
+			return nil
+		}
+		old.state, old.why = StateSuspect, why
+		return &old
+	}) {
+		return
+	}
+	s.pool.drop("failed", func(idleConn) bool { return true })
+	s.pool.mu.Lock()
+	s.pool.fail(err, func(w *waiter) bool { return w.role == Replica })
+	s.pool.serve(s.cluster.now())
+	s.pool.mu.Unlock()
+	s.probeNow()
+}
+
+// down takes note that the server can't be connected to.
+func (s *server) down(err error) {
+	why, refused := s.reason(err), isRefusal(err)
+	if !s.change(func(old health) *health {
+		if old.state == StateDown && old.why == why {
+			return nil
+		}
+		old.state, old.why, old.refused = StateDown, why, refused
+		old.probed.lagKnown, old.probed.lagWhy, old.probed.inTime = false, "the server is down", 0
+		return &old
+	}) {
+		return
+	}
+	s.pool.drop("failed", func(idleConn) bool { return true })
+	s.pool.mu.Lock()
+	s.pool.fail(err, nil)
+	s.pool.mu.Unlock()
+	s.probeNow()
+}
+
+// busy takes note that the server is alive but refuses more connections.
+func (s *server) busy(err error) {
+	why := s.reason(err)
+	s.change(func(old health) *health {
+		switch old.state {
+		case StateBusy, StateLagging:
+			return nil
+		case StateUp, StateConnecting, StateSuspect, StateDown:
+		}
+		old.state, old.why, old.refused = StateBusy, why, false
+		if s.needsLag() && !old.probed.lagKnown {
+			old.state, old.why = StateLagging, "lag unknown: "+why
+		}
+		return &old
+	})
+}
+
+// connected takes note that a dial succeeded. Whether the server may serve is for
+// the prober to say, unless only connections were missing.
+func (s *server) connected() {
+	if s.health.Load().state != StateBusy {
+		return
+	}
+	s.change(func(old health) *health {
+		if old.state != StateBusy {
+			return nil
+		}
+		old.state, old.why = StateUp, ""
+		return &old
+	})
+}
+
+// needsLag says whether the server may serve reads only if its lag is known.
+func (s *server) needsLag() bool {
+	return s.replica.Load() && s.cluster.options().MaxLag > 0
+}
+
+// answered takes note of an answered probe that began in the given epoch. It says
+// false if the server had an outage meanwhile, which the probe proves nothing
+// about. dialed says that the probe began with a new connection.
+func (s *server) answered(epoch uint64, p probed, dialed bool) bool {
+	s.pool.mu.Lock()
+	refusing := s.pool.circuit.refusing(s.cluster.now())
+	s.pool.mu.Unlock()
+	current := true
+	s.change(func(old health) *health {
+		if s.epoch.Load() != epoch {
+			current = false
+			return nil
+		}
+		maxLag := s.cluster.options().MaxLag
+		if !s.needsLag() {
+			maxLag = 0
+		}
+		p.inTime = old.probed.inTime
+		state, why := judge(old.state, &p, maxLag)
+		if state == StateUp && old.state == StateBusy && refusing && !dialed {
+			state, why = StateBusy, old.why
+		}
+		h := old
+		h.state, h.why, h.refused, h.probed = state, why, false, p
+		return &h
+	})
+	if current && dialed {
+		s.pool.mu.Lock()
+		if !s.pool.circuit.proven {
+			s.pool.circuit.succeeded()
+			s.pool.circuit.proven = false // one at a time until the pool's own dial succeeds
+		}
+		s.pool.serve(s.cluster.now())
+		s.pool.mu.Unlock()
+	}
+	return current
+}
+
+func (s *server) status(m *member, o *Options) ServerStatus {
+	h := s.health.Load()
+	st := ServerStatus{
+		Addr: s.addr, Shard: m.shard, Role: m.role,
+		State: h.state, Why: h.why, Since: h.since, Eligible: m.eligible(o),
+		Weight: m.weight, Zone: m.zone,
+		ReadOnly: h.probed.readOnly, Lag: h.probed.lag, LagKnown: h.probed.lagKnown,
+		Latency: h.probed.latency, Warning: h.probed.warning,
+		Reads: s.reads.Load(), Writes: s.writes.Load(),
+	}
+	if f := h.probed.facts; f != nil {
+		st.Version, st.ServerID = f.version, f.serverID
+	}
+	return st
+}

@@ -1,0 +1,205 @@
+package backend
+
+import (
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"shardway/shardmap"
+)
+
+// snapshot is what one map says about servers. It is immutable; Apply replaces it.
+type snapshot struct {
+	m       *shardmap.Map
+	shards  map[string]*shard
+	order   []*shard // in the order of the map
+	servers map[string]*server
+}
+
+// shard is one shard of a snapshot.
+type shard struct {
+	id       string
+	primary  *member
+	replicas []*member
+	turn     *atomic.Uint64 // whose turn it is; outlives the snapshot
+	view     atomic.Pointer[view]
+}
+
+// member is a server's place in a shard; immutable.
+type member struct {
+	srv    *server
+	shard  string
+	role   Role
+	weight int
+	zone   string
+}
+
+// view is what Acquire reads of a shard: who may serve. It is immutable and made
+// anew when a server's health or the options change.
+type view struct {
+	policy   string
+	fallback bool
+	primary  *member   // nil when it can't be used
+	eligible []*member // replicas that serve reads, only those of the preferred zone if any of these is eligible
+	others   []*member // eligible replicas of other zones, for when all of those above failed
+	suspects []*member // replicas that a probe is deciding on
+	turns    []int32   // schedule over eligible, for PolicyWeighted
+}
+
+// rebuild makes the shard's view from the health of its servers.
+func (s *shard) rebuild(o *Options) {
+	v := &view{policy: o.Policy, fallback: o.FallbackToPrimary}
+	if s.primary != nil && s.primary.eligible(o) {
+		v.primary = s.primary
+	}
+	for _, m := range s.replicas {
+		switch {
+		case !m.eligible(o):
+			if m.srv.health.Load().state == StateSuspect {
+				v.suspects = append(v.suspects, m)
+			}
+		case o.Zone != "" && m.zone != o.Zone:
+			v.others = append(v.others, m)
+		default:
+			v.eligible = append(v.eligible, m)
+		}
+	}
+	if len(v.eligible) == 0 {
+		v.eligible, v.others = v.others, nil
+	}
+	if v.policy == PolicyWeighted {
+		weights := make([]int, len(v.eligible))
+		for i, m := range v.eligible {
+			weights[i] = m.weight
+		}
+		v.turns = weightedTurns(weights)
+	}
+	s.view.Store(v)
+}
+
+// eligible says whether the member's server may be chosen for the member's role.
+func (m *member) eligible(o *Options) bool {
+	state := m.srv.health.Load().state
+	if m.role == Primary {
+		return state != StateDown
+	}
+	switch state {
+	case StateUp, StateBusy:
+		return true
+	case StateConnecting:
+		return o.MaxLag <= 0
+	default:
+		return false
+	}
+}
+
+// choose picks an eligible replica by the policy, nil if there is none.
+func (s *shard) choose(v *view, w *Want, now time.Duration) *member {
+	n := uint64(len(v.eligible))
+	switch n {
+	case 0:
+		return nil
+	case 1:
+		return v.eligible[0]
+	}
+	switch v.policy {
+	case PolicyWeighted:
+		return v.eligible[v.turns[(s.turn.Add(1)-1)%uint64(len(v.turns))]]
+	case PolicyLeastConnections:
+		return leastBusy(v.eligible, int((s.turn.Add(1)-1)%n))
+	case PolicyLatency:
+		return fasterOfTwo(v.eligible, now)
+	case PolicyClientIPHash:
+		if w.Client.IsValid() {
+			return highestScore(v.eligible, w)
+		}
+	}
+	return v.eligible[(s.turn.Add(1)-1)%n]
+}
+
+// leastBusy returns the member with the fewest connections in use; among equals
+// the first one from start on.
+func leastBusy(members []*member, start int) *member {
+	best := members[start]
+	least := best.srv.pool.load.Load()
+	for i := 1; i < len(members) && least > 0; i++ {
+		m := members[(start+i)%len(members)]
+		if n := m.srv.pool.load.Load(); n < least {
+			best, least = m, n
+		}
+	}
+	return best
+}
+
+// highestScore returns the member that rendezvous hashing gives to the client.
+func highestScore(members []*member, w *Want) *member {
+	client := clientHash(w.Client)
+	best, high := members[0], rendezvous(members[0].srv.hash, client)
+	for _, m := range members[1:] {
+		if score := rendezvous(m.srv.hash, client); score > high {
+			best, high = m, score
+		}
+	}
+	return best
+}
+
+// fasterOfTwo returns the better one of two different random members.
+func fasterOfTwo(members []*member, now time.Duration) *member {
+	i := rand.IntN(len(members))
+	j := rand.IntN(len(members) - 1)
+	if j >= i {
+		j++
+	}
+	a, b := members[i], members[j]
+	if b.srv.latency.score(now, int(b.srv.pool.load.Load())) < a.srv.latency.score(now, int(a.srv.pool.load.Load())) {
+		return b
+	}
+	return a
+}
+
+// candidates lists who may serve w, the preferred ones first, without those whose
+// addresses are excluded or in tried.
+func (s *shard) candidates(v *view, w *Want, tried []string) []*member {
+	var list []*member
+	add := func(members ...*member) {
+		for _, m := range members {
+			if m != nil && !slices.Contains(w.Exclude, m.srv.addr) && !slices.Contains(tried, m.srv.addr) {
+				list = append(list, m)
+			}
+		}
+	}
+	replicas := func() {
+		for _, group := range [][]*member{v.eligible, v.others} {
+			begin := len(list)
+			add(group...)
+			rest := list[begin:]
+			if v.policy == PolicyClientIPHash && w.Client.IsValid() {
+				client := clientHash(w.Client)
+				slices.SortFunc(rest, func(a, b *member) int {
+					if rendezvous(a.srv.hash, client) > rendezvous(b.srv.hash, client) {
+						return -1
+					}
+					return 1
+				})
+				continue
+			}
+			rand.Shuffle(len(rest), func(i, j int) { rest[i], rest[j] = rest[j], rest[i] })
+		}
+	}
+	switch w.Role {
+	case Primary:
+		add(v.primary)
+	case Replica:
+		replicas()
+		if v.fallback {
+			add(v.primary)
+		}
+		add(v.suspects...)
+	case Any:
+		add(v.primary)
+		replicas()
+		add(v.suspects...)
+	}
+	return list
+}

@@ -1,0 +1,92 @@
+package backend
+
+import "time"
+
+// State is the circuit state of one server.
+type State string
+
+const (
+	// StateConnecting: not known to answer yet. A primary is tried; a replica too,
+	// unless its lag must be known first. Successors: up, busy, lagging, down.
+	StateConnecting State = "connecting"
+	// StateUp: answers and is eligible. Successors: busy, lagging, suspect, down.
+	StateUp State = "up"
+	// StateBusy: answers that it has too many connections; pooled connections stay
+	// in use. Successors: up, lagging, suspect, down.
+	StateBusy State = "busy"
+	// StateLagging: a replica that answers but serves no reads: its lag is over
+	// the limit or unknown. Successors: up, suspect, down.
+	StateLagging State = "lagging"
+	// StateSuspect: a connection to it broke, and a probe is under way. A replica
+	// serves no reads until the probe is answered; a primary gets new connections
+	// only. Successors: up, busy, lagging, down.
+	StateSuspect State = "suspect"
+	// StateDown: can't be connected to, or refuses the login. Successors: up,
+	// busy, lagging.
+	StateDown State = "down"
+)
+
+// ServerStatus is what is known of one server of one shard.
+type ServerStatus struct {
+	Addr, Shard string
+	Role        Role
+	State       State
+	Why         string    // the reason of the state; "" when up
+	Since       time.Time // when the state began
+	Eligible    bool      // whether Acquire may choose the server now
+	Weight      int
+	Zone        string
+	Version     string        // as the server gives it; "" until it answered
+	ServerID    string        // server_uuid, or server_id where there is none
+	ReadOnly    bool          // read_only or super_read_only is on
+	Lag         time.Duration // replication lag; meaningful if LagKnown
+	LagKnown    bool
+	Latency     time.Duration // of the newest answered probe
+	Warning     string        // something an operator should look at; "" if nothing
+	Reads       uint64        // statements served for Want.Role Replica or Any
+	Writes      uint64        // statements served for Want.Role Primary
+}
+
+// PoolStatus is one server's pool. Counters count from the pool's creation.
+type PoolStatus struct {
+	Addr, Shard string
+	Role        Role
+	Ceiling     int
+	Idle, Busy  int
+	Dialing     int // dials under way
+	Waiting     int // requesters in the queue
+
+	Dials        uint64        // dials begun
+	DialErrors   uint64        // dials that failed
+	DialTime     time.Duration // sum over all dials
+	Waits        uint64        // requests that had to wait
+	WaitTimeouts uint64        // of these, given up by deadline
+	WaitTime     time.Duration // sum over all waits
+	Reused       uint64        // requests served from the idle list
+	Closed       map[string]uint64
+	// Closed counts closed connections by the reason given to Discard, and
+	// "idle", "unclean", "left", "options", "ceiling", "failed".
+
+	Circuit string    // what holds dials back: "" or "retry in 1.2s after: …"
+	Since   time.Time // of the newest dial failure; zero if the newest dial succeeded
+}
+
+// Collation is one row of information_schema.COLLATIONS.
+type Collation struct {
+	Name, Charset string
+}
+
+// Learned is what the servers say about themselves, as a client should see it.
+// The default shard's primary speaks first, then the primaries in the order of
+// the shards, then the replicas.
+type Learned struct {
+	OK               bool   // false until a server answered; the rest is zero then
+	Addr             string // the server that spoke
+	Version          string // version string of the handshake
+	Collation        uint16 // the server's default collation
+	Charset          string // and its character set
+	MaxAllowedPacket int    // bytes; the minimum over the primaries that answered
+	LowerCaseTables  int    // lower_case_table_names
+	Collations       map[uint16]Collation
+	Databases        []string // union over the primaries, sorted
+}
