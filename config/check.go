@@ -189,7 +189,4 @@ func (c *Config) checkHandshake(ps *problems) {
 	if h.Collation != "" && !regexp.MustCompile(`^[a-z0-9_]+$`).MatchString(h.Collation) {
 		c.problem(ps, "handshake.collation", "%q isn't the name of a collation, such as utf8mb4_0900_ai_ci", h.Collation)
 	}
-	if n := h.MaxAllowedPacket; n != 0 && n < 1<<10 {
-		c.problem(ps, "handshake.max_allowed_packet", "%s is too small; it must be at least 1KiB, or 0 for the servers' own", n)
-	}
 }

@@ -64,9 +64,8 @@ type ServerTLS struct {
 // Handshake replaces what Shardway otherwise learns from the servers and tells
 // its clients.
 type Handshake struct {
-	Version          string
-	Collation        string
-	MaxAllowedPacket Size
+	Version   string
+	Collation string
 }
 
 // Pool is about the connections to servers.

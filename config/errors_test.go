@@ -75,7 +75,6 @@ func TestMistakes(t *testing.T) {
 		{name: "servers' user", yaml: minimal + `servers: {user: ""}` + "\n", want: "FILE:2: servers.user: is empty; name the user as whom Shardway logs in to the servers"},
 		{name: "version", yaml: minimal + "handshake: {version: eight}\n", want: `FILE:2: handshake.version: "eight" isn't a server version; write it as servers do, such as 8.4.0 or 10.11.6-MariaDB`},
 		{name: "collation", yaml: minimal + "handshake: {collation: 'a b'}\n", want: `FILE:2: handshake.collation: "a b" isn't the name of a collation, such as utf8mb4_0900_ai_ci`},
-		{name: "packet", yaml: minimal + "handshake: {max_allowed_packet: 5}\n", want: "FILE:2: handshake.max_allowed_packet: 5 is too small; it must be at least 1KiB, or 0 for the servers' own"},
 		{name: "all at once", yaml: "map: [\"\"]\ntls: {mode: maybe}\n", env: []string{"SHARDWAY_QUITE_ANOTHER=1"}, want: "FILE:1: map: is one file, not a section or a list\nSHARDWAY_QUITE_ANOTHER: no key has this name in the environment\nFILE:2: tls.mode: \"maybe\" isn't one of disabled, preferred, required"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -126,10 +126,6 @@ func Keys() []Key {
 			Name: "handshake.collation", Kind: Text, field: func(c *Config) any { return &c.Handshake.Collation },
 			Doc: "The default collation that clients are told, by name. Empty tells them the servers' own.",
 		},
-		{
-			Name: "handshake.max_allowed_packet", Kind: ByteSize, Default: "0", Max: 1 << 30, field: func(c *Config) any { return &c.Handshake.MaxAllowedPacket },
-			Doc: "The `max_allowed_packet` that clients are told. 0 tells them the servers' own.",
-		},
 
 		{
 			Name: "pool.max_per_server", Kind: Number, Default: "100", Min: 1, field: func(c *Config) any { return &c.Pool.MaxPerServer },
@@ -196,7 +192,7 @@ func Keys() []Key {
 		},
 		{
 			Name: "limits.max_packet", Kind: ByteSize, Default: "64MiB", Min: 1 << 10, Max: 1 << 30, field: func(c *Config) any { return &c.Limits.MaxPacket },
-			Doc: "The largest command that a client may send.",
+			Doc: "The largest command that a client may send; what the servers allow, where that is less.",
 		},
 
 		{

@@ -1,0 +1,154 @@
+package admin
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"shardway/router"
+	"shardway/shardmap"
+)
+
+// state collects gauges from the router's tables when Prometheus asks, so that
+// nothing has to keep them up to date meanwhile.
+type state struct {
+	source Source
+	now    func() *shardmap.Map
+
+	sessions, version, ready *prometheus.Desc
+	up                       *prometheus.Desc
+	columns                  []column
+}
+
+// column says which metric a column of a table is.
+type column struct {
+	table, name string
+	kind        prometheus.ValueType
+	desc        *prometheus.Desc
+}
+
+func newState(source Source, now func() *shardmap.Map) *state {
+	server := []string{"shard", "role", "server"}
+	s := &state{
+		source:   source,
+		now:      now,
+		sessions: prometheus.NewDesc("shardway_sessions", "Clients connected.", nil, nil),
+		version:  prometheus.NewDesc("shardway_map_version", "Version of the shard map in use.", nil, nil),
+		ready:    prometheus.NewDesc("shardway_ready", "1 when clients can be served, as /readyz says.", nil, nil),
+		up:       prometheus.NewDesc("shardway_server_up", "1 when the server may be used.", server, nil),
+	}
+	add := func(table, name, metric, help string, kind prometheus.ValueType) {
+		s.columns = append(s.columns, column{table, name, kind, prometheus.NewDesc(metric, help, server, nil)})
+	}
+	const gauge, counter = prometheus.GaugeValue, prometheus.CounterValue
+	add("pools", "ceiling", "shardway_pool_ceiling_connections", "Most connections to the server.", gauge)
+	add("pools", "idle", "shardway_pool_idle_connections", "Connections to the server that wait for work.", gauge)
+	add("pools", "busy", "shardway_pool_busy_connections", "Connections to the server that are in use.", gauge)
+	add("pools", "dialing", "shardway_pool_dialing_connections", "Connections to the server that are being made.", gauge)
+	add("pools", "waiting", "shardway_pool_waiting_requests", "Statements that wait for a connection to the server.", gauge)
+	add("pools", "dials", "shardway_pool_dials_total", "Connections to the server that were begun.", counter)
+	add("pools", "dial_errors", "shardway_pool_dial_errors_total", "Connections to the server that couldn't be made.", counter)
+	add("pools", "waits", "shardway_pool_waits_total", "Statements that had to wait for a connection to the server.", counter)
+	add("pools", "wait_timeouts", "shardway_pool_wait_timeouts_total", "Statements that waited for a connection to the server in vain.", counter)
+	add("pools", "reused", "shardway_pool_reused_total", "Statements that found an idle connection to the server.", counter)
+	add("servers", "lag", "shardway_server_replication_lag_seconds", "Replication lag of the server, where it is known.", gauge)
+	add("servers", "latency", "shardway_server_latency_seconds", "Time of the newest answered probe of the server.", gauge)
+	add("servers", "weight", "shardway_server_weight", "Weight of the server under the weighted policy.", gauge)
+	add("servers", "reads", "shardway_server_reads_total", "Statements that the server served as reads.", counter)
+	add("servers", "writes", "shardway_server_writes_total", "Statements that the server served as the primary.", counter)
+	return s
+}
+
+// Describe sends nothing: which metrics there are depends on the servers.
+func (s *state) Describe(chan<- *prometheus.Desc) {}
+
+// Collect sends what the tables say now.
+func (s *state) Collect(out chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	gauge(s.sessions, float64(s.source.Sessions()))
+	gauge(s.ready, one(s.source.Ready() == nil))
+	if m := s.now(); m != nil {
+		gauge(s.version, float64(m.Version()))
+	}
+	for _, name := range []string{"servers", "pools"} {
+		t, err := s.source.Table(name)
+		if err != nil || t == nil {
+			continue
+		}
+		s.rows(name, t, out)
+	}
+}
+
+func (s *state) rows(name string, t *router.Table, out chan<- prometheus.Metric) {
+	shard, role, server := slices.Index(t.Columns, "shard"), slices.Index(t.Columns, "role"), slices.Index(t.Columns, "server")
+	if server < 0 {
+		server = slices.Index(t.Columns, "addr")
+	}
+	if shard < 0 || role < 0 || server < 0 {
+		return
+	}
+	seen := map[[3]string]bool{} // a server that is in the map twice would break the whole scrape
+	for _, row := range t.Rows {
+		id := [3]string{text(row[shard]), text(row[role]), text(row[server])}
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		if i := slices.Index(t.Columns, "state"); name == "servers" && i >= 0 {
+			up := text(row[i]) == "up" || text(row[i]) == "busy"
+			out <- prometheus.MustNewConstMetric(s.up, prometheus.GaugeValue, one(up), id[:]...)
+		}
+		for _, c := range s.columns {
+			if c.table != name {
+				continue
+			}
+			if i := slices.Index(t.Columns, c.name); i >= 0 {
+				if v, ok := number(row[i]); ok {
+					out <- prometheus.MustNewConstMetric(c.desc, c.kind, v, id[:]...)
+				}
+			}
+		}
+	}
+}
+
+func one(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func text(v any) string {
+	s, _ := v.(string)
+	return s
+}
+
+// number reads a cell as a number; a duration written for people, such as
+// 1.5ms, is one of seconds.
+func number(v any) (float64, bool) {
+	switch v := v.(type) {
+	case int:
+		return float64(v), true
+	case int64:
+		return float64(v), true
+	case uint64:
+		return float64(v), true
+	case float64:
+		return v, true
+	case bool:
+		return one(v), true
+	case time.Duration:
+		return v.Seconds(), true
+	case string:
+		if d, err := time.ParseDuration(v); err == nil {
+			return d.Seconds(), true
+		}
+		f, err := strconv.ParseFloat(v, 64)
+		return f, err == nil
+	}
+	return 0, false
+}
