@@ -1,0 +1,449 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+
+	"shardway/router/parse"
+	"shardway/shardmap"
+)
+
+// targets checks what the statement writes: tables that are on several shards can be written only where the key says
+// where.
+func (b *builder) targets() Plan {
+	switch b.st.Kind {
+	case parse.Lock, parse.Admin, parse.LoadData, parse.Handler:
+		for i := range b.src {
+			if r := b.allShards(&b.src[i]); r != nil {
+				return r
+			}
+		}
+		return nil
+	case parse.DDL:
+		if r := b.databases(); r != nil {
+			return r
+		}
+		for i := range b.src {
+			s := &b.src[i]
+			if s.text.Write && b.st.Is(parse.FlagTemporary) {
+				s.kind, s.in = kindNone, set{} // a temporary table hides a listed one
+				continue
+			}
+			if s.text.Write {
+				if r := b.allShards(s); r != nil {
+					return r
+				}
+			}
+		}
+		return nil
+	default:
+	}
+	for i := range b.src {
+		if b.src[i].text.Write && b.src[i].kind == kindReference {
+			if r := b.allShards(&b.src[i]); r != nil {
+				return r
+			}
+		}
+	}
+	if r := b.assigned(); r != nil {
+		return r
+	}
+	if b.st.Insert != nil {
+		return b.insert(b.st.Insert)
+	}
+	return nil
+}
+
+// allShards refuses a statement that would have to act on each of a table's shards.
+func (b *builder) allShards(s *source) Plan {
+	if s.kind != kindSharded && s.kind != kindReference {
+		return nil
+	}
+	in := owners(s.table, b.m)
+	if in.count() == 1 {
+		return nil
+	}
+	what := "whose rows are on "
+	if s.kind == kindReference {
+		what = "a reference table with a copy on each of "
+	}
+	return refuse(verb(b.st) + " of " + fullName(s.table) + ", " + what + in.names(b.m) +
+		": run it on each shard in turn with " + b.hint())
+}
+
+// databases refuses DDL on a whole database that several shards hold.
+func (b *builder) databases() Plan {
+	if !strings.HasSuffix(b.st.Name, " database") && !strings.HasSuffix(b.st.Name, " schema") {
+		return nil
+	}
+	for _, q := range b.st.Qualifiers {
+		d := b.m.Database(q)
+		if d == nil || len(d.Tables) == 0 {
+			continue
+		}
+		return refuse(verb(b.st) + " of " + d.Name + ", which is on several shards: run it on each shard in turn with " + b.hint())
+	}
+	return nil
+}
+
+// assigned refuses an UPDATE of a key: the row would stay on the shard of its old key.
+func (b *builder) assigned() Plan {
+	for i := range b.st.Assign {
+		a := &b.st.Assign[i]
+		t := b.assignedTable(&a.Col)
+		if t == nil || sameKey(a) || b.sameSlot(a, t) {
+			continue
+		}
+		if in := owners(t, b.m); in.count() == 1 {
+			continue
+		}
+		clause := "SET"
+		if b.st.Insert != nil {
+			clause = "ON DUPLICATE KEY UPDATE"
+		}
+		return refuse(clause + " assigns " + fullName(t) + "." + t.Key +
+			", the key that decides the row's shard: delete the row and insert it with its new key")
+	}
+	return nil
+}
+
+// assignedTable is the sharded table whose key an assignment writes, or nil.
+func (b *builder) assignedTable(col *parse.Column) *shardmap.Table {
+	if ins := b.st.Insert; ins != nil {
+		s := b.source(&ins.Table, parse.RoleQuery)
+		if s.kind == kindSharded && strings.EqualFold(col.Name, s.table.Key) {
+			return s.table
+		}
+		return nil
+	}
+	for i := range b.src {
+		s := &b.src[i]
+		if s.kind != kindSharded || b.st.Blocks[s.block].Role == parse.RoleQuery || !strings.EqualFold(col.Name, s.table.Key) {
+			continue
+		}
+		if col.Table >= 0 && (col.Block != s.block || b.base[s.block]+col.Table != i) {
+			continue
+		}
+		return s.table
+	}
+	return nil
+}
+
+// sameKey is for `id = id`, which changes nothing.
+func sameKey(a *parse.Assignment) bool {
+	v := &a.Val
+	return v.Kind == parse.OperandColumn && strings.EqualFold(v.Col.Name, a.Col.Name) &&
+		v.Col.Table == a.Col.Table && v.Col.Block == a.Col.Block &&
+		strings.EqualFold(v.Col.Qualifier, a.Col.Qualifier) && strings.EqualFold(v.Col.DB, a.Col.DB)
+}
+
+// sameSlot is for `SET id = 7 … WHERE id = 7`, as programs write that save all columns: the row stays in its slot.
+func (b *builder) sameSlot(a *parse.Assignment, t *shardmap.Table) bool {
+	if b.st.Insert != nil || b.st.Is(parse.FlagExecutable) {
+		return false
+	}
+	loc := t.Locate(b.value(&a.Val), b.store(false))
+	if loc.Kind != shardmap.Placed {
+		return false
+	}
+	found := false
+	for i := range b.src {
+		s := &b.src[i]
+		if s.table != t || b.st.Blocks[s.block].Role == parse.RoleQuery {
+			continue
+		}
+		if s.op == nil || s.slot != loc.Slot || s.in.count() != 1 {
+			return false
+		}
+		found = true
+	}
+	return found
+}
+
+// store is how a value is stored in this session.
+func (b *builder) store(ignore bool) shardmap.Use {
+	if b.f.Strict && !ignore {
+		return shardmap.Store
+	}
+	return shardmap.StoreLax
+}
+
+// gather adds up the shards that the statement must reach.
+func (b *builder) gather() {
+	st, f := b.st, b.f
+	meta := st.Kind == parse.Show || st.Kind == parse.Describe
+	reference := (*shardmap.Table)(nil)
+	for i := range b.src {
+		s := &b.src[i]
+		switch s.kind {
+		case kindSharded:
+			if meta {
+				reference = s.table
+				continue
+			}
+			if s.in.all {
+				s.in = owners(s.table, b.m)
+			}
+			b.need.or(s.in)
+		case kindReference:
+			reference = s.table
+		case kindWhole:
+			b.need.or(s.in)
+		case kindTemporary:
+			if pin := b.m.Shard(f.PinShard); pin != nil {
+				s.in = only(pin)
+				b.need.or(s.in)
+			}
+		case kindNone:
+		}
+	}
+	if b.ins.table != nil {
+		b.need.or(b.ins.in)
+	}
+	if st.Is(parse.FlagGetLock) || st.Is(parse.FlagReleaseLock) {
+		b.locks = true
+		b.need.or(only(b.m.DefaultShard("")))
+	}
+	if st.Is(parse.FlagSequenceNext) {
+		b.sequence = true
+		b.homes()
+	}
+	if f.PinShard != "" && (st.Is(parse.FlagUsesUserVar) || st.Is(parse.FlagSetsUserVar)) {
+		if pin := b.m.Shard(f.PinShard); pin != nil {
+			b.vars = true
+			b.need.or(only(pin))
+		}
+	}
+	if b.need.count() > 0 {
+		b.place = placeTables
+		return
+	}
+	switch {
+	case reference != nil:
+		b.place = placeReference
+		if meta {
+			b.place = placeMeta
+		}
+		if st.Is(parse.FlagLocks) {
+			// All who lock rows of a reference table must meet at one copy.
+			b.need.or(only(reference.Database.Default))
+		} else {
+			b.prefer = reference.Database.Default
+		}
+	case len(b.src) > 0 && b.tables() > 0:
+		b.place = placeNoRows
+	case b.atHome():
+		b.place = placeHome
+		b.homes()
+	default:
+		b.place = placeFree
+	}
+}
+
+// tables counts the sources that are tables of the map.
+func (b *builder) tables() int {
+	n := 0
+	for i := range b.src {
+		if b.src[i].kind != kindNone {
+			n++
+		}
+	}
+	return n
+}
+
+// atHome reports whether a statement that names no table belongs to its database's default shard.
+func (b *builder) atHome() bool {
+	switch b.st.Kind {
+	case parse.Select, parse.Set, parse.Do, parse.Unlock, parse.Use, parse.Insert, parse.Replace, parse.Update, parse.Delete:
+		return false
+	case parse.Execute, parse.Deallocate:
+		return b.f.PinShard == ""
+	case parse.Show:
+		return !slices.Contains(serverShows, b.st.Name)
+	case parse.DDL:
+		return !b.st.Is(parse.FlagTemporary)
+	default:
+		return true
+	}
+}
+
+// homes adds the default shards of the databases that the statement names, or the session's.
+func (b *builder) homes() {
+	named := false
+	for _, q := range b.st.Qualifiers {
+		if b.m.Database(q) == nil && (b.st.Kind == parse.Unparsed || system(q)) {
+			continue // of an unparsed text a qualifier may be a table's alias
+		}
+		named = true
+		b.need.or(only(b.home(q)))
+	}
+	if !named || b.st.Kind == parse.Unparsed {
+		b.need.or(only(b.home(b.f.DB)))
+	}
+}
+
+// home is the shard on which the unlisted tables of a database live.
+func (b *builder) home(db string) *shardmap.Shard {
+	if system(db) {
+		db = b.f.DB
+	}
+	return b.m.DefaultShard(db)
+}
+
+// choose makes the plan from the shards that the statement needs.
+func (b *builder) choose() Plan {
+	f := b.f
+	var tx *shardmap.Shard
+	if f.TxShard != "" {
+		if tx = b.m.Shard(f.TxShard); tx == nil {
+			return &Refuse{1105, "HY000", "shardway: the open transaction is on shard " + f.TxShard +
+				", which the map no longer has: ROLLBACK and try again"}
+		}
+	}
+	var s *shardmap.Shard
+	switch b.need.count() {
+	case 0:
+		if s = tx; s == nil {
+			if s = b.m.Shard(f.PinShard); s == nil {
+				if s = b.prefer; s == nil {
+					s = b.m.DefaultShard(f.DB)
+				}
+			}
+		}
+	case 1:
+		s = b.m.Shards()[b.need.first()]
+	default:
+		return b.spread()
+	}
+	if tx != nil && tx != s {
+		return refuse("the open transaction is on shard " + tx.ID + ", and this " + verb(b.st) + " needs shard " + s.ID + " (" + b.why(s) +
+			"): a transaction runs on one shard; COMMIT or ROLLBACK first, or leave this statement out. The transaction is still open")
+	}
+	return b.one(s)
+}
+
+// one is the plan for a shard.
+func (b *builder) one(s *shardmap.Shard) Plan {
+	p := &One{Shard: s}
+	b.fill(p)
+	return p
+}
+
+func (b *builder) fill(p *One) {
+	p.st, p.m, p.args, p.db, p.place = b.st, b.m, b.args, b.f.DB, b.place
+	p.Role, p.role = b.chooseRole()
+	add := func(n note) {
+		if int(p.noted) == len(p.notes) {
+			p.dropped = true
+			return
+		}
+		p.notes[p.noted] = n
+		p.noted++
+	}
+	if b.ins.table != nil {
+		add(note{kind: noteInsert, table: b.ins.table, op: b.ins.op, slot: b.ins.slot})
+	}
+	for i := range b.src {
+		s := &b.src[i]
+		n := note{table: s.table, text: s.text, by: s.by, op: s.op, slot: s.slot}
+		switch {
+		case s.kind == kindSharded && s.by != nil:
+			n.kind = noteBound
+		case s.kind == kindSharded:
+			n.kind = noteOwner
+		case s.kind == kindReference:
+			n.kind = noteReference
+		case s.kind == kindWhole:
+			n.kind = noteWhole
+		case s.kind == kindTemporary:
+			n.kind = noteTemporary
+		default:
+			continue
+		}
+		add(n)
+	}
+	for _, e := range [...]struct {
+		on   bool
+		kind noteKind
+	}{{b.locks, noteLock}, {b.sequence, noteSequence}, {b.vars, noteVars}} {
+		if e.on {
+			add(note{kind: e.kind})
+		}
+	}
+}
+
+// chooseRole says which server of the shard may serve the statement.
+func (b *builder) chooseRole() (Role, roleReason) {
+	st, f := b.st, b.f
+	if b.anywhere() {
+		return Any, roleSession
+	}
+	switch {
+	case st.Hints.Primary:
+		return Primary, roleHint
+	case f.InTx && f.TxReadOnly && st.Is(parse.FlagRead):
+		return Replica, roleTxReadOnly
+	case f.InTx:
+		return Primary, roleTx
+	case !st.Is(parse.FlagRead):
+		return Primary, roleWrite
+	case !f.Autocommit:
+		return Primary, roleNoAutocommit
+	case st.Kind == parse.Show && slices.Contains(primaryShows, st.Name):
+		return Primary, roleShow
+	default:
+		return Replica, roleRead
+	}
+}
+
+// anywhere reports whether the statement is about the session alone, so that any server can take it.
+func (b *builder) anywhere() bool {
+	switch b.st.Kind {
+	case parse.Use, parse.Unlock, parse.Deallocate:
+		return true
+	case parse.Set:
+		const busy = parse.FlagGetLock | parse.FlagReleaseLock | parse.FlagSequenceNext | parse.FlagStoredFunction
+		if len(b.st.Blocks) > 0 || b.st.Inner != nil || b.st.Flags&busy != 0 {
+			return false
+		}
+		for i := range b.st.Set {
+			if s := b.st.Set[i].Scope; s == parse.ScopeGlobal || s == parse.ScopePersist {
+				return false
+			}
+		}
+		return true
+	default:
+		return false
+	}
+}
+
+// temporary reports whether db.name is one of the session's temporary tables.
+func (b *builder) temporary(db, name string) bool {
+	for _, t := range b.f.TempTables {
+		d, n, ok := strings.Cut(t, ".")
+		if ok && strings.EqualFold(d, db) && strings.EqualFold(n, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// serverShows are what SHOW shows of a server rather than of a database, primaryShows what differs between a primary
+// and its replicas.
+var (
+	serverShows = []string{
+		"binary log status", "binary logs", "binlog events", "character set", "charset", "collation", "engine", "engines",
+		"errors", "events", "global status", "grants", "master logs", "master status", "open tables", "plugins", "privileges", "processlist", "profile", "profiles",
+		"replica status", "replicas", "slave hosts", "slave status", "status", "variables", "warnings",
+	}
+	primaryShows = []string{
+		"binary log status", "binary logs", "binlog events", "engine", "master logs", "master status", "open tables", "processlist", "profile", "profiles",
+		"replica status", "replicas", "slave hosts", "slave status", "status", "variables",
+	}
+)
+
+// system reports whether db is one of the schemas that every server has for itself.
+func system(db string) bool {
+	return strings.EqualFold(db, "information_schema") || strings.EqualFold(db, "performance_schema") ||
+		strings.EqualFold(db, "mysql") || strings.EqualFold(db, "sys")
+}
