@@ -186,7 +186,7 @@ func (c *Config) checkHandshake(ps *problems) {
 	if h.Version != "" && !regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+[!-~]*$`).MatchString(h.Version) || len(h.Version) > 60 {
 		c.problem(ps, "handshake.version", "%q isn't a server version; write it as servers do, such as 8.4.0 or 10.11.6-MariaDB", h.Version)
 	}
-	if h.Collation != "" && !regexp.MustCompile(`^[a-z0-9_]+$`).MatchString(h.Collation) {
-		c.problem(ps, "handshake.collation", "%q isn't the name of a collation, such as utf8mb4_0900_ai_ci", h.Collation)
+	if h.Collation != "" && CollationID(h.Collation) == 0 {
+		c.problem(ps, "handshake.collation", "%q isn't a collation that a handshake can name, such as utf8mb4_general_ci or utf8mb4_0900_ai_ci", h.Collation)
 	}
 }

@@ -74,7 +74,7 @@ func TestMistakes(t *testing.T) {
 		{name: "CIDR", yaml: minimal + "proxy_protocol: {trusted: [10.0.0.1]}\n", want: `FILE:2: proxy_protocol.trusted: "10.0.0.1" isn't a CIDR; write a network with its length, such as 10.0.0.0/8 or 192.0.2.1/32`},
 		{name: "servers' user", yaml: minimal + `servers: {user: ""}` + "\n", want: "FILE:2: servers.user: is empty; name the user as whom Shardway logs in to the servers"},
 		{name: "version", yaml: minimal + "handshake: {version: eight}\n", want: `FILE:2: handshake.version: "eight" isn't a server version; write it as servers do, such as 8.4.0 or 10.11.6-MariaDB`},
-		{name: "collation", yaml: minimal + "handshake: {collation: 'a b'}\n", want: `FILE:2: handshake.collation: "a b" isn't the name of a collation, such as utf8mb4_0900_ai_ci`},
+		{name: "collation", yaml: minimal + "handshake: {collation: 'a b'}\n", want: `FILE:2: handshake.collation: "a b" isn't a collation that a handshake can name, such as utf8mb4_general_ci or utf8mb4_0900_ai_ci`},
 		{name: "all at once", yaml: "map: [\"\"]\ntls: {mode: maybe}\n", env: []string{"SHARDWAY_QUITE_ANOTHER=1"}, want: "FILE:1: map: is one file, not a section or a list\nSHARDWAY_QUITE_ANOTHER: no key has this name in the environment\nFILE:2: tls.mode: \"maybe\" isn't one of disabled, preferred, required"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -11,6 +11,10 @@ type inertKey struct {
 func inert() []inertKey {
 	return []inertKey{
 		{
+			"pool.multiplex", "a connection serves other clients between the statements of one, except where a session's state keeps it",
+			func(c *Config) bool { return !c.Pool.Multiplex },
+		},
+		{
 			"replicas.causal_reads", "a read on a replica may miss the session's own writes; use /* shardway: primary */ or a transaction where that matters",
 			func(c *Config) bool { return c.Replicas.CausalReads != "off" },
 		},

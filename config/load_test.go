@@ -344,3 +344,23 @@ func TestMissingFiles(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestCollationID(t *testing.T) {
+	seen := map[uint16]string{}
+	for word := range strings.FieldsSeq(collations) {
+		name, _, _ := strings.Cut(word, "=")
+		id := CollationID(name)
+		if id == 0 || id > 255 {
+			t.Errorf("%s has id %d", name, id)
+		}
+		if other := seen[id]; other != "" {
+			t.Errorf("%s and %s both have id %d", name, other, id)
+		}
+		seen[id] = name
+	}
+	for name, id := range map[string]uint16{"utf8mb4_general_ci": 45, "utf8mb4_bin": 46, "binary": 63, "latin1_swedish_ci": 8, "utf8mb4_0900_ai_ci": 255, "utf8mb4_0900_bin": 0, "": 0} {
+		if got := CollationID(name); got != id {
+			t.Errorf("CollationID(%q) = %d, want %d", name, got, id)
+		}
+	}
+}
