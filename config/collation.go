@@ -52,7 +52,7 @@ utf8mb4_romanian_ci=227 utf8mb4_slovenian_ci=228 utf8mb4_polish_ci=229 utf8mb4_e
 utf8mb4_spanish_ci=231 utf8mb4_swedish_ci=232 utf8mb4_turkish_ci=233 utf8mb4_czech_ci=234 utf8mb4_danish_ci=235
 utf8mb4_lithuanian_ci=236 utf8mb4_slovak_ci=237 utf8mb4_spanish2_ci=238 utf8mb4_roman_ci=239
 utf8mb4_persian_ci=240 utf8mb4_esperanto_ci=241 utf8mb4_hungarian_ci=242 utf8mb4_sinhala_ci=243
-utf8mb4_german2_ci=244 utf8mb4_croatian_mysql561_ci=245 utf8mb4_croatian_ci=245 utf8mb4_unicode_520_ci=246
+utf8mb4_german2_ci=244 utf8mb4_croatian_mysql561_ci=245 utf8mb4_unicode_520_ci=246
 utf8mb4_vietnamese_ci=247 gb18030_chinese_ci=248 gb18030_bin=249 gb18030_unicode_520_ci=250
 utf8mb4_0900_ai_ci=255
 `
