@@ -25,6 +25,10 @@ type Login struct {
 	Capabilities Capability // offered; 0 is DefaultCapabilities
 	Auth         Authenticator
 
+	// Trust lets everybody in with whatever password, as a server does that
+	// was started with --skip-grant-tables. It is for tests.
+	Trust bool
+
 	// TLS gives the configuration to offer; nil, or a nil result, is none. It
 	// is called once for each login.
 	TLS func() *tls.Config
