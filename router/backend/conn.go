@@ -93,8 +93,14 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 	return c.Conn.SetWriteDeadline(t)
 }
 
-// Release gives the connection back. It is closed instead if it isn't clean, its
-// server left the map, the login options changed, or there are more connections
+// Interrupt makes reads and writes fail from now on; Release takes that off again.
+func (c *Conn) Interrupt() {
+	c.deadlines.Store(true)
+	c.Conn.Interrupt()
+}
+
+// Release gives the connection back. It is closed instead if it isn't clean or
+// is in a transaction, its server left the map, the login options changed, or there are more connections
 // than the ceiling allows. Whoever sets a deadline from another goroutine must
 // have ended that goroutine before.
 func (c *Conn) Release() {
@@ -105,7 +111,11 @@ func (c *Conn) Release() {
 	if c.deadlines.Swap(false) && c.Conn.SetDeadline(time.Time{}) != nil {
 		why = "unclean"
 	}
-	if why == "" && !c.Clean() {
+	switch {
+	case why != "":
+	case c.Status().Has(protocol.StatusInTrans):
+		why = "transaction"
+	case !c.Clean():
 		why = "unclean"
 	}
 	c.srv.pool.put(c, why)

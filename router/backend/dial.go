@@ -168,7 +168,7 @@ func (p *pool) dial(kind int) {
 		p.fail(errBusy, func(w *waiter) bool { return w.moves })
 		p.serve(now)
 		p.mu.Unlock()
-		s.busy(err)
+		s.busy(err, false)
 		return
 	}
 	p.mu.Unlock()

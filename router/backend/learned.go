@@ -12,7 +12,7 @@ type facts struct {
 	version, serverID                  string
 	mariaDB                            bool
 	collation                          uint16
-	charset                            string
+	charset, sqlMode                   string
 	maxAllowedPacket, lowerCase        int
 	maxConnections, maxUserConnections int
 	readOnlyVars                       int // 0: none; 1: read_only; 2: super_read_only too
@@ -28,7 +28,7 @@ func (f *facts) equal(o *facts) bool {
 
 func (f *facts) same(o *facts) bool {
 	return f.version == o.version && f.serverID == o.serverID && f.mariaDB == o.mariaDB &&
-		f.collation == o.collation && f.charset == o.charset &&
+		f.collation == o.collation && f.charset == o.charset && f.sqlMode == o.sqlMode &&
 		f.maxAllowedPacket == o.maxAllowedPacket && f.lowerCase == o.lowerCase &&
 		f.maxConnections == o.maxConnections && f.maxUserConnections == o.maxUserConnections &&
 		f.readOnlyVars == o.readOnlyVars
@@ -48,7 +48,7 @@ func (f *facts) readOnlyColumns() string {
 
 // SHOW and not SELECT @@…: it leaves out what the server doesn't have.
 const showVariables = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('server_uuid','server_id','read_only','super_read_only'," +
-	"'max_connections','max_user_connections','max_allowed_packet','lower_case_table_names','collation_server','character_set_server')"
+	"'max_connections','max_user_connections','max_allowed_packet','lower_case_table_names','collation_server','character_set_server','sql_mode')"
 
 // learn asks a server about itself. What it doesn't know stays zero; an error is
 // one of the connection.
@@ -77,7 +77,7 @@ func learn(c *Conn) (*facts, error) {
 	}
 	f.maxConnections, f.maxUserConnections = number("max_connections"), number("max_user_connections")
 	f.maxAllowedPacket, f.lowerCase = number("max_allowed_packet"), number("lower_case_table_names")
-	f.charset = vars["character_set_server"]
+	f.charset, f.sqlMode = vars["character_set_server"], vars["sql_mode"]
 	if _, ok := vars["read_only"]; ok {
 		f.readOnlyVars = 1
 		if _, ok := vars["super_read_only"]; ok {
@@ -181,7 +181,7 @@ func (c *Cluster) relearn() {
 		}
 		if !l.OK {
 			l = Learned{
-				OK: true, Addr: m.srv.addr, Version: f.version, Collation: f.collation, Charset: f.charset,
+				OK: true, Addr: m.srv.addr, Version: f.version, Collation: f.collation, Charset: f.charset, SQLMode: f.sqlMode,
 				MaxAllowedPacket: f.maxAllowedPacket, LowerCaseTables: f.lowerCase, Collations: f.collations,
 			}
 		}

@@ -121,10 +121,15 @@ func latencyBlend(average, sample float64) float64 {
 // latencyScore is what power of two choices compares, the lower the better: the
 // average, decayed by its age, times the requests that would share the server.
 func latencyScore(average float64, age time.Duration, busy int) float64 {
-	if age > 0 {
-		average *= math.Exp2(-float64(age) / float64(latencyHalfLife))
+	return (latencyDecay(average, age) + float64(latencyFloor)) * float64(busy+1)
+}
+
+// latencyDecay is the average without samples for the given time.
+func latencyDecay(average float64, age time.Duration) float64 {
+	if age <= 0 {
+		return average
 	}
-	return (average + float64(latencyFloor)) * float64(busy+1)
+	return average * math.Exp2(-float64(age)/float64(latencyHalfLife))
 }
 
 // latency is a server's average time of a read in nanoseconds. Writers hold the
@@ -135,7 +140,8 @@ type latency struct {
 }
 
 func (l *latency) observe(sample, now time.Duration) {
-	average := latencyBlend(math.Float64frombits(l.average.Load()), float64(sample))
+	average := latencyDecay(math.Float64frombits(l.average.Load()), now-time.Duration(l.at.Load()))
+	average = latencyBlend(average, float64(sample))
 	l.average.Store(math.Float64bits(average))
 	l.at.Store(int64(now))
 }

@@ -220,10 +220,17 @@ func (p *pool) drop(why string, doomed func(idleConn) bool) {
 	}
 }
 
-// reap closes what was idle since before the time given.
+// reap closes what was idle since before the time given, and takes the buffers
+// of what is idle for longer than a moment.
 func (p *pool) reap(before time.Duration) {
+	now := p.srv.cluster.now()
 	p.mu.Lock()
 	old := len(p.idle) > 0 && p.idle[0].since <= before
+	for _, e := range p.idle {
+		if now-e.since > time.Second {
+			e.conn.Idle()
+		}
+	}
 	p.mu.Unlock()
 	if old {
 		p.drop("idle", func(e idleConn) bool { return e.since <= before })

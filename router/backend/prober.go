@@ -45,7 +45,7 @@ func (s *server) prober() {
 			pause = spread(s.cluster.options().ProbeInterval, 0.1)
 		case isBusy(err):
 			failures = 0
-			s.busy(err)
+			s.busy(err, true)
 			pause = spread(s.cluster.options().ProbeInterval, 0.1)
 		default:
 			s.down(err)

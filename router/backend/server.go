@@ -167,16 +167,18 @@ func (s *server) down(err error) {
 	s.probeNow()
 }
 
-// busy takes note that the server is alive but refuses more connections.
-func (s *server) busy(err error) {
+// busy takes note that the server is alive but refuses more connections. blind
+// says that the prober is among those refused, so that nobody knows the lag.
+func (s *server) busy(err error, blind bool) {
 	why := s.reason(err)
 	s.change(func(old health) *health {
-		switch old.state {
-		case StateBusy, StateLagging:
+		if old.state == StateBusy && !blind || old.state == StateLagging {
 			return nil
-		case StateUp, StateConnecting, StateSuspect, StateDown:
 		}
 		old.state, old.why, old.refused = StateBusy, why, false
+		if blind {
+			old.probed.lagKnown, old.probed.lagWhy, old.probed.inTime = false, why, 0
+		}
 		if s.needsLag() && !old.probed.lagKnown {
 			old.state, old.why = StateLagging, "lag unknown: "+why
 		}

@@ -48,22 +48,20 @@ func (c *Conn) Setup(ctx context.Context) error {
 func (c *Conn) SetupSQL() string { return c.setup }
 
 func (c *Conn) setUp() error {
-	known := c.setup
-	if known == "" {
-		known = setupAll
-		if p := c.srv.setup.Load(); p != nil {
-			known = *p
-		}
+	known := setupAll
+	if p := c.srv.setup.Load(); p != nil {
+		known = *p
 	}
-	if known != "" {
-		err := c.exec(known)
-		if err == nil {
-			c.setup = known
-			return nil
-		}
-		if !isSQLError(err) {
-			return err
-		}
+	if known == "" {
+		return nil
+	}
+	err := c.exec(known)
+	if err == nil {
+		c.setup = known
+		return nil
+	}
+	if !isSQLError(err) {
+		return err
 	}
 	// One by one, to find out what the server knows.
 	var parts []string
@@ -92,6 +90,10 @@ func (c *Conn) exec(sql string) error {
 // isSQLError says whether err is an answer of the server after which the
 // connection goes on.
 func isSQLError(err error) bool {
+	var side *protocol.SideError
+	if errors.As(err, &side) {
+		return false
+	}
 	var wire *protocol.Error
 	return errors.As(err, &wire) && wire.Code != codeServerShutdown
 }

@@ -65,7 +65,7 @@ type PoolStatus struct {
 	Reused       uint64        // requests served from the idle list
 	Closed       map[string]uint64
 	// Closed counts closed connections by the reason given to Discard, and
-	// "idle", "unclean", "left", "options", "ceiling", "failed".
+	// "idle", "unclean", "transaction", "left", "options", "ceiling", "failed".
 
 	Circuit string    // what holds dials back: "" or "retry in 1.2s after: …"
 	Since   time.Time // of the newest dial failure; zero if the newest dial succeeded
@@ -85,6 +85,7 @@ type Learned struct {
 	Version          string // version string of the handshake
 	Collation        uint16 // the server's default collation
 	Charset          string // and its character set
+	SQLMode          string // sql_mode of new sessions
 	MaxAllowedPacket int    // bytes; the minimum over the primaries that answered
 	LowerCaseTables  int    // lower_case_table_names
 	Collations       map[uint16]Collation
