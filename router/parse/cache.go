@@ -62,10 +62,7 @@ func (c *Cache) Statement(d *Digest) *Statement {
 	st := c.lookup(d)
 	if st == nil {
 		d.rescan()
-		if st = c.lookup(d); st == nil {
-			// Lifting or not made no difference to the norm, so it was parsed as what it is.
-			st = Parse(string(d.Norm), d.Mode)
-		}
+		st = c.lookup(d) // never nil, now that the literals are kept
 	}
 	return st
 }

@@ -35,6 +35,8 @@ type Statement struct {
 	// what SHOW SHARDWAY shows ("servers"); the name of PREPARE, EXECUTE and DEALLOCATE, lower case; the
 	// leading keywords of DDL, Account and Admin statements, lower case ("create table").
 	Name string
+	// ID is the thread or query of KILL; 0 when it isn't a literal.
+	ID uint64
 	// Words, for Unparsed, Prepare, Several, Call and DDL with a body: every identifier-like word of the text, lower case, sorted, without
 	// duplicates, also those inside string literals.
 	Words []string
@@ -144,6 +146,8 @@ type Block struct {
 	Where *Cond
 	// Derived is true for the blocks of derived tables and CTEs: their rows are a source of another block.
 	Derived bool
+	// Next is the next branch of the same set operation (UNION, INTERSECT, EXCEPT); -1 without.
+	Next int
 }
 
 // Role is what a block does.

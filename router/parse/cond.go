@@ -1,0 +1,260 @@
+package parse
+
+import (
+	"github.com/pingcap/tidb/pkg/parser/ast"
+	"github.com/pingcap/tidb/pkg/parser/mysql"
+	"github.com/pingcap/tidb/pkg/parser/opcode"
+	"github.com/pingcap/tidb/pkg/parser/test_driver"
+)
+
+// and joins what must all hold; nil is nothing, and so is what isn't known.
+func and(list ...*Cond) *Cond {
+	var args []*Cond
+	for _, c := range list {
+		switch {
+		case c == nil || c.Op == CondUnknown:
+		case c.Op == CondNever:
+			return c
+		case c.Op == CondAnd:
+			args = append(args, c.Args...)
+		default:
+			args = append(args, c)
+		}
+	}
+	switch len(args) {
+	case 0:
+		return nil
+	case 1:
+		return args[0]
+	}
+	return &Cond{Op: CondAnd, Args: args}
+}
+
+// or joins alternatives; one that isn't known makes the whole unknown.
+func or(list ...*Cond) *Cond {
+	var args []*Cond
+	for _, c := range list {
+		switch {
+		case c == nil || c.Op == CondUnknown:
+			return nil
+		case c.Op == CondNever:
+		case c.Op == CondOr:
+			args = append(args, c.Args...)
+		default:
+			args = append(args, c)
+		}
+	}
+	switch len(args) {
+	case 0:
+		return &Cond{Op: CondNever}
+	case 1:
+		return args[0]
+	}
+	return &Cond{Op: CondOr, Args: args}
+}
+
+// cond returns what a row meets for which e is true; nil when nothing is known.
+func (a *analyzer) cond(e ast.ExprNode, b int) *Cond {
+	switch e := e.(type) {
+	case *ast.ParenthesesExpr:
+		return a.cond(e.Expr, b)
+	case *ast.BinaryOperationExpr:
+		switch e.Op {
+		case opcode.LogicAnd:
+			return and(a.cond(e.L, b), a.cond(e.R, b))
+		case opcode.LogicOr:
+			return or(a.cond(e.L, b), a.cond(e.R, b))
+		case opcode.EQ:
+			return a.equal(CondEqual, e.L, e.R, b)
+		case opcode.NullEQ:
+			return a.equal(CondNullSafeEqual, e.L, e.R, b)
+		default:
+			return nil
+		}
+	case *ast.PatternInExpr:
+		if e.Not || e.Sel != nil {
+			return nil
+		}
+		return a.in(e, b)
+	case *ast.IsTruthExpr:
+		if e.True == 1 && !e.Not {
+			return a.cond(e.Expr, b)
+		}
+	case *test_driver.ValueExpr:
+		if v, ok := literal(e); ok && (v.Kind == Null || (v.Kind == Bool || v.Kind == Int) && v.I == 0) {
+			return &Cond{Op: CondNever}
+		}
+	}
+	return nil
+}
+
+// equal is l = r or l <=> r.
+func (a *analyzer) equal(op CondOp, l, r ast.ExprNode, b int) *Cond {
+	l, r = bare(l), bare(r)
+	if lr, ok := l.(*ast.RowExpr); ok {
+		rr, ok := r.(*ast.RowExpr)
+		if !ok || len(rr.Values) != len(lr.Values) {
+			return nil
+		}
+		list := make([]*Cond, len(lr.Values))
+		for i := range lr.Values {
+			list[i] = a.equal(op, lr.Values[i], rr.Values[i], b)
+		}
+		return and(list...)
+	}
+	lc, lok := l.(*ast.ColumnNameExpr)
+	rc, rok := r.(*ast.ColumnNameExpr)
+	switch {
+	case lok:
+		return &Cond{Op: op, Col: a.column(lc.Name, b), Vals: []Operand{a.operand(r, b)}}
+	case rok:
+		return &Cond{Op: op, Col: a.column(rc.Name, b), Vals: []Operand{a.operand(l, b)}}
+	}
+	return nil
+}
+
+// in is expr IN (list).
+func (a *analyzer) in(e *ast.PatternInExpr, b int) *Cond {
+	if col, ok := bare(e.Expr).(*ast.ColumnNameExpr); ok {
+		c := &Cond{Op: CondIn, Col: a.column(col.Name, b), Vals: make([]Operand, len(e.List))}
+		for i, v := range e.List {
+			c.Vals[i] = a.operand(v, b)
+		}
+		return c
+	}
+	list := make([]*Cond, len(e.List))
+	for i, v := range e.List {
+		list[i] = a.equal(CondEqual, e.Expr, v, b)
+	}
+	return or(list...)
+}
+
+func bare(e ast.ExprNode) ast.ExprNode {
+	for {
+		p, ok := e.(*ast.ParenthesesExpr)
+		if !ok {
+			return e
+		}
+		e = p.Expr
+	}
+}
+
+// column resolves a column's qualifier, in the block and then in those around it.
+func (a *analyzer) column(n *ast.ColumnName, b int) Column {
+	c := Column{DB: n.Schema.O, Qualifier: n.Table.O, Name: n.Name.O, Block: b, Table: -1}
+	if c.Qualifier == "" {
+		return c
+	}
+	for at := b; at >= 0; at = a.scopes[at] {
+		if t := a.lookup(c.DB, c.Qualifier, at); t >= 0 {
+			c.Block, c.Table = at, t
+			return c
+		}
+		if a.named(c.Qualifier, at) {
+			return c // more than one table has that name here, so it means none further out
+		}
+	}
+	return c
+}
+
+// named reports whether any table of a block goes by name.
+func (a *analyzer) named(name string, b int) bool {
+	for _, t := range a.st.Blocks[b].Tables {
+		if lower(t.Alias) == lower(name) || t.Alias == "" && lower(t.Name) == lower(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// operand returns the value of an expression where it is plain.
+func (a *analyzer) operand(e ast.ExprNode, b int) Operand {
+	switch e := bare(e).(type) {
+	case *test_driver.ParamMarkerExpr:
+		if i, ok := a.src.marker(e.Offset); ok {
+			return Operand{Kind: OperandArg, Arg: i}
+		}
+	case *test_driver.ValueExpr:
+		if v, ok := literal(e); ok {
+			return Operand{Kind: OperandConst, Value: v}
+		}
+	case *ast.ColumnNameExpr:
+		return Operand{Kind: OperandColumn, Col: a.column(e.Name, b)}
+	case *ast.DefaultExpr:
+		if e.Name == nil {
+			return Operand{Kind: OperandDefault}
+		}
+	case *ast.UnaryOperationExpr:
+		if e.Op != opcode.Minus {
+			break
+		}
+		switch v := bare(e.V).(type) {
+		case *test_driver.ParamMarkerExpr:
+			if i, ok := a.src.marker(v.Offset); ok {
+				return Operand{Kind: OperandArg, Arg: i, Neg: true}
+			}
+		case *test_driver.ValueExpr:
+			if v, ok := literal(v); ok {
+				return negated(v)
+			}
+		}
+	}
+	return Operand{}
+}
+
+func negated(v Value) Operand {
+	switch {
+	case v.Kind == Int:
+		v.I = -v.I
+	case v.Kind == Uint && v.U == 1<<63:
+		v = Value{Kind: Int, I: -1 << 63}
+	case v.Kind == Uint || v.Kind == Decimal:
+		return Operand{}
+	case v.Kind == Float:
+		v.F, v.S = -v.F, nil
+	default:
+		return Operand{}
+	}
+	return Operand{Kind: OperandConst, Value: v}
+}
+
+// literal returns the value of a literal that is part of the norm.
+func literal(e *test_driver.ValueExpr) (Value, bool) {
+	if e.Type.GetFlag()&mysql.UnderScoreCharsetFlag != 0 {
+		return Value{}, false // _latin1'…': its bytes aren't in the connection's character set
+	}
+	switch e.Kind() {
+	case test_driver.KindNull:
+		return Value{Kind: Null}, true
+	case test_driver.KindInt64:
+		kind := Int
+		if e.Type.GetFlag()&mysql.IsBooleanFlag != 0 {
+			kind = Bool
+		}
+		return Value{Kind: kind, I: e.GetInt64()}, true
+	case test_driver.KindUint64:
+		return Value{Kind: Uint, U: e.GetUint64()}, true
+	case test_driver.KindFloat64:
+		return Value{Kind: Float, F: e.GetFloat64()}, true
+	case test_driver.KindString:
+		return Value{Kind: String, S: []byte(e.GetString())}, true
+	case test_driver.KindMysqlDecimal:
+		return Value{Kind: Decimal, S: []byte(e.GetMysqlDecimal().String())}, true
+	case test_driver.KindBinaryLiteral:
+		return Value{Kind: Bytes, S: []byte(e.GetBinaryLiteral())}, true
+	}
+	return Value{}, false
+}
+
+// marker returns the number of the ? at a position.
+func (src *source) marker(at int) (int, bool) {
+	lo, hi := 0, len(src.markers)
+	for lo < hi {
+		if mid := (lo + hi) / 2; src.markers[mid] < at {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo, lo < len(src.markers) && src.markers[lo] == at
+}
