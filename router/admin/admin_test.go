@@ -63,18 +63,19 @@ func (f *fakeRouter) Sessions() int { return 42 }
 func newFakeRouter() *fakeRouter {
 	return &fakeRouter{tables: map[string]*router.Table{
 		"servers": {
-			Columns: []string{"shard", "role", "server", "state", "lag", "reads"},
+			Columns: []string{"shard", "role", "server", "state", "lag_seconds", "latency_ms", "eligible", "reads"},
 			Rows: [][]any{
-				{"s0", "primary", "127.0.0.1:3310", "up", nil, uint64(5)},
-				{"s0", "replica", "127.0.0.1:3311", "down", "1.5s", uint64(6)},
-				{"s0", "replica", "127.0.0.1:3311", "down", "1.5s", uint64(6)},
+				{"s0", "primary", "127.0.0.1:3310", "up", nil, 1.5, true, uint64(5)},
+				{"s0", "replica", "127.0.0.1:3311", "down", 1.5, 0.0, false, uint64(6)},
+				{"s0", "replica", "127.0.0.1:3311", "down", 1.5, 0.0, false, uint64(6)},
 			},
 		},
 		"pools": {
 			Columns: []string{"shard", "role", "server", "ceiling", "idle", "busy"},
-			Rows:    [][]any{{"s0", "primary", "127.0.0.1:3310", 100, int64(3), int64(4)}},
+			Rows:    [][]any{{"s0", "primary", "127.0.0.1:3310", int64(100), int64(3), int64(4)}},
 		},
-		"sessions": {Columns: []string{"id", "user"}, Rows: [][]any{{uint64(9), "app"}}},
+		"sessions":  {Columns: []string{"id", "user", "doing", "pinned_to"}, Rows: [][]any{{uint64(9), "app", "idle", "s0 x"}, {uint64(10), "app", "running", ""}}},
+		"variables": {Columns: []string{"name", "value"}, Rows: [][]any{{"log.level", "info"}, {"status.probes", "17"}}},
 	}}
 }
 
@@ -166,7 +167,7 @@ func TestJSON(t *testing.T) {
 	}
 	var servers []map[string]any
 	_, body = get(h, "/api/v1/servers")
-	if err := json.Unmarshal([]byte(body), &servers); err != nil || len(servers) != 3 || servers[1]["server"] != "127.0.0.1:3311" || servers[0]["lag"] != nil {
+	if err := json.Unmarshal([]byte(body), &servers); err != nil || len(servers) != 3 || servers[1]["server"] != "127.0.0.1:3311" || servers[0]["lag_seconds"] != nil {
 		t.Errorf("servers: %v %s", err, body)
 	}
 	var m mapDoc
@@ -202,6 +203,11 @@ func TestMetrics(t *testing.T) {
 		`shardway_server_up{role="replica",server="127.0.0.1:3311",shard="s0"} 0`,
 		`shardway_server_replication_lag_seconds{role="replica",server="127.0.0.1:3311",shard="s0"} 1.5`,
 		`shardway_server_reads_total{role="primary",server="127.0.0.1:3310",shard="s0"} 5`,
+		`shardway_server_latency_seconds{role="primary",server="127.0.0.1:3310",shard="s0"} 0.0015`,
+		`shardway_server_eligible{role="replica",server="127.0.0.1:3311",shard="s0"} 0`,
+		`shardway_sessions_running 1`,
+		`shardway_sessions_pinned 1`,
+		`shardway_probes_total 17`,
 		`shardway_pool_busy_connections{role="primary",server="127.0.0.1:3310",shard="s0"} 4`,
 		`shardway_pool_ceiling_connections{role="primary",server="127.0.0.1:3310",shard="s0"} 100`,
 	} {

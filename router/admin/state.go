@@ -3,7 +3,7 @@ package admin
 import (
 	"slices"
 	"strconv"
-	"time"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -19,13 +19,15 @@ type state struct {
 
 	sessions, version, ready *prometheus.Desc
 	up                       *prometheus.Desc
-	columns                  []column
+	running, pinned          *prometheus.Desc
+	columns, counts          []column
 }
 
 // column says which metric a column of a table is.
 type column struct {
 	table, name string
 	kind        prometheus.ValueType
+	unit        float64 // of the cell, in the metric's unit
 	desc        *prometheus.Desc
 }
 
@@ -37,10 +39,19 @@ func newState(source Source, now func() *shardmap.Map) *state {
 		sessions: prometheus.NewDesc("shardway_sessions", "Clients connected.", nil, nil),
 		version:  prometheus.NewDesc("shardway_map_version", "Version of the shard map in use.", nil, nil),
 		ready:    prometheus.NewDesc("shardway_ready", "1 when clients can be served, as /readyz says.", nil, nil),
+		running:  prometheus.NewDesc("shardway_sessions_running", "Clients whose statement is running.", nil, nil),
+		pinned:   prometheus.NewDesc("shardway_sessions_pinned", "Clients that keep a connection to a server between statements.", nil, nil),
 		up:       prometheus.NewDesc("shardway_server_up", "1 when the server may be used.", server, nil),
 	}
 	add := func(table, name, metric, help string, kind prometheus.ValueType) {
-		s.columns = append(s.columns, column{table, name, kind, prometheus.NewDesc(metric, help, server, nil)})
+		unit := 1.0
+		if strings.HasSuffix(name, "_ms") {
+			unit = 1e-3
+		}
+		s.columns = append(s.columns, column{table, name, kind, unit, prometheus.NewDesc(metric, help, server, nil)})
+	}
+	count := func(name, metric, help string, kind prometheus.ValueType) {
+		s.counts = append(s.counts, column{"variables", name, kind, 1, prometheus.NewDesc(metric, help, nil, nil)})
 	}
 	const gauge, counter = prometheus.GaugeValue, prometheus.CounterValue
 	add("pools", "ceiling", "shardway_pool_ceiling_connections", "Most connections to the server.", gauge)
@@ -52,12 +63,23 @@ func newState(source Source, now func() *shardmap.Map) *state {
 	add("pools", "dial_errors", "shardway_pool_dial_errors_total", "Connections to the server that couldn't be made.", counter)
 	add("pools", "waits", "shardway_pool_waits_total", "Statements that had to wait for a connection to the server.", counter)
 	add("pools", "wait_timeouts", "shardway_pool_wait_timeouts_total", "Statements that waited for a connection to the server in vain.", counter)
+	add("pools", "wait_seconds", "shardway_pool_wait_seconds_total", "Time that statements waited for a connection to the server.", counter)
 	add("pools", "reused", "shardway_pool_reused_total", "Statements that found an idle connection to the server.", counter)
-	add("servers", "lag", "shardway_server_replication_lag_seconds", "Replication lag of the server, where it is known.", gauge)
-	add("servers", "latency", "shardway_server_latency_seconds", "Time of the newest answered probe of the server.", gauge)
+	add("servers", "eligible", "shardway_server_eligible", "1 when the server may be chosen for a statement of its role.", gauge)
+	add("servers", "lag_seconds", "shardway_server_replication_lag_seconds", "Replication lag of the server, where it is known.", gauge)
+	add("servers", "latency_ms", "shardway_server_latency_seconds", "Time of the newest answered probe of the server.", gauge)
 	add("servers", "weight", "shardway_server_weight", "Weight of the server under the weighted policy.", gauge)
 	add("servers", "reads", "shardway_server_reads_total", "Statements that the server served as reads.", counter)
 	add("servers", "writes", "shardway_server_writes_total", "Statements that the server served as the primary.", counter)
+	count("status.accepted", "shardway_connections_accepted_total", "Connections that clients and probes opened.", counter)
+	count("status.probes", "shardway_probes_total", "Connections that ended before a login was tried, as load balancers' probes do.", counter)
+	count("status.login_failures", "shardway_login_failures_total", "Logins that were refused.", counter)
+	count("status.panics", "shardway_session_panics_total", "Sessions that were ended by a fault of Shardway's own.", counter)
+	count("status.plan_cache_hits", "shardway_statement_cache_hits_total", "Statements found in the cache of parsed statements.", counter)
+	count("status.plan_cache_misses", "shardway_statement_cache_misses_total", "Statements that had to be parsed.", counter)
+	count("status.plan_cache_evictions", "shardway_statement_cache_evictions_total", "Statements that left the cache for others.", counter)
+	count("status.plan_cache_entries", "shardway_statement_cache_entries", "Statements in the cache.", gauge)
+	count("status.plan_cache_bytes", "shardway_statement_cache_bytes", "Memory of the statements in the cache.", gauge)
 	return s
 }
 
@@ -80,6 +102,40 @@ func (s *state) Collect(out chan<- prometheus.Metric) {
 			continue
 		}
 		s.rows(name, t, out)
+	}
+	if t, err := s.source.Table("sessions"); err == nil && t != nil {
+		gauge(s.running, filled(t, "doing", "running"))
+		gauge(s.pinned, filled(t, "pinned_to", ""))
+	}
+	s.collectCounts(out)
+}
+
+// filled counts the rows whose column has the value want, or any where want is
+// empty.
+func filled(t *router.Table, column, want string) float64 {
+	i, n := slices.Index(t.Columns, column), 0
+	for _, row := range t.Rows {
+		if i >= 0 && text(row[i]) != "" && (want == "" || text(row[i]) == want) {
+			n++
+		}
+	}
+	return float64(n)
+}
+
+// collectCounts sends the counters among the variables.
+func (s *state) collectCounts(out chan<- prometheus.Metric) {
+	t, err := s.source.Table("variables")
+	if err != nil || t == nil || len(t.Columns) < 2 {
+		return
+	}
+	values := make(map[string]any, len(t.Rows))
+	for _, row := range t.Rows {
+		values[text(row[0])] = row[1]
+	}
+	for _, c := range s.counts {
+		if v, ok := number(values[c.name]); ok {
+			out <- prometheus.MustNewConstMetric(c.desc, c.kind, v)
+		}
 	}
 }
 
@@ -108,7 +164,7 @@ func (s *state) rows(name string, t *router.Table, out chan<- prometheus.Metric)
 			}
 			if i := slices.Index(t.Columns, c.name); i >= 0 {
 				if v, ok := number(row[i]); ok {
-					out <- prometheus.MustNewConstMetric(c.desc, c.kind, v, id[:]...)
+					out <- prometheus.MustNewConstMetric(c.desc, c.kind, v*c.unit, id[:]...)
 				}
 			}
 		}
@@ -127,12 +183,9 @@ func text(v any) string {
 	return s
 }
 
-// number reads a cell as a number; a duration written for people, such as
-// 1.5ms, is one of seconds.
+// number reads a cell as a number.
 func number(v any) (float64, bool) {
 	switch v := v.(type) {
-	case int:
-		return float64(v), true
 	case int64:
 		return float64(v), true
 	case uint64:
@@ -141,12 +194,7 @@ func number(v any) (float64, bool) {
 		return v, true
 	case bool:
 		return one(v), true
-	case time.Duration:
-		return v.Seconds(), true
 	case string:
-		if d, err := time.ParseDuration(v); err == nil {
-			return d.Seconds(), true
-		}
 		f, err := strconv.ParseFloat(v, 64)
 		return f, err == nil
 	}
