@@ -18,11 +18,10 @@ package protocol
 // reply had not begun to reach the client (Reply.FirstByte), dst is as it was
 // before. After SideClient neither is.
 func (c *Conn) Forward(dst *Conn, kind ReplyKind, r *Relay) (Reply, error) {
-	var asIs Relay
-	if r == nil {
-		r = &asIs
+	f := forward{src: c, dst: dst, pos: c.r}
+	if r != nil {
+		f.relay = *r
 	}
-	f := forward{src: c, dst: dst, relay: r, pos: c.r}
 	var before uint64
 	var n int
 	var seq uint8
@@ -64,7 +63,7 @@ func (c *Conn) beginReply() {
 // forward is one call of Forward.
 type forward struct {
 	src, dst *Conn
-	relay    *Relay
+	relay    Relay
 	reply    Reply
 	pos      int  // src.in[src.r:pos] is dst's, not yet copied
 	cut      bool // what dst has got ends inside a payload

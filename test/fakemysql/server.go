@@ -56,6 +56,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	listener net.Listener
+	stopped  bool // no session begins any more
 	sessions map[*Session]struct{}
 	got      []Got
 	nextID   uint32
@@ -112,7 +113,7 @@ func (s *Server) Start() {
 		s.Addr = l.Addr().String()
 	}
 	s.mu.Lock()
-	s.listener = l
+	s.listener, s.stopped = l, false
 	s.mu.Unlock()
 	s.wg.Go(func() {
 		for {
@@ -130,7 +131,7 @@ func (s *Server) Start() {
 func (s *Server) Stop() {
 	s.mu.Lock()
 	l := s.listener
-	s.listener = nil
+	s.listener, s.stopped = nil, true
 	s.mu.Unlock()
 	if l != nil {
 		l.Close()
@@ -225,6 +226,11 @@ func (s *Server) Password(user string) (string, bool) {
 func (s *Server) serve(nc net.Conn) {
 	c := &Session{Conn: protocol.NewConn(nc), server: s, Values: make(map[string]string)}
 	s.mu.Lock()
+	if s.stopped {
+		s.mu.Unlock()
+		nc.Close()
+		return
+	}
 	s.nextID++
 	c.ID = s.nextID
 	s.sessions[c] = struct{}{}
