@@ -146,7 +146,7 @@ func TestCeilingAndOrderOfArrival(t *testing.T) {
 				t.Errorf("%d was served as number %d", got, i)
 			}
 		}
-		if most := f.at("p:1").most; most > 3 { // and the prober's
+		if most := f.at("p:1").mostLive.Load(); most > 3 { // and the prober's
 			t.Errorf("%d connections at once", most)
 		}
 	})

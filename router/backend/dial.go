@@ -148,12 +148,12 @@ func (p *pool) dial(kind int) {
 		p.circuit.succeeded()
 		why := p.place(conn, now)
 		if why != "" {
-			p.countClosed(why)
+			p.setBusy(+1) // until it is closed
 		}
 		p.serve(now)
 		p.mu.Unlock()
 		if why != "" {
-			conn.end(true)
+			p.put(conn, why)
 		}
 		s.connected()
 		return

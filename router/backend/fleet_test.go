@@ -55,12 +55,24 @@ type fakeServer struct {
 	limit    int             // max_connections; 0: none
 	conns    map[uint32]*protocol.Conn
 	nextID   uint32
-	most     int
 	heard    []string
 	slow     time.Duration // before any answer
 	dialTime time.Duration
 
 	dials, dialing, mostDialing atomic.Int32
+	live, mostLive              atomic.Int32 // connections from the dial's begin to the close
+}
+
+// counted is a connection that counts in live until it is closed.
+type counted struct {
+	net.Conn
+	once sync.Once
+	live *atomic.Int32
+}
+
+func (c *counted) Close() error {
+	c.once.Do(func() { c.live.Add(-1) })
+	return c.Conn.Close()
 }
 
 func (f *fleet) add(addr string) *fakeServer {
@@ -79,12 +91,21 @@ func (f *fleet) add(addr string) *fakeServer {
 }
 
 func (f *fleet) dial(ctx context.Context, o protocol.DialOptions) (*protocol.Conn, *protocol.Greeting, error) {
-	f.mu.Lock()
-	s := f.servers[o.Addr]
-	f.mu.Unlock()
+	s := f.at(o.Addr)
 	if s == nil {
 		return nil, nil, fmt.Errorf("dial %s: no such host", o.Addr)
 	}
+	n := s.live.Add(1)
+	for most := s.mostLive.Load(); n > most && !s.mostLive.CompareAndSwap(most, n); most = s.mostLive.Load() {
+	}
+	c, g, err := f.connect(ctx, s, o)
+	if err != nil {
+		s.live.Add(-1)
+	}
+	return c, g, err
+}
+
+func (f *fleet) connect(ctx context.Context, s *fakeServer, o protocol.DialOptions) (*protocol.Conn, *protocol.Greeting, error) {
 	s.dials.Add(1)
 	if n := s.dialing.Add(1); n > s.mostDialing.Load() {
 		s.mostDialing.Store(n)
@@ -107,6 +128,9 @@ func (f *fleet) dial(ctx context.Context, o protocol.DialOptions) (*protocol.Con
 	if err != nil {
 		return nil, nil, err
 	}
+	if !f.tcp {
+		near = &counted{Conn: near, live: &s.live}
+	}
 	client, server := protocol.NewConn(near), protocol.NewConn(far)
 	client.SetCapabilities(testCaps | o.Capabilities)
 	server.SetCapabilities(testCaps)
@@ -120,7 +144,6 @@ func (f *fleet) dial(ctx context.Context, o protocol.DialOptions) (*protocol.Con
 	s.nextID++
 	id := s.nextID
 	s.conns[id] = server
-	s.most = max(s.most, len(s.conns))
 	s.mu.Unlock()
 	f.running.Go(func() { s.serve(id, server) })
 	return client, &protocol.Greeting{Version: s.version, ConnectionID: id, Collation: 255}, nil

@@ -125,26 +125,30 @@ func (p *pool) total() int {
 }
 
 // put takes a connection back from its holder: to the next in the queue, to the
-// idle list, or, if why names a reason or there is one, to its end.
+// idle list, or, if why names a reason or there is one, to its end. Its place is
+// free for another only once it is closed.
 func (p *pool) put(c *Conn, why string) {
 	now := p.srv.cluster.now()
 	polite := why == ""
-	p.mu.Lock()
-	p.setBusy(-1)
 	if why == "" {
+		p.mu.Lock()
+		p.setBusy(-1)
 		if c.member.role == Replica {
 			p.srv.latency.observe(now-c.taken, now)
 		}
-		why = p.place(c, now)
-	}
-	if why == "" {
+		if why = p.place(c, now); why == "" {
+			p.mu.Unlock()
+			return
+		}
+		p.setBusy(+1)
 		p.mu.Unlock()
-		return
 	}
-	p.countClosed(why)
-	p.serve(now)
-	p.mu.Unlock()
 	c.end(polite)
+	p.mu.Lock()
+	p.setBusy(-1)
+	p.countClosed(why)
+	p.serve(p.srv.cluster.now())
+	p.mu.Unlock()
 }
 
 // place gives a connection that nobody holds to the queue or the idle list, or
@@ -196,7 +200,7 @@ func (p *pool) countClosed(why string) {
 }
 
 // drop closes the idle connections for which doomed says true and counts them
-// under why.
+// under why. They count as busy until they are closed.
 func (p *pool) drop(why string, doomed func(idleConn) bool) {
 	var gone []*Conn
 	p.mu.Lock()
@@ -211,13 +215,18 @@ func (p *pool) drop(why string, doomed func(idleConn) bool) {
 	}
 	clear(p.idle[len(kept):])
 	p.idle = kept
-	if len(gone) > 0 {
-		p.serve(p.srv.cluster.now())
-	}
+	p.setBusy(len(gone))
 	p.mu.Unlock()
+	if len(gone) == 0 {
+		return
+	}
 	for _, c := range gone {
 		c.end(why != "failed")
 	}
+	p.mu.Lock()
+	p.setBusy(-len(gone))
+	p.serve(p.srv.cluster.now())
+	p.mu.Unlock()
 }
 
 // reap closes what was idle since before the time given, and takes the buffers
