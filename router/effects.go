@@ -1,0 +1,213 @@
+package router
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+
+	"shardway/protocol"
+	"shardway/router/exec"
+	"shardway/router/parse"
+)
+
+// plain are the flags that ask nothing of the session's state at servers.
+const plain = parse.FlagRead | parse.FlagLocks | parse.FlagImplicitCommit | parse.FlagSequenceNext | parse.FlagInto |
+	parse.FlagForeignData | parse.FlagReturning | parse.FlagLimited | parse.FlagExecutable | parse.FlagStoredFunction
+
+// special says whether a kind of statement has effects on the session's state at servers, whatever its flags.
+func special(k parse.Kind) bool {
+	switch k {
+	case parse.Insert, parse.Replace, parse.Set, parse.SetTransaction, parse.Use, parse.Call, parse.Unparsed,
+		parse.Lock, parse.Unlock, parse.Flush, parse.Prepare, parse.Execute, parse.Deallocate, parse.Handler, parse.XA:
+		return true
+	default:
+		return false
+	}
+}
+
+// effects says in a request what a statement needs of the session's connections and leaves on them.
+func (s *session) effects(t *text, r *exec.Request) error {
+	st := t.st
+	for _, e := range [...]struct {
+		flag        parse.Flags
+		uses, holds exec.Why
+	}{
+		{parse.FlagUsesUserVar, exec.WhyUserVariable, 0},
+		{parse.FlagGetLock, exec.WhyNamedLock, exec.WhyNamedLock},
+		{parse.FlagReleaseLock, exec.WhyNamedLock, 0},
+		{parse.FlagCalcFoundRows, 0, exec.WhyFoundRows},
+		{parse.FlagFoundRows, exec.WhyFoundRows, 0},
+		{parse.FlagDiagnostics, exec.WhyDiagnostics, 0},
+	} {
+		if st.Flags&e.flag != 0 {
+			r.Uses |= e.uses
+			r.Holds |= e.holds
+		}
+	}
+	if st.Is(parse.FlagSetsUserVar) && st.Kind != parse.Set {
+		r.Uses |= exec.WhyUserVariable
+		r.Holds |= exec.WhyUserVariable
+	}
+	if st.Is(parse.FlagTemporary) && st.Kind == parse.DDL && strings.HasPrefix(st.Name, "create") {
+		r.Holds |= exec.WhyTemporaryTable
+	}
+	if st.Is(parse.FlagLastInsertID) {
+		s.x.AskInsertID()
+		r.UsesLastInsertID = true
+	}
+	r.SetsLastInsertID = st.Is(parse.FlagSetsLastInsertID)
+
+	switch st.Kind {
+	case parse.Insert, parse.Replace:
+		r.Given = func(id uint64) bool { return given(t, id) }
+	case parse.Set:
+		s.setEffects(t, r)
+	case parse.Use:
+		r.Schema = st.Name
+	case parse.Call, parse.Unparsed:
+		r.Holds |= exec.WhyUnknown
+	case parse.Lock:
+		r.Holds |= exec.WhyTableLock
+	case parse.Unlock:
+		r.Uses |= exec.WhyTableLock
+		r.Frees |= exec.WhyTableLock
+	case parse.Flush:
+		if bytes.Contains(bytes.ToLower(t.sql), []byte("lock")) || bytes.Contains(bytes.ToLower(t.sql), []byte("export")) {
+			r.Holds |= exec.WhyTableLock
+		}
+	case parse.Prepare:
+		r.Holds |= exec.WhyPrepared
+	case parse.Execute, parse.Deallocate:
+		r.Uses |= exec.WhyPrepared
+	case parse.Handler:
+		r.Uses |= exec.WhyHandler
+		r.Holds |= exec.WhyHandler
+	case parse.XA:
+		r.Uses |= exec.WhyXA
+		r.Holds |= exec.WhyXA
+	default:
+	}
+	return nil
+}
+
+// given says whether an insert id may be one that the statement itself gives.
+func given(t *text, id uint64) bool {
+	in := t.st.Insert
+	if in == nil || in.Select >= 0 || len(in.Rows) == 0 {
+		return true
+	}
+	for _, row := range in.Rows {
+		for i := range row {
+			v := row[i].Value
+			switch row[i].Kind {
+			case parse.OperandArg:
+				v = t.args[row[i].Arg]
+			case parse.OperandConst, parse.OperandDefault:
+			default:
+				return true
+			}
+			switch v.Kind {
+			case parse.Int:
+				if v.I > 0 && uint64(v.I) == id {
+					return true
+				}
+			case parse.Uint:
+				if v.U == id {
+					return true
+				}
+			case parse.Null, parse.Bool:
+			default:
+				if len(v.S) < 40 && strings.TrimLeft(strings.TrimSpace(string(v.S)), "+0") == utoa(id) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// setEffects says what SET leaves at its server. Servers report system variables themselves; user variables follow
+// the client as long as their values are plain literals.
+func (s *session) setEffects(t *text, r *exec.Request) {
+	for _, v := range t.st.Set {
+		switch v.Scope {
+		case parse.ScopeUser:
+			r.Uses |= exec.WhyUserVariable
+			if v.Literal && isASCII(v.Text) {
+				r.Sets = append(r.Sets, exec.Set{Name: "@" + v.Name, SQL: v.Text})
+				continue
+			}
+			r.Sets = append(r.Sets, exec.Set{Name: "@" + v.Name})
+			r.Holds |= exec.WhyUserVariable
+		case parse.ScopeSession:
+			switch {
+			case v.Name == "names" || v.Name == "character set":
+				charset, collation, _ := strings.Cut(v.Text, " collate ")
+				r.Sets = append(r.Sets, s.x.CharsetSets(strings.Trim(charset, `'" `), strings.Trim(collation, `'" `))...)
+			case v.Default:
+				r.Sets = append(r.Sets, exec.Set{Name: v.Name})
+			case v.Literal:
+				r.Sets = append(r.Sets, exec.Set{Name: v.Name, SQL: v.Text})
+			}
+		default:
+		}
+	}
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// tempTables takes over what a statement about temporary tables has done.
+func (s *session) tempTables(t *text) {
+	for _, b := range t.st.Blocks {
+		for _, table := range b.Tables {
+			db := table.DB
+			if db == "" {
+				db = s.x.Schema()
+			}
+			s.x.TempTable(strings.ToLower(db+"."+table.Name), strings.HasPrefix(t.st.Name, "create"))
+		}
+	}
+}
+
+// about matches the SELECTs that the session itself can answer, of the function and its alias.
+var about = regexp.MustCompile("(?is)^\\s*select\\s+((connection_id|row_count|found_rows)\\s*\\(\\s*\\))(?:\\s+(?:as\\s+)?[`'\"]?([a-z_0-9]+)[`'\"]?)?\\s*(?:limit\\s+[1-9][0-9]*\\s*)?;?\\s*$")
+
+// answerSelect answers a SELECT of CONNECTION_ID(), ROW_COUNT() or FOUND_ROWS(), which the servers can't know.
+func (s *session) answerSelect(t *text) (answered bool, err error) {
+	const asks = parse.FlagConnectionID | parse.FlagRowCount | parse.FlagFoundRows
+	if t.st.Flags&asks == 0 || t.st.Is(parse.FlagFoundRows) && s.x.HasFoundRows() {
+		return false, nil
+	}
+	m := about.FindSubmatch(t.sql)
+	if m == nil {
+		return true, protocol.Errorf(1235, "42000",
+			"shardway: CONNECTION_ID(), ROW_COUNT() and FOUND_ROWS() are answered only alone, as in SELECT CONNECTION_ID(); select them in a statement of their own")
+	}
+	column := protocol.Column{Name: string(m[1]), Type: protocol.TypeLongLong}
+	if len(m[3]) > 0 {
+		column.Name = string(m[3])
+	}
+	var value any
+	switch strings.ToLower(string(m[2])) {
+	case "connection_id":
+		column.Unsigned, value = true, uint64(s.id)
+	case "row_count":
+		value = s.affected
+	default:
+		value = int64(s.rows)
+	}
+	s.affected, s.rows = -1, 1
+	return true, s.rowsOut(t, &protocol.Rows{Columns: []protocol.Column{column}, Rows: [][]any{{value}}})
+}
+
+// rowsOut answers with rows of the session's own.
+func (s *session) rowsOut(t *text, rows *protocol.Rows) error {
+	return s.conn.WriteRows(rows, t.execution != nil, s.x.Status())
+}

@@ -1,0 +1,66 @@
+package exec
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"shardway/protocol"
+	"shardway/router/backend"
+)
+
+// columnsAge bounds how old the known columns of a table may be when an INSERT without a column list is routed by
+// them.
+const columnsAge = time.Second
+
+// columnCache knows the columns of sharded tables.
+type columnCache struct {
+	mu    sync.Mutex
+	known map[string]tableColumns
+}
+
+type tableColumns struct {
+	names []string
+	at    time.Time
+}
+
+// Columns returns the names of a table's columns in their order, as they were on the shard's primary at most a
+// second ago. It is for an INSERT without a column list, whose row can't be placed otherwise.
+func (s *Session) Columns(ctx context.Context, shard, schema, table string) ([]string, error) {
+	key := strings.ToLower(schema + "." + table)
+	cache := &s.x.columns
+	cache.mu.Lock()
+	got, ok := cache.known[key]
+	cache.mu.Unlock()
+	if ok && time.Since(got.at) < columnsAge {
+		return got.names, nil
+	}
+	c, err := s.x.cluster.Acquire(ctx, backend.Want{Shard: shard, Role: backend.Primary})
+	if err != nil {
+		return nil, acquireError(err)
+	}
+	at := time.Now()
+	res, err := c.Query("SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA=" + quote(schema) +
+		" AND TABLE_NAME=" + quote(table) + " ORDER BY ORDINAL_POSITION")
+	if err != nil {
+		return nil, s.lost(c, err, true)
+	}
+	c.Release()
+	names := make([]string, 0, len(res.Rows))
+	for _, row := range res.Rows {
+		if row[0] != nil {
+			names = append(names, *row[0])
+		}
+	}
+	if len(names) == 0 {
+		return nil, protocol.Errorf(1146, "42S02", "Table '%s.%s' doesn't exist", schema, table)
+	}
+	cache.mu.Lock()
+	defer cache.mu.Unlock()
+	if cache.known == nil {
+		cache.known = map[string]tableColumns{}
+	}
+	cache.known[key] = tableColumns{names, at}
+	return names, nil
+}

@@ -1,0 +1,200 @@
+package exec
+
+import (
+	"strings"
+	"time"
+
+	"shardway/protocol"
+	"shardway/router/backend"
+)
+
+// Why is a set of reasons for which a client keeps a server connection.
+type Why uint16
+
+// The reasons. Each ends as its comment says; all end when the client leaves or resets its connection.
+const (
+	WhyTransaction    Why = 1 << iota // until it commits or rolls back
+	WhyTemporaryTable                 // until the last one is dropped
+	WhyTableLock                      // LOCK TABLES, FLUSH TABLES WITH READ LOCK: until UNLOCK TABLES
+	WhyNamedLock                      // GET_LOCK: until the client leaves or resets
+	WhyHandler                        // HANDLER … OPEN: until the client leaves or resets
+	WhyXA                             // XA START: until the client leaves or resets
+	WhyUserVariable                   // one that isn't a plain literal: until the client leaves or resets
+	WhyPrepared                       // PREPARE … FROM: until the client leaves or resets
+	WhyVariable                       // a variable that no other connection can be given, such as insert_id: until the client leaves or resets
+	WhyUnknown                        // CALL, or a statement that can't be read: until the client leaves or resets
+	WhyCursor                         // until the cursor's last row, or its statement's end
+	WhyDiagnostics                    // warnings or an error: until the next statement that doesn't read them
+	WhyFoundRows                      // SQL_CALC_FOUND_ROWS: until the next statement that doesn't read it
+	WhyInsertID                       // an insert whose id may have been given: until the next statement
+)
+
+const (
+	// whyShort are the reasons that end by themselves with the next statement.
+	whyShort = WhyDiagnostics | WhyFoundRows | WhyInsertID
+	// whyAll are the reasons for which every statement for the shard must use the connection.
+	whyAll = WhyTransaction | WhyTemporaryTable | WhyTableLock | WhyNamedLock | WhyHandler | WhyXA
+	// whyWrites are the reasons for which every statement that isn't a read must use the connection.
+	whyWrites = WhyUserVariable | WhyPrepared | WhyVariable | WhyUnknown
+	// whySpoils are the reasons that leave something on the connection which only its end takes away.
+	whySpoils = WhyTemporaryTable | WhyTableLock | WhyNamedLock | WhyHandler | WhyXA | WhyUserVariable | WhyPrepared | WhyVariable | WhyUnknown | WhyCursor
+)
+
+var whyNames = []string{
+	"transaction", "temporary table", "table lock", "named lock", "handler", "xa", "user variable", "prepared in SQL",
+	"variable", "unknown state", "cursor", "warnings", "found rows", "insert id",
+}
+
+func (w Why) String() string {
+	var names []string
+	for i, name := range whyNames {
+		if w&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// hold is one connection that a client keeps.
+type hold struct {
+	shard  string
+	conn   *backend.Conn
+	why    Why
+	spoilt bool // something was left on the connection: it isn't pooled again
+	since  time.Time
+}
+
+// Pin is a hold, for operators.
+type Pin struct {
+	Shard, Server string
+	Why           Why
+	Since         time.Time
+}
+
+// holdWith returns the hold that has any of the reasons, nil when there is none.
+func (s *Session) holdWith(why Why) *hold {
+	for i := range s.holds {
+		if s.holds[i].why&why != 0 {
+			return &s.holds[i]
+		}
+	}
+	return nil
+}
+
+// holdFor returns the hold that a request has to use, nil when it may use any connection.
+func (s *Session) holdFor(r *Request) *hold {
+	if h := s.holdWith(WhyTransaction); h != nil && (h.shard == r.Shard || r.Role == Any) && r.Uses&whyShort == 0 {
+		return h
+	}
+	binds := s.binds(r)
+	for i := range s.holds {
+		h := &s.holds[i]
+		switch {
+		case h.why&r.Uses != 0:
+			return h
+		case h.shard != r.Shard || h.why&^whyShort == 0:
+		case binds, h.why&whyAll != 0, h.why&whyWrites != 0 && (!r.Read || r.Holds != 0):
+			return h
+		}
+	}
+	return nil
+}
+
+// binds says whether a request takes the open transaction to its shard.
+func (s *Session) binds(r *Request) bool { return s.tx.open && s.tx.shard == "" && r.Role != Any }
+
+func (s *Session) holdOf(c *backend.Conn) *hold {
+	for i := range s.holds {
+		if s.holds[i].conn == c {
+			return &s.holds[i]
+		}
+	}
+	return nil
+}
+
+// keep adds reasons for holding c.
+func (s *Session) keep(c *backend.Conn, shard string, why Why) {
+	h := s.holdOf(c)
+	if h == nil {
+		s.holds = append(s.holds, hold{shard: shard, conn: c, since: time.Now()})
+		h = &s.holds[len(s.holds)-1]
+	}
+	if h.why&why != why {
+		h.why |= why
+		h.spoilt = h.spoilt || why&whySpoils != 0
+		s.publish()
+	}
+}
+
+// let takes reasons away from every hold; connections without a reason go back to their pool.
+func (s *Session) let(why Why) {
+	if len(s.holds) == 0 {
+		return
+	}
+	kept := s.holds[:0]
+	for _, h := range s.holds {
+		h.why &^= why
+		switch {
+		case h.why != 0:
+			kept = append(kept, h)
+		case h.spoilt:
+			h.conn.Discard("session state")
+		default:
+			h.conn.Release()
+		}
+	}
+	clear(s.holds[len(kept):])
+	s.holds = kept
+	s.publish()
+}
+
+// Shed gives back the connections that are kept only for what the client may ask about its last statement, and
+// returns the answers: the warnings as SHOW WARNINGS gives them, and FOUND_ROWS(). Either may be absent.
+func (s *Session) Shed() (warnings *protocol.Result, found *uint64) {
+	if h := s.holdWith(WhyDiagnostics); h != nil {
+		res, err := h.conn.Query("SHOW WARNINGS")
+		if err != nil {
+			s.lose(h.conn, err)
+		} else {
+			warnings = res
+		}
+	}
+	if h := s.holdWith(WhyFoundRows); h != nil {
+		n, err := askNumber(h.conn, "SELECT FOUND_ROWS()")
+		if err != nil {
+			s.lose(h.conn, err)
+		} else {
+			found = &n
+		}
+	}
+	s.AskInsertID()
+	s.let(whyShort)
+	return warnings, found
+}
+
+// Keeps says whether Shed has anything to give back.
+func (s *Session) Keeps() bool { return len(s.holds) > 0 && s.holdWith(whyShort) != nil }
+
+// forget drops the hold of a connection that is gone.
+func (s *Session) forget(c *backend.Conn) {
+	for i := range s.holds {
+		if s.holds[i].conn == c {
+			s.holds = append(s.holds[:i], s.holds[i+1:]...)
+			s.publish()
+			return
+		}
+	}
+}
+
+// publish lets operators see the holds.
+func (s *Session) publish() {
+	if len(s.holds) == 0 {
+		s.pins.Store(nil)
+		return
+	}
+	pins := make([]Pin, 0, len(s.holds))
+	for _, h := range s.holds {
+		pins = append(pins, Pin{Shard: h.shard, Server: h.conn.Addr(), Why: h.why, Since: h.since})
+	}
+	s.pins.Store(&pins)
+}

@@ -1,0 +1,293 @@
+package exec
+
+import (
+	"context"
+
+	"shardway/protocol"
+	"shardway/router/backend"
+)
+
+// Prepared is a client's prepared statement. Servers learn it on the connections that run it.
+type Prepared struct {
+	Text string
+	key  statementKey
+	lex  Handle // the schema, character set and sql_mode under which the client prepared it
+}
+
+// statementKey is what makes two prepared statements the same for a server.
+type statementKey struct {
+	lex  Handle
+	text string
+}
+
+// Prepared makes a prepared statement of the session's present schema, character set and sql_mode.
+func (s *Session) Prepared(text string) *Prepared {
+	return &Prepared{Text: text, lex: s.lex, key: statementKey{s.lex, text}}
+}
+
+// maxStatements bounds the prepared statements of one server connection; the least recently used goes first.
+const maxStatements = 200
+
+// statements are the prepared statements of one server connection.
+type statements struct {
+	byKey map[statementKey]*serverStatement
+	clock uint64
+}
+
+type serverStatement struct {
+	id   uint32
+	used uint64 // the clock at its last use
+	open bool   // a cursor is open on it
+}
+
+func statementsOf(c *backend.Conn) *statements {
+	if st, ok := c.Data.(*statements); ok {
+		return st
+	}
+	st := &statements{byKey: map[statementKey]*serverStatement{}}
+	c.Data = st
+	return st
+}
+
+func (st *statements) get(p *Prepared) *serverStatement {
+	found := st.byKey[p.key]
+	if found != nil {
+		st.clock++
+		found.used = st.clock
+	}
+	return found
+}
+
+func (st *statements) forget(p *Prepared) { delete(st.byKey, p.key) }
+
+// put remembers a statement and returns the id of one to close for it, 0 for none.
+func (st *statements) put(p *Prepared, id uint32) (s *serverStatement, evict uint32) {
+	if len(st.byKey) >= maxStatements {
+		var oldest statementKey
+		var least *serverStatement
+		for k, v := range st.byKey {
+			if !v.open && (least == nil || v.used < least.used) {
+				oldest, least = k, v
+			}
+		}
+		if least != nil {
+			evict = least.id
+			delete(st.byKey, oldest)
+		}
+	}
+	st.clock++
+	s = &serverStatement{id: id, used: st.clock}
+	st.byKey[p.key] = s
+	return s, evict
+}
+
+// Prepare has a server of a shard prepare a statement and returns what it says of it. An error is as Run's.
+func (s *Session) Prepare(ctx context.Context, p *Prepared, shard string, role backend.Role, read bool) (*protocol.Prepared, error) {
+	s.let(whyShort)
+	r := &Request{Command: protocol.ComStmtPrepare, Shard: shard, Role: role, Read: read}
+	for try := 0; ; try++ {
+		h := s.holdFor(r)
+		var c *backend.Conn
+		var err error
+		if h != nil {
+			c = h.conn
+			err = s.sync(c, s.handle)
+		} else {
+			c, err = s.acquire(ctx, shard, role, nil)
+		}
+		if err != nil {
+			return nil, err
+		}
+		prepared, err := s.prepareOn(c, p)
+		if err == nil {
+			if h == nil {
+				c.Release()
+			}
+			return prepared, nil
+		}
+		if e, ok := asServerError(err); ok {
+			s.keep(c, shard, WhyDiagnostics)
+			return nil, e
+		}
+		held := s.lose(c, err)
+		if held || try >= maxTries {
+			return nil, (&lostError{err: err, unsent: true, inTx: held}).forClient(r, c.Addr())
+		}
+	}
+}
+
+// prepareOn prepares a statement on a connection, under the schema, character set and sql_mode that it was prepared
+// with by the client.
+func (s *Session) prepareOn(c *backend.Conn, p *Prepared) (*protocol.Prepared, error) {
+	back := c.State
+	if now := stateOf(back); p.lex != s.lex || back != s.handle {
+		lex := now.lexical()
+		if lex.handle() != p.lex {
+			want := stateOf(p.lex)
+			then := state{schema: want.schema}
+			if then.schema == "" {
+				then.schema = now.schema // it can't be taken back, and a text without one names its schemas
+			}
+			for _, v := range now.vars {
+				if !isCharset(v.name) && v.name != "sql_mode" {
+					then.vars = append(then.vars, v)
+				}
+			}
+			for _, v := range want.vars {
+				then.set(v.name, v.sql)
+			}
+			if err := s.sync(c, then.handle()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := c.WriteCommand(protocol.ComStmtPrepare, []byte(p.Text)); err != nil {
+		return nil, err
+	}
+	if err := c.Flush(); err != nil {
+		return nil, err
+	}
+	prepared, refused, err := c.ReadPrepared()
+	if err != nil {
+		return nil, err
+	}
+	if c.State != back {
+		if err := s.sync(c, back); err != nil {
+			return nil, err
+		}
+	}
+	if refused != nil {
+		return nil, &serverError{refused}
+	}
+	_, evict := statementsOf(c).put(p, prepared.ID)
+	if evict != 0 {
+		if err := c.WriteCommand(protocol.ComStmtClose, le32(evict)); err != nil {
+			return nil, err
+		}
+	}
+	return prepared, nil
+}
+
+// serverError is an ERR packet that left the connection as it was.
+type serverError struct{ e *protocol.Error }
+
+func (e *serverError) Error() string { return e.e.Error() }
+
+func asServerError(err error) (*protocol.Error, bool) {
+	if e, ok := err.(*serverError); ok { //nolint:errorlint // it is never wrapped
+		return e.e, true
+	}
+	return nil, false
+}
+
+// sendExecute writes an EXECUTE with the server's own id of the statement, after a PREPARE where this connection
+// doesn't know it yet.
+func (s *Session) sendExecute(c *backend.Conn, r *Request) error {
+	st := statementsOf(c).get(r.Statement)
+	if st == nil {
+		if _, err := s.prepareOn(c, r.Statement); err != nil {
+			if e, ok := asServerError(err); ok {
+				if s.holdOf(c) == nil {
+					s.keep(c, r.Shard, WhyDiagnostics)
+				}
+				return e
+			}
+			return s.lost(c, err, true)
+		}
+		st = statementsOf(c).get(r.Statement)
+	}
+	for _, l := range r.LongData {
+		if err := c.WriteCommand(protocol.ComStmtSendLongData, le32(st.id), []byte{byte(l.Param), byte(l.Param >> 8)}, l.Data); err != nil {
+			return s.lost(c, err, true)
+		}
+	}
+	st.open = r.Execute.Flags != 0
+	s.buf = protocol.AppendExecute(s.buf[:0], st.id, r.Execute, r.Types)
+	err := c.WriteCommand(protocol.ComStmtExecute, s.buf)
+	if cap(s.buf) > keepBuffer {
+		s.buf = nil
+	}
+	if err == nil {
+		err = c.Flush()
+	}
+	if err != nil {
+		return s.lost(c, err, false)
+	}
+	return nil
+}
+
+// keepBuffer bounds the memory in bytes that a session keeps for its next EXECUTE.
+const keepBuffer = 4 << 10
+
+// LongData is a parameter's value that came in parts.
+type LongData struct {
+	Param int
+	Data  []byte
+}
+
+// Fetch asks for rows of the statement's open cursor. An error is as Run's.
+func (s *Session) Fetch(ctx context.Context, p *Prepared, rows uint32) (Outcome, error) {
+	h := s.cursor(p)
+	if h == nil {
+		return Outcome{}, protocol.Errorf(1421, "HY000", "The statement has no open cursor.")
+	}
+	st := statementsOf(h.conn).get(p)
+	out, err := s.Run(ctx, &Request{
+		Command: protocol.ComStmtFetch, Payload: append(le32(st.id), le32(rows)...), Reply: protocol.ReplyFetch,
+		Shard: h.shard, Role: backend.Any, Uses: WhyCursor,
+	})
+	if err == nil && (out.Reply.Err != nil || out.Reply.Status&protocol.StatusLastRowSent != 0) {
+		st.open = false
+		s.letCursor(h.conn)
+	}
+	return out, err
+}
+
+// cursor is the hold of the connection where a cursor of p is open.
+func (s *Session) cursor(p *Prepared) *hold {
+	for i := range s.holds {
+		if h := &s.holds[i]; h.why&WhyCursor != 0 {
+			if st := statementsOf(h.conn).byKey[p.key]; st != nil && st.open {
+				return h
+			}
+		}
+	}
+	return nil
+}
+
+// letCursor ends the reason WhyCursor of a connection that has no open cursor any more.
+func (s *Session) letCursor(c *backend.Conn) {
+	for _, st := range statementsOf(c).byKey {
+		if st.open {
+			return
+		}
+	}
+	if h := s.holdOf(c); h != nil {
+		s.letOf(c, WhyCursor)
+	}
+}
+
+// CloseCursor closes the open cursor of a statement, if there is one, when the client resets or closes it.
+func (s *Session) CloseCursor(p *Prepared) {
+	h := s.cursor(p)
+	if h == nil {
+		return
+	}
+	c := h.conn
+	st := statementsOf(c).get(p)
+	err := c.WriteCommand(protocol.ComStmtReset, le32(st.id))
+	if err == nil {
+		err = c.Flush()
+	}
+	if err == nil {
+		_, err = c.Forward(nil, protocol.ReplySimple, &protocol.Relay{})
+	}
+	if err != nil {
+		s.lose(c, err)
+		return
+	}
+	st.open = false
+	s.letCursor(c)
+}
+
+func le32(v uint32) []byte { return []byte{byte(v), byte(v >> 8), byte(v >> 16), byte(v >> 24)} }

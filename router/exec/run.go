@@ -1,0 +1,505 @@
+package exec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"shardway/protocol"
+	"shardway/router/backend"
+)
+
+// Set is one assignment of a SET statement: Name in lower case, "@x" for user variables; SQL is the value's text.
+type Set struct{ Name, SQL string }
+
+// Request is one command for one server.
+type Request struct {
+	Command protocol.Command
+	Payload []byte // after the command byte
+	Reply   protocol.ReplyKind
+	Shard   string
+	Role    backend.Role
+	Read    bool // changes nothing, so it may run again on another server
+
+	Uses Why // holds whose connection it needs, if there is one
+	// Holds are the reasons for which the connection is kept when it succeeds, Frees those that end.
+	Holds, Frees Why
+	// Sets are the assignments of a SET whose values are plain literals. Servers report those of system variables
+	// themselves, where they can.
+	Sets   []Set
+	Schema string // the schema that the command selects
+
+	UsesLastInsertID, SetsLastInsertID bool
+	// Given says whether an insert id may come from the statement itself instead of the server; nil for never.
+	Given func(id uint64) bool
+
+	Statement *Prepared // of ComStmtExecute: Payload is then ignored
+	Execute   *protocol.Execute
+	Types     []byte
+	LongData  []LongData
+
+	Timeout time.Duration // 0 for none
+}
+
+// Outcome is what a server answered to a Request. When Reply.Held is true nothing was relayed to the client.
+type Outcome struct {
+	Reply  protocol.Reply
+	Server string // address
+}
+
+// Run takes a request to a server and relays the reply to the client without flushing it. An error is a
+// *protocol.Error to show to the client, whose connection can go on, or else ends the client's connection.
+func (s *Session) Run(ctx context.Context, r *Request) (Outcome, error) {
+	if len(s.holds) > 0 {
+		s.let(whyShort &^ r.Uses)
+	}
+	var tried []string
+	for {
+		c, err := s.connection(ctx, r, tried)
+		if err != nil {
+			return Outcome{}, err
+		}
+		out, err := s.runOn(ctx, c, r)
+		if err == nil {
+			return out, nil
+		}
+		var lost *lostError
+		if !errors.As(err, &lost) {
+			return out, err
+		}
+		retry := (lost.unsent || r.Read) && !lost.held && !out.Reply.FirstByte
+		switch {
+		case retry && len(tried) < maxTries:
+			tried = append(tried, c.Addr())
+		case out.Reply.Broken:
+			return out, fmt.Errorf("the reply of %s broke off: %w", c.Addr(), lost.err)
+		default:
+			return out, lost.forClient(r, c.Addr())
+		}
+	}
+}
+
+// maxTries bounds on how many servers one read is tried.
+const maxTries = 4
+
+// connection returns the connection on which a request has to run, in the session's state.
+func (s *Session) connection(ctx context.Context, r *Request, tried []string) (*backend.Conn, error) {
+	if len(s.holds) > 0 {
+		if h := s.holdFor(r); h != nil {
+			if s.binds(r) {
+				return h.conn, s.bind(h.conn, h.shard)
+			}
+			return h.conn, s.sync(h.conn, s.handle)
+		}
+	}
+	role := r.Role
+	binds := s.binds(r)
+	if binds {
+		role = backend.Primary
+		if s.tx.readOnly && r.Role == backend.Replica {
+			role = backend.Replica
+		}
+	}
+	c, err := s.acquire(ctx, r.Shard, role, tried)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case binds:
+		err = s.bind(c, r.Shard)
+	case len(s.next) > 0 && r.Role != backend.Any:
+		err = s.applyNext(c, r.Shard)
+	}
+	return c, err
+}
+
+// acquire takes a connection from the cluster and gives it the session's state.
+func (s *Session) acquire(ctx context.Context, shard string, role backend.Role, tried []string) (*backend.Conn, error) {
+	want := backend.Want{Shard: shard, Role: role, Client: s.addr, Prefer: s.handle, Exclude: tried, FoundRows: s.found}
+	for {
+		c, err := s.x.cluster.Acquire(ctx, want)
+		if err != nil {
+			return nil, acquireError(err)
+		}
+		err = s.sync(c, s.handle)
+		switch {
+		case err == nil:
+			return c, nil
+		case errors.Is(err, errSchemaStays):
+			c.Discard("another client's schema")
+			continue
+		}
+		var refused *protocol.Error
+		if errors.As(err, &refused) {
+			return nil, refused
+		}
+		if len(tried) >= maxTries {
+			return nil, protocol.Errorf(1105, "HY000", "shardway: no connection to shard %s lives long enough to be used: %v", shard, err)
+		}
+		tried = append(tried, c.Addr())
+		want.Exclude = tried
+	}
+}
+
+// errSchemaStays: a connection that has a current schema can't be made to have none.
+var errSchemaStays = errors.New("a current schema can't be taken back")
+
+// sync gives a connection a state. The connection is gone when there is an error other than errSchemaStays.
+func (s *Session) sync(c *backend.Conn, want Handle) error {
+	if c.State == want {
+		return nil
+	}
+	from, to := stateOf(c.State), stateOf(want)
+	if to.schema == "" && from.schema != "" {
+		return errSchemaStays
+	}
+	for _, sql := range script(&from, &to) {
+		if _, err := c.Exec(sql); err != nil {
+			return s.unsynced(c, sql, err)
+		}
+	}
+	if to.schema != from.schema {
+		if err := initDB(c, to.schema); err != nil {
+			return s.unsynced(c, "USE "+to.schema, err)
+		}
+	}
+	c.State = want
+	return nil
+}
+
+func (s *Session) unsynced(c *backend.Conn, sql string, err error) error {
+	s.lose(c, err)
+	var refused *protocol.Error
+	if errors.As(err, &refused) {
+		return protocol.Errorf(refused.Code, refused.State, "shardway: %s of shard %s doesn't take this session's state (%s): %s",
+			c.Addr(), c.Shard(), sql, refused.Message)
+	}
+	return err
+}
+
+// lose ends a connection that failed, and what the session had on it.
+func (s *Session) lose(c *backend.Conn, err error) (held bool) {
+	held = s.holdOf(c) != nil
+	if held {
+		if h := s.holdOf(c); h.why&WhyTransaction != 0 {
+			s.tx = transaction{}
+		}
+		s.forget(c)
+	}
+	var refused *protocol.Error
+	if errors.As(err, &refused) {
+		c.Discard("state refused")
+	} else {
+		c.Failed(err)
+	}
+	return held
+}
+
+// serverGone are the errors after which a server ends the connection without having run the statement.
+func serverGone(e *protocol.Error) bool {
+	switch e.Code {
+	case 1053, // shutdown in progress
+		1077, // normal shutdown
+		1152, // aborted connection
+		1927, // MariaDB: connection was killed
+		3169, // session was killed
+		4031: // disconnected because of inactivity
+		return true
+	}
+	return false
+}
+
+// unknownStatement is the error of an EXECUTE whose statement the server doesn't know.
+const unknownStatement = 1243
+
+// runOn runs a request on a connection that has the session's state.
+func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out Outcome, err error) {
+	out.Server = c.Addr()
+	s.run(c)
+	defer s.ran()
+	if r.UsesLastInsertID {
+		if _, err := c.Exec("SET last_insert_id=" + strconv.FormatUint(s.lastInsertID, 10)); err != nil {
+			return out, s.lost(c, err, true)
+		}
+	}
+	stop, stopped := s.limit(ctx, c, r.Timeout)
+	defer stop()
+
+	again := false
+	for {
+		if err := s.send(c, r); err != nil {
+			return out, err
+		}
+		relay := protocol.Relay{HoldError: holdError}
+		if s.tx.open && s.holdOf(c) == nil {
+			relay.SetStatus = protocol.StatusInTrans
+		}
+		out.Reply, err = c.Forward(s.client, r.Reply, &relay)
+		if err != nil {
+			var side *protocol.SideError
+			if errors.As(err, &side) && side.Side == protocol.SideClient {
+				s.dropUnread(c)
+				return out, err
+			}
+			return out, s.lost(c, err, false)
+		}
+		if !out.Reply.Held {
+			break
+		}
+		e := out.Reply.Err
+		switch {
+		case e.Code == unknownStatement && r.Statement != nil && !again:
+			again = true
+			statementsOf(c).forget(r.Statement)
+			continue
+		case serverGone(e):
+			return out, s.lost(c, e, true)
+		case e.Code == 1317 && stopped():
+			e = protocol.Errorf(3024, "HY000", "shardway: stopped after %v, as its timeout asks", r.Timeout)
+		}
+		out.Reply.Err, out.Reply.Held = e, false
+		stop()
+		s.settle(c, r, &out.Reply, s.ran() || stopped())
+		return out, s.client.WriteError(e)
+	}
+	stop()
+	s.settle(c, r, &out.Reply, s.ran() || stopped())
+	return out, nil
+}
+
+func holdError(e *protocol.Error) bool {
+	return e.Code == unknownStatement || e.Code == 1317 || serverGone(e)
+}
+
+// dropUnread ends a connection whose reply nobody reads any more.
+func (s *Session) dropUnread(c *backend.Conn) {
+	if h := s.holdOf(c); h != nil {
+		if h.why&WhyTransaction != 0 {
+			s.tx = transaction{}
+		}
+		s.forget(c)
+	}
+	c.Discard("client left")
+}
+
+// send writes a request to a server.
+func (s *Session) send(c *backend.Conn, r *Request) error {
+	if r.Statement != nil {
+		return s.sendExecute(c, r)
+	}
+	err := c.WriteCommand(r.Command, r.Payload)
+	if err == nil {
+		err = c.Flush()
+	}
+	if err != nil {
+		return s.lost(c, err, false)
+	}
+	return nil
+}
+
+// limit kills the statement at the server after d. stopped says whether that happened; stop waits for a kill that
+// is under way, so that it can't hit the next statement.
+func (s *Session) limit(ctx context.Context, c *backend.Conn, d time.Duration) (stop func(), stopped func() bool) {
+	if d <= 0 {
+		return func() {}, func() bool { return false }
+	}
+	done := make(chan struct{})
+	fired := false
+	timer := time.AfterFunc(d, func() {
+		defer close(done)
+		fired = true
+		_ = s.x.cluster.Kill(ctx, c, true)
+	})
+	ended := false
+	end := func() {
+		if !ended && !timer.Stop() {
+			<-done
+		}
+		ended = true
+	}
+	return end, func() bool { end(); return fired }
+}
+
+// settle decides, after a reply, what the session now has at the server and whether it keeps the connection.
+func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, struck bool) {
+	if len(reply.Changes) > 0 || len(r.Sets) > 0 || r.Schema != "" {
+		s.learn(c, r, reply)
+	}
+	h := s.holdOf(c)
+	var why Why
+	if h != nil {
+		why = h.why
+	}
+	autocommit := s.autocommit
+	inTx := reply.Status&protocol.StatusInTrans != 0
+	if reply.Err != nil {
+		inTx = false
+		if why&WhyTransaction != 0 || !s.autocommit {
+			// An ERR packet says nothing of the transaction, and some errors end it.
+			status, err := ping(c)
+			if err != nil {
+				s.lose(c, err)
+				return
+			}
+			inTx = status&protocol.StatusInTrans != 0
+		}
+	} else if r.Reply == protocol.ReplyString {
+		inTx = why&WhyTransaction != 0
+	} else {
+		s.autocommit = reply.Status&protocol.StatusAutocommit != 0
+	}
+
+	var add Why
+	if inTx {
+		add |= WhyTransaction
+	}
+	if reply.Err != nil || reply.Warnings > 0 {
+		add |= WhyDiagnostics
+	}
+	add |= why & r.Uses & WhyDiagnostics // looking at it doesn't end it
+	if struck {
+		add &^= whyShort
+	}
+	if reply.Err == nil {
+		add |= r.Holds
+		if reply.Status&protocol.StatusCursorExists != 0 {
+			add |= WhyCursor
+		}
+		add |= s.learnInsertID(c, r, reply)
+	}
+	if !autocommit && s.autocommit && s.tx.open && s.tx.shard == "" {
+		s.tx = transaction{} // autocommit came back on, which commits
+	}
+	drop := Why(0)
+	if reply.Err == nil {
+		drop = r.Frees
+	}
+	if why&WhyTransaction != 0 && !inTx {
+		drop |= WhyTransaction
+	}
+	if why&whyShort&^add != 0 {
+		drop |= whyShort &^ add
+	}
+	switch {
+	case h == nil && add == 0:
+		switch {
+		case s.nextUsed == c:
+			s.nextUsed = nil
+			c.Discard("transaction characteristics")
+		case struck:
+			c.Discard("killed")
+		default:
+			c.Release()
+		}
+		return
+	case add != 0:
+		s.keep(c, r.Shard, add)
+	}
+	if inTx && s.tx.shard == "" {
+		s.tx.shard = c.Shard()
+		s.publish()
+	}
+	if drop != 0 {
+		if drop&WhyTransaction != 0 {
+			s.tx = transaction{}
+		}
+		s.letOf(c, drop)
+	}
+}
+
+// letOf takes reasons away from one connection.
+func (s *Session) letOf(c *backend.Conn, why Why) {
+	for i := range s.holds {
+		if h := &s.holds[i]; h.conn == c {
+			h.why &^= why
+			break
+		}
+	}
+	s.let(0)
+}
+
+// learnInsertID takes over the insert id of a reply. A server reports the id of an insert also when the statement
+// gave it, which doesn't change LAST_INSERT_ID(): where that can't be told apart, the connection is kept until the
+// next statement, which may ask.
+func (s *Session) learnInsertID(c *backend.Conn, r *Request, reply *protocol.Reply) Why {
+	switch {
+	case r.SetsLastInsertID && reply.ResultSets > 0:
+		if id, err := askNumber(c, "SELECT LAST_INSERT_ID()"); err == nil {
+			s.lastInsertID = id
+		}
+	case reply.InsertID == 0:
+	case r.Given != nil && r.Given(reply.InsertID):
+		s.givenID = reply.InsertID
+		return WhyInsertID
+	default:
+		s.lastInsertID = reply.InsertID
+	}
+	return 0
+}
+
+// AskInsertID finds out what LAST_INSERT_ID() is when the last insert left it open. It is called before a statement
+// that reads it.
+func (s *Session) AskInsertID() {
+	h := s.holdWith(WhyInsertID)
+	if h == nil {
+		return
+	}
+	id, err := askNumber(h.conn, "SELECT LAST_INSERT_ID()")
+	switch {
+	case err != nil:
+		s.lose(h.conn, err)
+	case id == s.givenID:
+		s.lastInsertID = id
+	}
+}
+
+// lostError is a server connection that broke.
+type lostError struct {
+	err    error
+	held   bool // the session had something on the connection
+	inTx   bool // a transaction
+	unsent bool // the server can't have run the statement
+}
+
+func (e *lostError) Error() string { return e.err.Error() }
+func (e *lostError) Unwrap() error { return e.err }
+
+func (s *Session) lost(c *backend.Conn, err error, unsent bool) error {
+	var refused *protocol.Error
+	if errors.As(err, &refused) && !serverGone(refused) {
+		s.lose(c, err)
+		return refused
+	}
+	inTx := false
+	if h := s.holdOf(c); h != nil {
+		inTx = h.why&WhyTransaction != 0
+	}
+	return &lostError{err: err, inTx: inTx, held: s.lose(c, errors.New(err.Error())), unsent: unsent}
+}
+
+// forClient is what the client is told: a code that makes drivers retry where that is safe and helps.
+func (e *lostError) forClient(r *Request, addr string) *protocol.Error {
+	what := strings.TrimSuffix(e.err.Error(), ".")
+	switch {
+	case e.inTx && r.Frees&WhyTransaction == 0:
+		return protocol.Errorf(1213, "40001", "shardway: the connection to %s of shard %s broke (%s), so the transaction was rolled back; try it again from its start", addr, r.Shard, what)
+	case e.inTx:
+		return protocol.Errorf(1105, "HY000", "shardway: the connection to %s of shard %s broke (%s) during COMMIT or ROLLBACK: whether the transaction was committed isn't known; look before you try it again", addr, r.Shard, what)
+	case r.Read || e.unsent:
+		return protocol.Errorf(1105, "HY000", "shardway: the connection to %s of shard %s broke (%s) and no other server could answer; nothing was changed, so the statement may be tried again", addr, r.Shard, what)
+	default:
+		return protocol.Errorf(1105, "HY000", "shardway: the connection to %s of shard %s broke (%s): whether the statement ran isn't known; look before you try it again", addr, r.Shard, what)
+	}
+}
+
+// acquireError is what the client is told when no connection is to be had.
+func acquireError(err error) *protocol.Error {
+	var e *protocol.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return protocol.Errorf(1105, "HY000", "shardway: %v", err)
+}

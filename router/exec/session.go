@@ -1,0 +1,334 @@
+package exec
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"shardway/protocol"
+	"shardway/router/backend"
+)
+
+// Executor makes sessions over one cluster of servers.
+type Executor struct {
+	cluster *backend.Cluster
+	columns columnCache
+}
+
+// New returns an Executor over cluster, which the caller closes after the last session.
+func New(cluster *backend.Cluster) *Executor { return &Executor{cluster: cluster} }
+
+// Cluster is the cluster that the executor runs on.
+func (x *Executor) Cluster() *backend.Cluster { return x.cluster }
+
+// Role says which server of a shard a request needs.
+type Role = backend.Role
+
+// The roles.
+const (
+	Primary = backend.Primary
+	Replica = backend.Replica
+	Any     = backend.Any
+)
+
+// Session is the server side of one client. It belongs to one goroutine, except for Pins and Kill.
+type Session struct {
+	x      *Executor
+	client *protocol.Conn
+	addr   netip.Addr
+	found  bool // CLIENT_FOUND_ROWS
+
+	state  state
+	handle Handle // of state
+	lex    Handle // of state.lexical()
+
+	holds []hold
+	tx    transaction
+	next  []string // SET TRANSACTION statements for the next transaction
+	// nextUsed is a connection that ran them and on which no transaction has ended since.
+	nextUsed *backend.Conn
+
+	autocommit   bool
+	lastInsertID uint64
+	givenID      uint64   // the insert id behind WhyInsertID
+	tempTables   []string // on the connection held for WhyTemporaryTable
+
+	buf  []byte // of the last EXECUTE
+	pins atomic.Pointer[[]Pin]
+
+	killing sync.Mutex    // held while a kill is under way
+	running *backend.Conn // under killing: the connection that runs a statement for the client
+	struck  bool          // under killing: that a kill was sent to it
+}
+
+// NewSession returns the session of a client that has logged in. The client's collation is a server's collation id,
+// 0 for that of the server; foundRows is the client's CLIENT_FOUND_ROWS.
+func (x *Executor) NewSession(client *protocol.Conn, addr netip.Addr, schema string, collation uint16, foundRows bool) *Session {
+	s := &Session{x: x, client: client, addr: addr, found: foundRows}
+	s.start(schema, collation)
+	return s
+}
+
+// start gives the session the state of a client that has just logged in.
+func (s *Session) start(schema string, collation uint16) {
+	s.state = state{schema: schema}
+	learned := s.x.cluster.Learned()
+	coll, known := learned.Collations[collation]
+	if !known {
+		coll, known = learned.Collations[learned.Collation]
+	}
+	if known {
+		s.setCharset(coll.Charset, coll.Name)
+	}
+	s.autocommit = true
+	s.changed()
+}
+
+// setCharset does to the state what SET NAMES charset COLLATE collation does.
+func (s *Session) setCharset(charset, collation string) {
+	for _, name := range charsetNames[:3] {
+		s.state.set(name, quote(charset))
+	}
+	s.state.set("collation_connection", quote(collation))
+}
+
+// changed interns the state after a change.
+func (s *Session) changed() {
+	asFresh := true
+	for _, name := range charsetNames {
+		if v := s.state.get(name); v != "" && v != freshCharset[name] {
+			asFresh = false
+		}
+	}
+	if asFresh {
+		for _, name := range charsetNames {
+			s.state.set(name, "")
+		}
+	}
+	s.handle = s.state.handle()
+	lex := s.state.lexical()
+	s.lex = lex.handle()
+}
+
+// Schema is the current schema, "" when there is none.
+func (s *Session) Schema() string { return s.state.schema }
+
+// Variable is the SQL text of a session variable's value, "" when the client hasn't changed it.
+func (s *Session) Variable(name string) string { return s.state.get(name) }
+
+// Handle is the session's state, for comparing with an earlier one.
+func (s *Session) Handle() Handle { return s.handle }
+
+// SQLMode is the session's sql_mode.
+func (s *Session) SQLMode() string {
+	if own := s.state.get("sql_mode"); own != "" {
+		return own
+	}
+	return s.x.cluster.Learned().SQLMode
+}
+
+// HasFoundRows says whether the last statement's SQL_CALC_FOUND_ROWS waits at a server.
+func (s *Session) HasFoundRows() bool { return s.holdWith(WhyFoundRows) != nil }
+
+// TempTable takes over that a temporary table, "schema.table" in lower case, was created or dropped.
+func (s *Session) TempTable(name string, created bool) {
+	i := slices.Index(s.tempTables, name)
+	switch {
+	case created && i < 0:
+		s.tempTables = append(s.tempTables, name)
+	case !created && i >= 0:
+		s.tempTables = slices.Delete(s.tempTables, i, i+1)
+		if len(s.tempTables) == 0 {
+			s.let(WhyTemporaryTable)
+		}
+	}
+}
+
+// CharsetSets are the assignments that SET NAMES charset COLLATE collation makes; collation may be "".
+func (s *Session) CharsetSets(charset, collation string) []Set {
+	sets := make([]Set, 0, len(charsetNames))
+	for _, name := range charsetNames[:3] {
+		sets = append(sets, Set{name, quote(charset)})
+	}
+	if collation == "" {
+		collation = charset + "_general_ci"
+	}
+	return append(sets, Set{"collation_connection", quote(collation)})
+}
+
+// Autocommit says whether the client is in autocommit mode.
+func (s *Session) Autocommit() bool { return s.autocommit }
+
+// LastInsertID is what LAST_INSERT_ID() is for this client.
+func (s *Session) LastInsertID() uint64 { return s.lastInsertID }
+
+// TempTables are the client's temporary tables as "schema.table" in lower case, and the shard that they are on.
+func (s *Session) TempTables() (shard string, names []string) {
+	if h := s.holdWith(WhyTemporaryTable); h != nil {
+		return h.shard, s.tempTables
+	}
+	return "", nil
+}
+
+// Held is the shard whose connection the client keeps for state that statements may need, and the reasons; "" when
+// there is none. Reasons that end by themselves don't count.
+func (s *Session) Held() (shard string, why Why) {
+	for i := range s.holds {
+		if w := s.holds[i].why & (whyAll | whyWrites) &^ WhyTransaction; w != 0 {
+			return s.holds[i].shard, w
+		}
+	}
+	return "", 0
+}
+
+// Holding says whether the client keeps any connection for a reason that doesn't end by itself.
+func (s *Session) Holding() bool { return s.holdWith(^whyShort) != nil }
+
+// HasDiagnostics says whether the last statement left warnings or an error at a server.
+func (s *Session) HasDiagnostics() bool { return s.holdWith(WhyDiagnostics) != nil }
+
+// Pins lists the connections that the client keeps. It may be called from any goroutine.
+func (s *Session) Pins() []Pin {
+	if p := s.pins.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// Kill ends the statement that runs for the client at a server, if any. It may be called from any goroutine.
+func (s *Session) Kill(ctx context.Context) error {
+	s.killing.Lock()
+	defer s.killing.Unlock()
+	if s.running == nil {
+		return nil
+	}
+	s.struck = true
+	return s.x.cluster.Kill(ctx, s.running, true)
+}
+
+// run says that a statement runs on c from now on, ran that it has ended. ran waits for a kill that is under way, so
+// that it can't hit the next statement, and says whether there was one.
+func (s *Session) run(c *backend.Conn) {
+	s.killing.Lock()
+	s.running, s.struck = c, false
+	s.killing.Unlock()
+}
+
+func (s *Session) ran() (struck bool) {
+	s.killing.Lock()
+	defer s.killing.Unlock()
+	s.running = nil
+	return s.struck
+}
+
+// rollbackWait bounds how long the end of a session waits for a server to roll back.
+const rollbackWait = 2 * time.Second
+
+// Close rolls back and gives every connection back.
+func (s *Session) Close() {
+	for _, h := range s.holds {
+		h.why &^= whyShort
+		switch {
+		case h.spoilt:
+			h.conn.Discard("session end")
+			continue
+		case h.why&WhyTransaction != 0:
+			_ = h.conn.SetDeadline(time.Now().Add(rollbackWait))
+			if _, err := h.conn.Exec("ROLLBACK"); err != nil {
+				h.conn.Discard("rollback failed")
+				continue
+			}
+			_ = h.conn.SetDeadline(time.Time{})
+		}
+		h.conn.Release()
+	}
+	s.holds = nil
+	s.tx = transaction{}
+	s.next = nil
+	s.tempTables = nil
+	s.publish()
+}
+
+// Reset does what COM_RESET_CONNECTION does: everything but the schema and the login is as after login. collation
+// is that of the login.
+func (s *Session) Reset(schema string, collation uint16) {
+	s.Close()
+	s.lastInsertID = 0
+	s.start(schema, collation)
+}
+
+// Status is the status of a reply that no server gave.
+func (s *Session) Status() protocol.Status {
+	var st protocol.Status
+	if s.autocommit {
+		st |= protocol.StatusAutocommit
+	}
+	if s.InTransaction() {
+		st |= protocol.StatusInTrans
+		if s.tx.readOnly {
+			st |= protocol.StatusInTransReadonly
+		}
+	}
+	return st
+}
+
+// oneShot are variables that hold for something on their own connection only.
+var oneShot = map[string]bool{
+	"insert_id": true, "rand_seed1": true, "rand_seed2": true, "gtid_next": true, "pseudo_thread_id": true,
+	"pseudo_slave_mode": true, "pseudo_replica_mode": true, "gtid_seq_no": true, "server_id": true, "gtid_domain_id": true,
+}
+
+// untold are variables that follow from others.
+var untold = map[string]bool{"character_set_database": true, "collation_database": true}
+
+// learn takes over what a statement changed on its connection, which had the session's state before.
+func (s *Session) learn(c *backend.Conn, r *Request, reply *protocol.Reply) {
+	changed := false
+	for i := range reply.Changes {
+		ch := &reply.Changes[i]
+		switch ch.Kind {
+		case protocol.ChangeSchema:
+			s.state.schema, changed = ch.Value, true
+		case protocol.ChangeSysVar:
+			changed = s.learnVariable(c, r, strings.ToLower(ch.Name), ch.Value) || changed
+		default:
+		}
+	}
+	if reply.Err == nil {
+		for _, set := range r.Sets {
+			if strings.HasPrefix(set.Name, "@") || !c.Tracks {
+				s.state.set(set.Name, set.SQL)
+				changed = true
+			}
+		}
+		if r.Schema != "" && !c.Tracks {
+			s.state.schema, changed = r.Schema, true
+		}
+	}
+	if changed {
+		s.changed()
+		c.State = s.handle
+	}
+}
+
+func (s *Session) learnVariable(c *backend.Conn, r *Request, name, value string) bool {
+	switch {
+	case untold[name]:
+		return false
+	case name == "last_insert_id" || name == "identity":
+		if id, err := strconv.ParseUint(value, 10, 64); err == nil {
+			s.lastInsertID = id
+		}
+		return false
+	case oneShot[name]:
+		s.keep(c, r.Shard, WhyVariable)
+		return false
+	}
+	s.state.set(name, trackedSQL(name, value))
+	return true
+}

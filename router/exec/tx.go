@@ -1,0 +1,178 @@
+package exec
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"shardway/protocol"
+	"shardway/router/backend"
+)
+
+// transaction is the client's open transaction. It is opened at a server by the first statement that needs one.
+type transaction struct {
+	open     bool   // BEGIN was answered, or a savepoint was set with autocommit off
+	readOnly bool   // START TRANSACTION READ ONLY
+	start    string // the statement that opens it at a server; "" when autocommit off does
+	shard    string // where it is open; "" until the first statement
+	points   []savepoint
+}
+
+// savepoint was asked for before the transaction had a shard.
+type savepoint struct{ name, sql string }
+
+// InTransaction says whether a transaction is open for the client.
+func (s *Session) InTransaction() bool { return s.tx.open || s.tx.shard != "" }
+
+// ReadOnlyTransaction says whether the open transaction is READ ONLY.
+func (s *Session) ReadOnlyTransaction() bool { return s.tx.readOnly }
+
+// TransactionShard is the shard that the open transaction is on, "" when there is none yet.
+func (s *Session) TransactionShard() string { return s.tx.shard }
+
+// Next keeps a SET TRANSACTION statement for the next transaction.
+func (s *Session) Next(sql string) { s.next = append(s.next, sql) }
+
+// Begin opens a transaction without a server: sql opens it at the server of its first statement. An open one must
+// have been committed.
+func (s *Session) Begin(sql string, readOnly bool) {
+	for _, n := range s.next {
+		readOnly = readOnly || strings.Contains(strings.ToUpper(n), "READ ONLY")
+	}
+	s.tx = transaction{open: true, readOnly: readOnly, start: sql}
+}
+
+// EndUnbound ends a transaction that is at no server yet. chain opens the next one with the same characteristics.
+func (s *Session) EndUnbound(chain bool) {
+	if chain {
+		s.tx = transaction{open: s.tx.open, readOnly: s.tx.readOnly, start: s.tx.start}
+		return
+	}
+	s.tx = transaction{}
+	s.next = nil
+}
+
+// Savepoint sets a savepoint in a transaction that is at no server yet.
+func (s *Session) Savepoint(name, sql string) {
+	s.dropPoint(name)
+	s.tx.open = true
+	s.tx.points = append(s.tx.points, savepoint{name, sql})
+}
+
+// RollbackTo goes back to a savepoint of a transaction that is at no server yet; release drops it instead.
+func (s *Session) RollbackTo(name string, release bool) bool {
+	for i, p := range s.tx.points {
+		if strings.EqualFold(p.name, name) {
+			if release {
+				s.tx.points = s.tx.points[:i]
+			} else {
+				s.tx.points = s.tx.points[:i+1]
+			}
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Session) dropPoint(name string) {
+	for i, p := range s.tx.points {
+		if strings.EqualFold(p.name, name) {
+			s.tx.points = append(s.tx.points[:i], s.tx.points[i+1:]...)
+			return
+		}
+	}
+}
+
+// bind opens the transaction at a server.
+func (s *Session) bind(c *backend.Conn, shard string) error {
+	if err := s.sync(c, s.handle); err != nil {
+		return err
+	}
+	if err := s.applyNext(c, shard); err != nil {
+		return err
+	}
+	s.nextUsed = nil
+	script := make([]string, 0, 1+len(s.tx.points))
+	if s.tx.start != "" {
+		script = append(script, s.tx.start)
+	}
+	for _, p := range s.tx.points {
+		script = append(script, p.sql)
+	}
+	for _, sql := range script {
+		if _, err := c.Exec(sql); err != nil {
+			s.lose(c, err)
+			return acquireError(fmt.Errorf("%s can't open the transaction (%s): %w", c.Addr(), sql, err))
+		}
+	}
+	s.tx.shard = shard
+	s.tx.points = nil
+	s.keep(c, shard, WhyTransaction)
+	return nil
+}
+
+// applyNext runs the SET TRANSACTION statements that wait for the next transaction.
+func (s *Session) applyNext(c *backend.Conn, shard string) error {
+	for _, sql := range s.next {
+		if _, err := c.Exec(sql); err != nil {
+			s.lose(c, err)
+			return acquireError(fmt.Errorf("%s of shard %s doesn't take %s: %w", c.Addr(), shard, sql, err))
+		}
+		s.nextUsed = c
+	}
+	s.next = nil
+	return nil
+}
+
+// End sends a COMMIT or ROLLBACK to the server of the open transaction and relays the reply.
+func (s *Session) End(ctx context.Context, sql []byte) (Outcome, error) {
+	return s.Run(ctx, &Request{
+		Command: protocol.ComQuery, Payload: sql, Reply: protocol.ReplyQuery, Shard: s.tx.shard, Role: backend.Primary,
+		Uses: WhyTransaction, Frees: WhyTransaction,
+	})
+}
+
+// CommitSilently commits the open transaction as a statement that commits implicitly does: nothing is relayed.
+func (s *Session) CommitSilently() error {
+	h := s.holdWith(WhyTransaction)
+	if h == nil {
+		s.EndUnbound(false)
+		return nil
+	}
+	c, addr, shard := h.conn, h.conn.Addr(), h.shard
+	if _, err := c.Exec("COMMIT"); err != nil {
+		lost := lostError{err: err, inTx: true}
+		s.lose(c, err)
+		return lost.forClient(&Request{Shard: shard, Frees: WhyTransaction}, addr)
+	}
+	s.tx = transaction{}
+	s.letOf(c, WhyTransaction)
+	return nil
+}
+
+// Open opens the transaction at a shard now, before its first statement.
+func (s *Session) Open(ctx context.Context, shard string, role backend.Role) error {
+	_, err := s.connection(ctx, &Request{Shard: shard, Role: role}, nil)
+	return err
+}
+
+// CheckSchema asks a shard whether a schema exists; a *protocol.Error 1049 says that it doesn't.
+func (s *Session) CheckSchema(ctx context.Context, shard, schema string) error {
+	c, err := s.x.cluster.Acquire(ctx, backend.Want{Shard: shard, Role: backend.Any, Client: s.addr, Prefer: s.handle, FoundRows: s.found})
+	if err != nil {
+		return err
+	}
+	now := stateOf(c.State)
+	if now.schema == schema {
+		c.Release()
+		return nil
+	}
+	if err := initDB(c, schema); err != nil {
+		c.Discard("schema refused")
+		return err
+	}
+	now.schema = schema
+	c.State = now.handle()
+	c.Release()
+	return nil
+}

@@ -1,0 +1,263 @@
+package router
+
+import (
+	"context"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"shardway/protocol"
+	"shardway/router/exec"
+	"shardway/router/parse"
+	"shardway/router/plan"
+)
+
+// runLocal does what a session does itself.
+func (s *session) runLocal(ctx context.Context, o *Options, t *text, p *plan.Local) error {
+	if p.Op != plan.OpDiagnostics {
+		defer func() { s.affected = 0 }()
+		s.refused, s.warnings = nil, nil
+	}
+	switch p.Op {
+	case plan.OpBegin:
+		return s.begin(ctx, o, t)
+	case plan.OpCommit, plan.OpRollback:
+		return s.end(ctx, t)
+	case plan.OpSavepoint, plan.OpRollbackTo, plan.OpReleaseSavepoint:
+		return s.savepoint(ctx, t, p.Op)
+	case plan.OpSetTransaction:
+		return s.setTransaction(ctx, o, t)
+	case plan.OpShowShardway:
+		return s.showShardway(t)
+	case plan.OpExplainRoute:
+		return s.explainRoute(o, t)
+	case plan.OpKill:
+		return s.kill(ctx, t)
+	case plan.OpDiagnostics:
+		return s.diagnostics(ctx, o, t)
+	default:
+		panic("a local plan of an unknown kind: " + p.Op.String())
+	}
+}
+
+func (s *session) begin(ctx context.Context, o *Options, t *text) error {
+	if s.x.InTransaction() {
+		if err := s.x.CommitSilently(); err != nil {
+			return err
+		}
+	}
+	s.x.Begin(string(t.sql), t.st.Tx.ReadOnly)
+	if t.st.Tx.Snapshot {
+		// A snapshot is of the moment when it is asked for, so it can't wait for the first statement.
+		shard := o.Maps.Current().DefaultShard(s.x.Schema()).ID
+		role := exec.Primary
+		if t.st.Tx.ReadOnly {
+			role = exec.Replica
+		}
+		if err := s.x.Open(ctx, shard, role); err != nil {
+			s.x.EndUnbound(false)
+			return err
+		}
+	}
+	return s.ok()
+}
+
+// end commits or rolls back.
+func (s *session) end(ctx context.Context, t *text) error {
+	tx := t.st.Tx
+	completion := strings.ToUpper(unquoted(s.x.Variable("completion_type")))
+	chain := tx.Chain || completion == "CHAIN" && !tx.NoChain
+	release := tx.Release || completion == "RELEASE" && !tx.NoRelease
+	var err error
+	if s.x.TransactionShard() == "" {
+		s.x.EndUnbound(chain)
+		err = s.ok()
+	} else {
+		s.event.Shard, s.event.Role = s.x.TransactionShard(), exec.Primary.String()
+		sql := t.sql
+		if release {
+			sql = []byte("COMMIT NO RELEASE")
+			if t.st.Kind == parse.Rollback {
+				sql = []byte("ROLLBACK NO RELEASE")
+			}
+		}
+		var out exec.Outcome
+		out, err = s.x.End(ctx, sql)
+		err = s.ran(&out, err)
+	}
+	if err == nil && release {
+		return errLeave
+	}
+	return err
+}
+
+func (s *session) savepoint(ctx context.Context, t *text, op plan.LocalOp) error {
+	name := t.st.Tx.Savepoint
+	if shard := s.x.TransactionShard(); shard != "" {
+		s.event.Shard, s.event.Role = shard, exec.Primary.String()
+		out, err := s.x.Run(ctx, &exec.Request{
+			Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery, Shard: shard,
+			Role: exec.Primary, Uses: exec.WhyTransaction,
+		})
+		return s.ran(&out, err)
+	}
+	switch {
+	case op == plan.OpSavepoint:
+		if s.x.InTransaction() || !s.x.Autocommit() {
+			s.x.Savepoint(name, string(t.sql))
+		}
+	case !s.x.RollbackTo(name, op == plan.OpReleaseSavepoint):
+		return protocol.Errorf(1305, "42000", "SAVEPOINT %s does not exist", name)
+	}
+	return s.ok()
+}
+
+func (s *session) setTransaction(ctx context.Context, o *Options, t *text) error {
+	if t.st.Tx.Scope == parse.ScopeNext {
+		if s.x.InTransaction() {
+			return protocol.Errorf(1568, "25001", "Transaction characteristics can't be changed while a transaction is in progress")
+		}
+		s.x.Next(string(t.sql))
+		return s.ok()
+	}
+	role := exec.Any
+	if t.st.Tx.Scope == parse.ScopeGlobal {
+		role = exec.Primary
+	}
+	out, err := s.x.Run(ctx, &exec.Request{
+		Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery,
+		Shard: o.Maps.Current().DefaultShard(s.x.Schema()).ID, Role: role,
+	})
+	return s.ran(&out, err)
+}
+
+func (s *session) showShardway(t *text) error {
+	table, err := s.srv.Table(t.st.Name)
+	if err != nil {
+		return protocol.Errorf(1064, "42000", "shardway: %v", err)
+	}
+	rows := &protocol.Rows{Rows: table.Rows}
+	for i, name := range table.Columns {
+		column := protocol.Column{Name: name, Type: protocol.TypeVarString}
+		for _, row := range table.Rows {
+			switch row[i].(type) {
+			case int64, bool:
+				column.Type = protocol.TypeLongLong
+			case uint64:
+				column.Type, column.Unsigned = protocol.TypeLongLong, true
+			case float64:
+				column.Type = protocol.TypeDouble
+			default:
+			}
+		}
+		rows.Columns = append(rows.Columns, column)
+	}
+	return s.rowsOut(t, rows)
+}
+
+func (s *session) explainRoute(o *Options, t *text) error {
+	d := digests.Get().(*parse.Digest)
+	defer digests.Put(d)
+	st := s.parse(o, d, []byte(t.st.InnerText))
+	m := o.Maps.Current()
+	columns, rows := plan.Rows(plan.Build(st, d.Args, m, s.know()), m)
+	out := &protocol.Rows{}
+	for _, name := range columns {
+		out.Columns = append(out.Columns, protocol.Column{Name: name, Type: protocol.TypeVarString})
+	}
+	for _, row := range rows {
+		cells := make([]any, len(row))
+		for i, cell := range row {
+			cells[i] = cell
+		}
+		out.Rows = append(out.Rows, cells)
+	}
+	return s.rowsOut(t, out)
+}
+
+var killText = regexp.MustCompile(`(?is)^\s*kill\s+(?:(?:hard|soft)\s+)?(connection\s+|query\s+)?([0-9]+)\s*;?\s*$`)
+
+// kill ends another client of the same user, or its statement, by Shardway's own connection ids.
+func (s *session) kill(ctx context.Context, t *text) error {
+	m := killText.FindSubmatch(t.sql)
+	if m == nil {
+		return protocol.Errorf(1235, "42000", "shardway: KILL takes [CONNECTION | QUERY] and the id of a session of SHOW SHARDWAY SESSIONS")
+	}
+	id, err := strconv.ParseUint(string(m[2]), 10, 32)
+	victim := s.srv.session(uint32(id))
+	if err != nil || victim == nil {
+		return protocol.Errorf(1094, "HY000", "Unknown thread id: %s", m[2])
+	}
+	if victim.entered != s.user.Name {
+		return protocol.Errorf(1095, "HY000", "You are not owner of thread %d", id)
+	}
+	query := strings.HasPrefix(strings.ToLower(string(m[1])), "query")
+	switch {
+	case query && victim == s:
+		return protocol.Errorf(1317, "70100", "Query execution was interrupted")
+	case query:
+		err = victim.x.Kill(ctx)
+	case victim == s:
+		_ = s.conn.WriteError(protocol.Errorf(1317, "70100", "Query execution was interrupted"))
+		return errLeave
+	default:
+		victim.cut(ctx)
+	}
+	if err != nil {
+		return protocol.Errorf(1105, "HY000", "shardway: the statement of session %d couldn't be killed: %v", id, err)
+	}
+	return s.ok()
+}
+
+// diagnostics answers SHOW WARNINGS and the like about the last statement.
+func (s *session) diagnostics(ctx context.Context, o *Options, t *text) error {
+	if s.x.HasDiagnostics() || t.st.Kind != parse.Show {
+		r := exec.Request{
+			Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery, Role: exec.Any, Uses: exec.WhyDiagnostics,
+			Shard: o.Maps.Current().DefaultShard(s.x.Schema()).ID,
+		}
+		if t.execution != nil {
+			t.execution.fill(&r)
+		}
+		out, err := s.x.Run(ctx, &r)
+		return s.ran(&out, err)
+	}
+	return s.rowsOut(t, s.ownDiagnostics(t.st.Name, t.sql))
+}
+
+var limitText = regexp.MustCompile(`(?is)\blimit\s+(?:([0-9]+)\s*,\s*)?([0-9]+)\s*;?\s*$`)
+
+// ownDiagnostics answers from what the session remembers of its last statement.
+func (s *session) ownDiagnostics(name string, sql []byte) *protocol.Rows {
+	rows := &protocol.Rows{Columns: []protocol.Column{
+		{Name: "Level", Type: protocol.TypeVarString},
+		{Name: "Code", Type: protocol.TypeLong, Unsigned: true},
+		{Name: "Message", Type: protocol.TypeVarString},
+	}}
+	errorsOnly := strings.Contains(name, "errors")
+	switch {
+	case s.refused != nil:
+		rows.Rows = [][]any{{"Error", uint64(s.refused.Code), s.refused.Message}}
+	case s.warnings != nil:
+		for _, row := range s.warnings.Rows {
+			if len(row) == 3 && row[0] != nil && row[1] != nil && row[2] != nil && (!errorsOnly || *row[0] == "Error") {
+				code, _ := strconv.ParseUint(*row[1], 10, 64)
+				rows.Rows = append(rows.Rows, []any{*row[0], code, *row[2]})
+			}
+		}
+	}
+	if strings.Contains(name, "count") {
+		column := protocol.Column{Name: "@@session.warning_count", Type: protocol.TypeLongLong, Unsigned: true}
+		if errorsOnly {
+			column.Name = "@@session.error_count"
+		}
+		return &protocol.Rows{Columns: []protocol.Column{column}, Rows: [][]any{{uint64(len(rows.Rows))}}}
+	}
+	if m := limitText.FindSubmatch(sql); m != nil {
+		from, _ := strconv.Atoi(string(m[1]))
+		n, _ := strconv.Atoi(string(m[2]))
+		from = min(from, len(rows.Rows))
+		rows.Rows = rows.Rows[from:min(from+n, len(rows.Rows))]
+	}
+	return rows
+}

@@ -1,0 +1,78 @@
+package router
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"time"
+
+	"shardway/router/exec"
+	"shardway/router/parse"
+	"shardway/shardmap"
+)
+
+// User is one who may log in.
+type User struct {
+	Name, Password string
+	Databases      []string // those the user may use; empty means all
+	MaxConnections int      // at the same time; 0 means no limit
+	ReadOnly       bool     // may only read
+}
+
+// Options say how a Server serves. Executor, Maps and Statements must be set.
+type Options struct {
+	Executor   *exec.Executor
+	Maps       *shardmap.Live
+	Statements *parse.Cache
+	Users      map[string]*User
+
+	// TLS gives the configuration for the next connection; nil when clients can't encrypt.
+	TLS        func() *tls.Config
+	RequireTLS bool
+
+	// Version and Collation are what the handshake says; "" and 0 for what the servers say.
+	Version   string
+	Collation uint16
+	// MaxPacket bounds a client's packet in bytes; 0 for what the servers allow.
+	MaxPacket int
+
+	MaxConnections int           // of all users; 0 means no limit
+	LoginTimeout   time.Duration // from accept to the end of the login; 10s when 0
+	QueryTimeout   time.Duration // after which a statement is stopped at its server; 0 means never
+
+	Observer Observer
+	Log      *slog.Logger
+	// Variables are the settings that SHOW SHARDWAY VARIABLES shows, as name and value; secrets left out.
+	Variables func() [][2]string
+}
+
+// Observer is told of every statement. Observe is called by many goroutines and must not block.
+type Observer interface{ Observe(e *Event) }
+
+// Event is one statement, or one login that failed. It is valid during Observe alone.
+type Event struct {
+	Kind    string // "select", "insert", "begin", "prepare", "ping", …
+	Shard   string // "" when no server was asked
+	Role    string // "primary", "replica", "any"; "" when no server was asked
+	Server  string // address; "" when no server was asked
+	Outcome string // "ok", "error" (of the server), "refused" (by Shardway), "lost" (a connection broke)
+	Code    uint16 // the error's, 0 without
+
+	Duration         time.Duration // from the command's arrival to its reply
+	User, DB, Client string
+	Digest           []byte // the text without its literals; nil for commands without text
+	Rows, Affected   uint64
+}
+
+// The outcomes of an Event.
+const (
+	OutcomeOK      = "ok"
+	OutcomeError   = "error"
+	OutcomeRefused = "refused"
+	OutcomeLost    = "lost"
+)
+
+// Table is rows that SHOW SHARDWAY and the HTTP API show. Cells are strings, int64, uint64, float64, bool or nil.
+type Table struct {
+	Columns []string
+	Rows    [][]any
+}

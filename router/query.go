@@ -1,0 +1,135 @@
+package router
+
+import (
+	"context"
+	"strings"
+	"sync"
+
+	"shardway/protocol"
+	"shardway/router/exec"
+	"shardway/router/parse"
+	"shardway/router/plan"
+)
+
+// digests are shared, since an idle session needs none.
+var digests = sync.Pool{New: func() any { return new(parse.Digest) }}
+
+// text is a statement as the client sent it, either way.
+type text struct {
+	st   *parse.Statement
+	args []parse.Value
+	sql  []byte
+	// execution is set for COM_STMT_EXECUTE.
+	execution *execution
+}
+
+func (s *session) query(ctx context.Context, o *Options, sql []byte) error {
+	d := digests.Get().(*parse.Digest)
+	defer digests.Put(d)
+	st := s.parse(o, d, sql)
+	s.event.Digest = d.Norm
+	return s.run(ctx, o, &text{st: st, args: d.Args, sql: sql})
+}
+
+// parse digests a text under the session's sql_mode and character set.
+func (s *session) parse(o *Options, d *parse.Digest, sql []byte) *parse.Statement {
+	if h := s.x.Handle(); h != s.seen {
+		s.seen = h
+		s.facts.Charset = unquoted(s.x.Variable("character_set_client"))
+		if s.facts.Charset == "" {
+			s.facts.Charset = "utf8mb4"
+		}
+		mode := s.x.SQLMode()
+		s.mode = parse.ModeOf(mode, s.facts.Charset)
+		s.facts.Strict = strings.Contains(mode, "STRICT_") || strings.Contains(mode, "TRADITIONAL")
+	}
+	d.Scan(sql, s.mode)
+	return o.Statements.Statement(d)
+}
+
+func unquoted(sql string) string { return strings.Trim(sql, "'") }
+
+// know fills in what the planner has to know of the session.
+func (s *session) know() *plan.Facts {
+	f := &s.facts
+	f.DB = s.x.Schema()
+	f.User, f.Databases, f.ReadOnlyUser = s.user.Name, s.user.Databases, s.user.ReadOnly
+	f.InTx, f.TxReadOnly, f.TxShard = s.x.InTransaction(), s.x.ReadOnlyTransaction(), s.x.TransactionShard()
+	f.Autocommit = s.x.Autocommit()
+	f.PinShard, f.PinWhy, f.TempTables = "", "", nil
+	if s.x.Holding() {
+		var why exec.Why
+		f.PinShard, why = s.x.Held()
+		if why != 0 {
+			f.PinWhy = why.String()
+		}
+		if shard, names := s.x.TempTables(); shard != "" {
+			f.PinShard, f.TempTables = shard, names
+		}
+	}
+	f.Columns = nil
+	return f
+}
+
+// run plans a statement and does what the plan says.
+func (s *session) run(ctx context.Context, o *Options, t *text) error {
+	s.event.Kind = kindName(t.st.Kind)
+	m := o.Maps.Current()
+	f := s.know()
+	if db, table, ok := plan.InsertTarget(t.st, m, f); ok {
+		var err error
+		if f.Columns, err = s.x.Columns(ctx, m.DefaultShard(db).ID, db, table); err != nil {
+			return err
+		}
+	}
+	switch p := plan.Build(t.st, t.args, m, f).(type) {
+	case *plan.One:
+		return s.runOne(ctx, o, t, p)
+	case *plan.Local:
+		return s.runLocal(ctx, o, t, p)
+	case *plan.Refuse:
+		return &protocol.Error{Code: p.Code, State: p.State, Message: p.Message}
+	default:
+		panic("a plan of an unknown kind")
+	}
+}
+
+// runOne relays a statement to one shard.
+func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) error {
+	st := t.st
+	r := exec.Request{
+		Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery,
+		Shard: p.Shard.ID, Role: roleOf(p.Role), Read: st.Is(parse.FlagRead), Timeout: o.QueryTimeout,
+	}
+	if t.execution != nil {
+		t.execution.fill(&r)
+	}
+	if st.Hints.Timeout > 0 {
+		r.Timeout = st.Hints.Timeout
+	}
+	if st.Flags&^plain != 0 || special(st.Kind) {
+		if answered, err := s.answerSelect(t); answered {
+			return err
+		}
+		if err := s.effects(t, &r); err != nil {
+			return err
+		}
+	}
+	s.event.Shard, s.event.Role = r.Shard, r.Role.String()
+	out, err := s.x.Run(ctx, &r)
+	if err == nil && out.Reply.Err == nil && st.Is(parse.FlagTemporary) {
+		s.tempTables(t)
+	}
+	return s.ran(&out, err)
+}
+
+func roleOf(r plan.Role) exec.Role {
+	switch r {
+	case plan.Replica:
+		return exec.Replica
+	case plan.Any:
+		return exec.Any
+	default:
+		return exec.Primary
+	}
+}

@@ -1,0 +1,333 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"shardway/protocol"
+)
+
+// ErrServerClosed is what Serve returns after Shutdown.
+var ErrServerClosed = errors.New("the server is shut down")
+
+// Server serves clients.
+type Server struct {
+	options atomic.Pointer[Options]
+	rsa     protocol.RSAKey
+	started time.Time
+
+	nextID   atomic.Uint32
+	draining atomic.Bool
+	counters counters
+
+	mu        sync.Mutex
+	listeners map[net.Listener]struct{}
+	sessions  map[uint32]*session
+	byUser    map[string]int
+	wg        sync.WaitGroup // sessions
+}
+
+// counters count what has no statement.
+type counters struct {
+	accepted, probes, loginFailures, panics, statements atomic.Uint64
+}
+
+// New returns a Server that serves as o says.
+func New(o Options) *Server {
+	s := &Server{
+		started:   time.Now(),
+		listeners: map[net.Listener]struct{}{},
+		sessions:  map[uint32]*session{},
+		byUser:    map[string]int{},
+	}
+	s.SetOptions(o)
+	return s
+}
+
+// SetOptions replaces the options. Clients that are logged in stay, and see the change with their next statement;
+// those whose user is gone end then.
+func (s *Server) SetOptions(o Options) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.LoginTimeout <= 0 {
+		o.LoginTimeout = 10 * time.Second
+	}
+	s.options.Store(&o)
+}
+
+// Serve accepts clients on a listener, which it closes, until ctx ends or Shutdown is called; it then returns
+// ErrServerClosed. Sessions go on until Shutdown ends them.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	s.mu.Lock()
+	if s.draining.Load() {
+		s.mu.Unlock()
+		ln.Close()
+		return ErrServerClosed
+	}
+	s.listeners[ln] = struct{}{}
+	s.mu.Unlock()
+	stop := context.AfterFunc(ctx, func() { ln.Close() })
+	defer stop()
+	defer func() {
+		ln.Close()
+		s.mu.Lock()
+		delete(s.listeners, ln)
+		s.mu.Unlock()
+	}()
+	pause := time.Duration(0)
+	for {
+		nc, err := ln.Accept()
+		if err != nil {
+			if s.draining.Load() || ctx.Err() != nil {
+				return ErrServerClosed
+			}
+			if errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			// Out of file descriptors, most often: it passes.
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			s.options.Load().Log.Warn("accept failed", "listen", ln.Addr().String(), "error", err, "again_in", pause)
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+			}
+			continue
+		}
+		pause = 0
+		s.counters.accepted.Add(1)
+		s.mu.Lock()
+		if s.draining.Load() {
+			s.mu.Unlock()
+			nc.Close()
+			return ErrServerClosed
+		}
+		s.wg.Add(1)
+		s.mu.Unlock()
+		go s.serveClient(context.WithoutCancel(ctx), nc)
+	}
+}
+
+// Shutdown stops listening, ends idle clients at once and the others after their statement or transaction. When ctx
+// ends first, it cuts those that are left and returns ctx's error.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.draining.Store(true)
+	for ln := range s.listeners {
+		ln.Close()
+	}
+	for _, c := range s.sessions {
+		c.wake()
+	}
+	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		s.wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	left := len(s.sessions)
+	for _, c := range s.sessions {
+		c.cut(ctx)
+	}
+	s.mu.Unlock()
+	<-done
+	return fmt.Errorf("%d clients were cut off: %w", left, ctx.Err())
+}
+
+// Draining says whether Shutdown has been called.
+func (s *Server) Draining() bool { return s.draining.Load() }
+
+// Sessions is the number of clients that are logged in.
+func (s *Server) Sessions() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sessions)
+}
+
+// Ready is nil when statements can be served: a map is loaded, every shard has a usable primary, and the server isn't
+// draining. Else it says what is missing.
+func (s *Server) Ready() error {
+	o := s.options.Load()
+	switch {
+	case s.draining.Load():
+		return errors.New("draining")
+	case o.Maps.Current() == nil:
+		return errors.New("no map is loaded")
+	}
+	return o.Executor.Cluster().Ready()
+}
+
+// serveClient logs one client in and serves it until it leaves.
+func (s *Server) serveClient(ctx context.Context, nc net.Conn) {
+	defer s.wg.Done()
+	o := s.options.Load()
+	c := protocol.NewConn(nc)
+	defer c.Close()
+	defer func() {
+		if p := recover(); p != nil {
+			s.counters.panics.Add(1)
+			o.Log.Error("session panicked", "client", nc.RemoteAddr().String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		}
+	}()
+	sess, err := s.logIn(ctx, o, c)
+	if err != nil {
+		if errors.Is(err, protocol.ErrProbe) {
+			s.counters.probes.Add(1)
+			return
+		}
+		s.counters.loginFailures.Add(1)
+		o.Log.Info("login failed", "client", nc.RemoteAddr().String(), "error", err)
+		return
+	}
+	defer s.leave(sess)
+	sess.serve(ctx)
+}
+
+// offered are the capabilities that clients can use.
+const offered = protocol.CapLongPassword | protocol.CapFoundRows | protocol.CapLongFlag | protocol.CapConnectWithDB |
+	protocol.CapProtocol41 | protocol.CapTransactions | protocol.CapSecureConnection | protocol.CapMultiResults |
+	protocol.CapPSMultiResults | protocol.CapPluginAuth | protocol.CapConnectAttrs | protocol.CapPluginAuthLenenc |
+	protocol.CapSessionTrack | protocol.CapDeprecateEOF | protocol.CapInteractive | protocol.CapIgnoreSpace
+
+// logIn does the handshake and makes the client's session.
+func (s *Server) logIn(ctx context.Context, o *Options, c *protocol.Conn) (*session, error) {
+	ctx, cancel := context.WithTimeout(ctx, o.LoginTimeout)
+	defer cancel()
+	refuse := func(e *protocol.Error) (*session, error) {
+		_ = c.SetDeadline(time.Now().Add(time.Second))
+		if err := c.WriteError(e); err == nil {
+			_ = c.Flush()
+		}
+		return nil, e
+	}
+	if o.MaxConnections > 0 && s.Sessions() >= o.MaxConnections {
+		return refuse(protocol.Errorf(1040, "08004", "Too many connections"))
+	}
+	cluster := o.Executor.Cluster()
+	learned := cluster.Learned()
+	version, collation := o.Version, o.Collation
+	if version == "" {
+		version = learned.Version
+	}
+	if collation == 0 {
+		collation = learned.Collation
+	}
+	if version == "" {
+		why := "no server has answered yet"
+		if err := cluster.Ready(); err != nil {
+			why = err.Error()
+		}
+		return refuse(protocol.Errorf(1105, "HY000", "shardway: %s", why))
+	}
+	if collation == 0 || collation > 255 {
+		collation = 45
+	}
+	maxPacket := o.MaxPacket
+	if maxPacket == 0 {
+		maxPacket = learned.MaxAllowedPacket
+	}
+	c.SetMaxPacket(maxPacket)
+	id := s.nextID.Add(1)
+	login := &protocol.Login{
+		Version: version, ConnectionID: id, Collation: uint8(collation), Status: protocol.StatusAutocommit,
+		Capabilities: offered, Auth: users{s}, TLS: o.TLS, RequireTLS: o.RequireTLS, RSAKey: &s.rsa,
+	}
+	client, err := login.Accept(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	user := o.Users[client.User]
+	if user == nil {
+		return refuse(protocol.Errorf(1045, "28000", "Access denied for user '%s'", client.User))
+	}
+	if e := mayUse(user, client.Database); e != nil {
+		return refuse(e)
+	}
+	sess := newSession(s, o, c, id, user, client, login)
+	if e := s.enter(sess, o); e != nil {
+		return refuse(e)
+	}
+	if client.Database != "" {
+		if e := sess.checkSchema(ctx, client.Database); e != nil {
+			s.leave(sess)
+			return refuse(e)
+		}
+	}
+	if err := c.WriteOK(protocol.OK{Status: sess.x.Status()}); err == nil {
+		err = c.Flush()
+	}
+	if err != nil {
+		s.leave(sess)
+		return nil, err
+	}
+	return sess, nil
+}
+
+// users knows the passwords of the newest options.
+type users struct{ s *Server }
+
+func (u users) Password(user string) (string, bool) {
+	known := u.s.options.Load().Users[user]
+	if known == nil {
+		return "", false
+	}
+	return known.Password, true
+}
+
+// enter adds a session to the registry, unless a limit is reached.
+func (s *Server) enter(c *session, o *Options) *protocol.Error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.draining.Load():
+		return protocol.Errorf(1053, "08S01", "Server shutdown in progress")
+	case o.MaxConnections > 0 && len(s.sessions) >= o.MaxConnections:
+		return protocol.Errorf(1040, "08004", "Too many connections")
+	case c.user.MaxConnections > 0 && s.byUser[c.user.Name] >= c.user.MaxConnections:
+		return protocol.Errorf(1203, "42000", "User %s already has more than 'max_user_connections' active connections", c.user.Name)
+	}
+	s.sessions[c.id] = c
+	s.byUser[c.user.Name]++
+	c.entered = c.user.Name
+	return nil
+}
+
+func (s *Server) leave(c *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.sessions[c.id]; ok {
+		delete(s.sessions, c.id)
+		if s.byUser[c.entered]--; s.byUser[c.entered] <= 0 {
+			delete(s.byUser, c.entered)
+		}
+	}
+}
+
+func (s *Server) session(id uint32) *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sessions[id]
+}
+
+// clientAddr is the address of a client, the zero Addr for one on a unix socket.
+func clientAddr(c *protocol.Conn) netip.Addr {
+	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		addr := a.AddrPort().Addr()
+		return addr.Unmap()
+	}
+	return netip.Addr{}
+}

@@ -1,0 +1,373 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"shardway/protocol"
+	"shardway/router/exec"
+	"shardway/router/parse"
+	"shardway/router/plan"
+)
+
+// activity is what a session is doing.
+type activity int32
+
+const (
+	idle    activity = iota // waits for a command; successor: running
+	running                 // serves a command; successor: idle
+)
+
+// session is one client that is logged in. It belongs to its goroutine, except for wake, cut and the atomics.
+type session struct {
+	srv     *Server
+	conn    *protocol.Conn
+	id      uint32
+	user    *User
+	entered string // the name under which the registry counts the user
+	login   *protocol.Login
+	client  *protocol.Client
+	addr    string
+	started time.Time
+
+	x     *exec.Session
+	facts plan.Facts
+	// mode and charset follow from the session's variables at the state of seen.
+	mode parse.Mode
+	seen exec.Handle
+
+	prepared map[uint32]*statement
+	nextStmt uint32
+
+	affected int64            // what ROW_COUNT() is
+	rows     uint64           // what FOUND_ROWS() is
+	refused  *protocol.Error  // of the last statement, when Shardway gave it
+	warnings *protocol.Result // of the last statement, when its connection was given back
+
+	event Event
+
+	doing   atomic.Int32
+	since   atomic.Int64 // unix nanoseconds: when doing changed
+	queries atomic.Uint64
+	schema  atomic.Pointer[string]
+	killed  atomic.Bool
+}
+
+func newSession(s *Server, o *Options, c *protocol.Conn, id uint32, user *User, client *protocol.Client, login *protocol.Login) *session {
+	addr := clientAddr(c)
+	sess := &session{
+		srv: s, conn: c, id: id, user: user, login: login, client: client, addr: c.RemoteAddr().String(), started: time.Now(),
+		x: o.Executor.NewSession(c, addr, client.Database, client.Collation, client.Capabilities&protocol.CapFoundRows != 0),
+	}
+	sess.since.Store(sess.started.UnixNano())
+	sess.affected = -1
+	return sess
+}
+
+// mayUse says whether a user may use a schema.
+func mayUse(u *User, schema string) *protocol.Error {
+	if schema == "" || len(u.Databases) == 0 || strings.EqualFold(schema, "information_schema") {
+		return nil
+	}
+	for _, db := range u.Databases {
+		if strings.EqualFold(db, schema) {
+			return nil
+		}
+	}
+	return protocol.Errorf(1044, "42000", "Access denied for user '%s' to database '%s'", u.Name, schema)
+}
+
+// checkSchema asks a server whether the schema of the login exists. A server that is away is no reason to refuse.
+func (s *session) checkSchema(ctx context.Context, schema string) *protocol.Error {
+	m := s.srv.options.Load().Maps.Current()
+	if m.Database(schema) != nil {
+		return nil
+	}
+	err := s.x.CheckSchema(ctx, m.DefaultShard(schema).ID, schema)
+	var e *protocol.Error
+	if errors.As(err, &e) && (e.Code == 1049 || e.Code == 1044) {
+		return e
+	}
+	return nil
+}
+
+// serve runs the client's commands until it leaves.
+func (s *session) serve(ctx context.Context) {
+	defer s.x.Close()
+	for {
+		s.now(idle)
+		if s.srv.draining.Load() && !s.x.InTransaction() && !s.x.Holding() {
+			_ = s.conn.Flush()
+			return
+		}
+		if s.x.Keeps() {
+			if !s.shed() {
+				return
+			}
+		}
+		cmd, payload, err := s.conn.ReadCommand()
+		if err != nil && !s.readAgain(err) {
+			return
+		}
+		s.now(running)
+		if err != nil {
+			// A packet that can't be read: the error goes to the client and the session goes on.
+			var e *protocol.Error
+			errors.As(err, &e)
+			err = s.conn.WriteError(e)
+		} else {
+			if cmd == protocol.ComQuit {
+				return
+			}
+			err = s.command(ctx, cmd, payload)
+		}
+		if err != nil {
+			if !errors.Is(err, io.EOF) && !errors.Is(err, errLeave) {
+				s.srv.options.Load().Log.Debug("session broke off", "session", s.id, "client", s.addr, "error", err)
+			}
+			_ = s.conn.Flush()
+			return
+		}
+		if s.killed.Load() {
+			return
+		}
+	}
+}
+
+// patience is how long a connection is kept for what a client may ask about its last statement.
+const patience = 50 * time.Millisecond
+
+// shed gives such connections back when the client doesn't ask soon. It says false when the client has left.
+func (s *session) shed() bool {
+	ready, err := s.conn.Wait(patience)
+	if err != nil {
+		return errors.Is(err, io.EOF)
+	}
+	if !ready {
+		warnings, found := s.x.Shed()
+		s.warnings = warnings
+		if found != nil {
+			s.rows = *found
+		}
+	}
+	return true
+}
+
+// errLeave ends a session in good order.
+var errLeave = errors.New("the session ends")
+
+// readAgain says whether a session goes on after its connection couldn't be read.
+func (s *session) readAgain(err error) bool {
+	var e *protocol.Error
+	if errors.As(err, &e) {
+		return e.Code == 1153 || e.Code == 1835
+	}
+	return false
+}
+
+// now says what the session is doing.
+func (s *session) now(a activity) {
+	s.doing.Store(int32(a))
+	s.since.Store(time.Now().UnixNano())
+}
+
+// wake ends a client that waits for nothing, when the server drains. It is called from another goroutine.
+func (s *session) wake() {
+	if activity(s.doing.Load()) == idle && len(s.x.Pins()) == 0 {
+		_ = s.conn.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// cut ends the session, and the statement that it runs. It is called from another goroutine.
+func (s *session) cut(ctx context.Context) {
+	s.killed.Store(true)
+	_ = s.x.Kill(context.WithoutCancel(ctx))
+	s.conn.Interrupt()
+}
+
+// command runs one command. An error ends the session.
+func (s *session) command(ctx context.Context, cmd protocol.Command, payload []byte) error {
+	s.event = Event{User: s.user.Name, Client: s.addr, Outcome: OutcomeOK}
+	started := time.Now()
+	s.queries.Add(1)
+	s.srv.counters.statements.Add(1)
+	o := s.srv.options.Load()
+	if known := o.Users[s.user.Name]; known != s.user {
+		if known == nil {
+			_ = s.conn.WriteError(protocol.Errorf(1045, "28000", "shardway: user '%s' is no longer configured", s.user.Name))
+			return errLeave
+		}
+		s.user = known
+	}
+	err := s.dispatch(ctx, o, cmd, payload)
+	var e *protocol.Error
+	if errors.As(err, &e) {
+		if s.event.Outcome == OutcomeOK {
+			s.event.Outcome, s.event.Code = OutcomeRefused, e.Code
+			s.refused, s.warnings = e, nil
+		}
+		err = s.conn.WriteError(e)
+	}
+	if schema := s.x.Schema(); s.schema.Load() == nil || *s.schema.Load() != schema {
+		s.schema.Store(&schema)
+	}
+	if o.Observer != nil && s.event.Kind != "" {
+		if err != nil {
+			s.event.Outcome = OutcomeLost
+		}
+		s.event.DB = s.facts.DB
+		s.event.Duration = time.Since(started)
+		o.Observer.Observe(&s.event)
+	}
+	return err
+}
+
+func (s *session) dispatch(ctx context.Context, o *Options, cmd protocol.Command, payload []byte) error {
+	switch cmd {
+	case protocol.ComQuery:
+		return s.query(ctx, o, payload)
+	case protocol.ComStmtExecute:
+		return s.stmtExecute(ctx, o, payload)
+	case protocol.ComStmtPrepare:
+		return s.stmtPrepare(ctx, o, payload)
+	case protocol.ComStmtClose:
+		return s.stmtClose(payload)
+	case protocol.ComStmtReset:
+		return s.stmtReset(payload)
+	case protocol.ComStmtSendLongData:
+		return s.stmtLongData(o, payload)
+	case protocol.ComStmtFetch:
+		return s.stmtFetch(ctx, payload)
+	case protocol.ComPing:
+		s.event.Kind = "ping"
+		return s.ok()
+	case protocol.ComInitDB:
+		return s.initDB(ctx, o, string(payload))
+	case protocol.ComFieldList:
+		return s.fieldList(ctx, o, payload)
+	case protocol.ComStatistics:
+		return s.conn.WritePacket([]byte(s.srv.statistics()))
+	case protocol.ComSetOption:
+		return s.setOption(payload)
+	case protocol.ComResetConnection:
+		return s.resetConnection()
+	case protocol.ComChangeUser:
+		return s.changeUser(ctx, o, payload)
+	default:
+		return protocol.Errorf(1047, "08S01", "Unknown command")
+	}
+}
+
+// ok answers with an OK packet of the session's own.
+func (s *session) ok() error { return s.conn.WriteOK(protocol.OK{Status: s.x.Status()}) }
+
+func (s *session) initDB(ctx context.Context, o *Options, schema string) error {
+	s.event.Kind = "use"
+	if e := mayUse(s.user, schema); e != nil {
+		return e
+	}
+	out, err := s.x.Run(ctx, &exec.Request{
+		Command: protocol.ComInitDB, Payload: []byte(schema), Reply: protocol.ReplySimple,
+		Shard: o.Maps.Current().DefaultShard(schema).ID, Role: exec.Any, Read: true, Schema: schema,
+	})
+	return s.ran(&out, err)
+}
+
+func (s *session) fieldList(ctx context.Context, o *Options, payload []byte) error {
+	s.event.Kind = "field_list"
+	out, err := s.x.Run(ctx, &exec.Request{
+		Command: protocol.ComFieldList, Payload: payload, Reply: protocol.ReplyFieldList,
+		Shard: o.Maps.Current().DefaultShard(s.x.Schema()).ID, Role: exec.Any, Read: true,
+	})
+	return s.ran(&out, err)
+}
+
+func (s *session) setOption(payload []byte) error {
+	if len(payload) != 2 {
+		return protocol.Errorf(1835, "HY000", "Malformed communication packet.")
+	}
+	if payload[0] == 0 && payload[1] == 0 {
+		return protocol.Errorf(1235, "42000", "shardway: several statements in one text aren't supported; send them one by one")
+	}
+	return s.conn.WriteEOF(s.x.Status(), 0)
+}
+
+func (s *session) resetConnection() error {
+	s.event.Kind = "reset"
+	s.x.Reset(s.x.Schema(), s.client.Collation)
+	s.forgetAll()
+	return s.ok()
+}
+
+// forgetAll drops what the client had besides the state at servers.
+func (s *session) forgetAll() {
+	clear(s.prepared)
+	s.affected, s.rows, s.refused = -1, 0, nil
+}
+
+func (s *session) changeUser(ctx context.Context, o *Options, payload []byte) error {
+	s.event.Kind = "change_user"
+	client, err := s.login.ChangeUser(s.conn, payload)
+	if err != nil {
+		var e *protocol.Error
+		if errors.As(err, &e) {
+			_ = s.conn.WriteError(e)
+			return errLeave // as servers do: a failed change ends the connection
+		}
+		return err
+	}
+	user := o.Users[client.User]
+	var refused *protocol.Error
+	if user == nil {
+		refused = protocol.Errorf(1045, "28000", "Access denied for user '%s'", client.User)
+	} else {
+		refused = mayUse(user, client.Database)
+	}
+	if refused == nil && client.Database != "" {
+		refused = s.checkSchema(ctx, client.Database)
+	}
+	if refused == nil {
+		s.srv.leave(s)
+		s.user = user
+		refused = s.srv.enter(s, o)
+	}
+	if refused != nil {
+		_ = s.conn.WriteError(refused)
+		return errLeave
+	}
+	s.client = client
+	s.x.Reset(client.Database, client.Collation)
+	s.forgetAll()
+	return s.ok()
+}
+
+// ran takes over the outcome of a command that a server answered.
+func (s *session) ran(out *exec.Outcome, err error) error {
+	s.refused, s.warnings = nil, nil
+	s.event.Server = out.Server
+	if err != nil {
+		var e *protocol.Error
+		if errors.As(err, &e) {
+			s.event.Outcome, s.event.Code = OutcomeLost, e.Code
+			s.refused = e
+		}
+		s.affected = -1
+		return err
+	}
+	r := &out.Reply
+	s.event.Rows, s.event.Affected = r.Rows, r.AffectedRows
+	switch {
+	case r.Err != nil:
+		s.event.Outcome, s.event.Code = OutcomeError, r.Err.Code
+		s.affected = -1
+	case r.ResultSets > 0:
+		s.affected, s.rows = -1, r.Rows
+	default:
+		s.affected = int64(r.AffectedRows)
+	}
+	return nil
+}

@@ -1,0 +1,217 @@
+package router
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"shardway/router/exec"
+)
+
+// Table is what SHOW SHARDWAY shows of name: "servers", "shards", "map", "sessions", "pools" or "variables".
+func (s *Server) Table(name string) (*Table, error) {
+	switch strings.ToLower(name) {
+	case "servers":
+		return s.serversTable(), nil
+	case "shards":
+		return s.shardsTable(), nil
+	case "map":
+		return s.mapTable(), nil
+	case "sessions":
+		return s.sessionsTable(), nil
+	case "pools":
+		return s.poolsTable(), nil
+	case "variables":
+		return s.variablesTable(), nil
+	}
+	return nil, fmt.Errorf("SHOW SHARDWAY knows SERVERS, SHARDS, MAP, SESSIONS, POOLS and VARIABLES, not %q", strings.ToUpper(name))
+}
+
+func (s *Server) serversTable() *Table {
+	t := &Table{Columns: []string{
+		"shard", "role", "server", "state", "eligible", "why", "since", "lag_seconds", "latency_ms", "read_only", "weight", "zone",
+		"version", "reads", "writes", "warning",
+	}}
+	for _, x := range s.options.Load().Executor.Cluster().Servers() {
+		var lag any
+		if x.LagKnown {
+			lag = x.Lag.Seconds()
+		}
+		t.Rows = append(t.Rows, []any{
+			x.Shard, x.Role.String(), x.Addr, string(x.State), x.Eligible, x.Why, stamp(x.Since), lag,
+			float64(x.Latency) / float64(time.Millisecond), x.ReadOnly, int64(x.Weight), x.Zone, x.Version, x.Reads, x.Writes, x.Warning,
+		})
+	}
+	return t
+}
+
+func (s *Server) poolsTable() *Table {
+	t := &Table{Columns: []string{
+		"shard", "role", "server", "ceiling", "busy", "idle", "dialing", "waiting", "dials", "dial_errors", "waits", "wait_timeouts",
+		"wait_seconds", "reused", "closed", "circuit",
+	}}
+	for _, x := range s.options.Load().Executor.Cluster().Pools() {
+		var closed []string
+		for why, n := range x.Closed {
+			closed = append(closed, why+" "+strconv.FormatUint(n, 10))
+		}
+		slices.Sort(closed)
+		t.Rows = append(t.Rows, []any{
+			x.Shard, x.Role.String(), x.Addr, int64(x.Ceiling), int64(x.Busy), int64(x.Idle), int64(x.Dialing), int64(x.Waiting),
+			x.Dials, x.DialErrors, x.Waits, x.WaitTimeouts, x.WaitTime.Seconds(), x.Reused, strings.Join(closed, ", "), x.Circuit,
+		})
+	}
+	return t
+}
+
+func (s *Server) shardsTable() *Table {
+	t := &Table{Columns: []string{"shard", "primary", "replicas", "database", "slots", "owned", "ranges", "default"}}
+	m := s.options.Load().Maps.Current()
+	for _, shard := range m.Shards() {
+		var replicas []string
+		for _, r := range shard.Replicas {
+			replicas = append(replicas, r.Addr)
+		}
+		row := []any{shard.ID, shard.Primary.Addr, strings.Join(replicas, ", ")}
+		if len(m.Databases()) == 0 {
+			t.Rows = append(t.Rows, append(row, nil, nil, nil, nil, nil))
+		}
+		for _, db := range m.Databases() {
+			ranges, owned := ownedRanges(db.Slots, func(slot int) bool { return db.Owner(slot) == shard })
+			t.Rows = append(t.Rows, append(slices.Clone(row), db.Name, int64(db.Slots), int64(owned), ranges, m.DefaultShard(db.Name) == shard))
+		}
+	}
+	return t
+}
+
+// ownedRanges lists the slots of a shard as "0-511, 600".
+func ownedRanges(slots int, owns func(int) bool) (ranges string, owned int) {
+	var parts []string
+	for from := 0; from < slots; from++ {
+		if !owns(from) {
+			continue
+		}
+		to := from
+		for to+1 < slots && owns(to+1) {
+			to++
+		}
+		owned += to - from + 1
+		if to == from {
+			parts = append(parts, strconv.Itoa(from))
+		} else {
+			parts = append(parts, strconv.Itoa(from)+"-"+strconv.Itoa(to))
+		}
+		from = to
+	}
+	const most = 32
+	if len(parts) > most {
+		parts = append(parts[:most], "… "+strconv.Itoa(len(parts)-most)+" more")
+	}
+	return strings.Join(parts, ", "), owned
+}
+
+func (s *Server) mapTable() *Table {
+	t := &Table{Columns: []string{"version", "database", "table", "key", "placement", "sequence", "shards"}}
+	m := s.options.Load().Maps.Current()
+	for _, db := range m.Databases() {
+		for _, table := range db.Tables {
+			key, placement := table.Key, ""
+			shards := strconv.Itoa(len(m.Shards())) + " shards"
+			if table.Reference {
+				placement = "reference"
+			} else {
+				placement = string(table.Placement)
+			}
+			t.Rows = append(t.Rows, []any{m.Version(), db.Name, table.Name, key, placement, table.Sequence, shards})
+		}
+		t.Rows = append(t.Rows, []any{m.Version(), db.Name, "*", "", "whole", "", m.DefaultShard(db.Name).ID})
+	}
+	t.Rows = append(t.Rows, []any{m.Version(), "*", "*", "", "whole", "", m.DefaultShard("").ID})
+	return t
+}
+
+func (s *Server) sessionsTable() *Table {
+	t := &Table{Columns: []string{"id", "user", "client", "db", "doing", "seconds", "statements", "pinned_to", "pinned_why", "pinned_seconds", "connected"}}
+	s.mu.Lock()
+	all := make([]*session, 0, len(s.sessions))
+	for _, c := range s.sessions {
+		all = append(all, c)
+	}
+	s.mu.Unlock()
+	slices.SortFunc(all, func(a, b *session) int { return int(int64(a.id) - int64(b.id)) })
+	for _, c := range all {
+		doing := "idle"
+		if activity(c.doing.Load()) == running {
+			doing = "running"
+		}
+		db := ""
+		if p := c.schema.Load(); p != nil {
+			db = *p
+		}
+		var to, why string
+		var age any
+		if pins := c.x.Pins(); len(pins) > 0 {
+			to, why = describePins(pins)
+			age = time.Since(pins[0].Since).Seconds()
+		}
+		t.Rows = append(t.Rows, []any{
+			uint64(c.id), c.entered, c.addr, db, doing, time.Since(time.Unix(0, c.since.Load())).Seconds(), c.queries.Load(), to, why, age, stamp(c.started),
+		})
+	}
+	return t
+}
+
+func describePins(pins []exec.Pin) (to, why string) {
+	var tos, whys []string
+	for _, p := range pins {
+		tos = append(tos, p.Shard+" "+p.Server)
+		whys = append(whys, p.Why.String())
+	}
+	return strings.Join(tos, "; "), strings.Join(whys, "; ")
+}
+
+func (s *Server) variablesTable() *Table {
+	t := &Table{Columns: []string{"name", "value"}}
+	o := s.options.Load()
+	if o.Variables != nil {
+		for _, v := range o.Variables() {
+			t.Rows = append(t.Rows, []any{v[0], v[1]})
+		}
+	}
+	count := func(name string, v uint64) {
+		t.Rows = append(t.Rows, []any{name, strconv.FormatUint(v, 10)})
+	}
+	plans := o.Statements.Counts()
+	count("status.uptime_seconds", uint64(time.Since(s.started).Seconds()))
+	count("status.sessions", uint64(s.Sessions()))
+	count("status.accepted", s.counters.accepted.Load())
+	count("status.probes", s.counters.probes.Load())
+	count("status.login_failures", s.counters.loginFailures.Load())
+	count("status.statements", s.counters.statements.Load())
+	count("status.panics", s.counters.panics.Load())
+	count("status.plan_cache_hits", plans.Hits)
+	count("status.plan_cache_misses", plans.Misses)
+	count("status.plan_cache_evictions", plans.Evictions)
+	count("status.plan_cache_entries", uint64(plans.Entries))
+	count("status.plan_cache_bytes", uint64(plans.Bytes))
+	return t
+}
+
+// statistics is the answer to COM_STATISTICS.
+func (s *Server) statistics() string {
+	up := time.Since(s.started).Seconds()
+	n := s.counters.statements.Load()
+	return fmt.Sprintf("Uptime: %d  Threads: %d  Questions: %d  Slow queries: 0  Opens: 0  Open tables: 0  Queries per second avg: %.3f",
+		int64(up), s.Sessions(), n, float64(n)/max(up, 1))
+}
+
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z")
+}
+
+func utoa(v uint64) string { return strconv.FormatUint(v, 10) }
