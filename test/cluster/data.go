@@ -128,7 +128,7 @@ func Shop() Data {
 			"INSERT INTO users (id, name, country, created) SELECT 1+a.d+10*b.d+100*c.d, CONCAT('user ', 1+a.d+10*b.d+100*c.d), " +
 				"ELT(1+MOD(a.d,5),'de','fr','jp','pl','us'), '2026-01-01 12:00:00' FROM digits a, digits b, digits c",
 			"INSERT INTO orders (id, user_id, total, placed) SELECT 3*id+k.d, id, 5+MOD(id*7+k.d, 90), '2026-02-01' FROM users, digits k WHERE k.d < 3",
-			"INSERT INTO sessions SELECT MD5(id), id, '2026-02-02 08:00:00' FROM users",
+			"INSERT INTO sessions SELECT SHA2(id, 256), id, '2026-02-02 08:00:00' FROM users",
 			"INSERT INTO settings VALUES ('currency','EUR'), ('tax','19')",
 			"DROP TABLE digits",
 		},

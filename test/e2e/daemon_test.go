@@ -1,0 +1,274 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"database/sql"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"net"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// daemon is a running shardway.
+type daemon struct {
+	t      testing.TB
+	dir    string
+	addr   string // TCP
+	socket string // unix
+	admin  string
+	cmd    *exec.Cmd
+	exited chan struct{}
+	err    error // of the exit, once exited is closed
+	log    *logBuffer
+}
+
+// settings change the configuration of a daemon: top-level keys to YAML.
+type settings map[string]string
+
+func (d *daemon) configuration(s settings, database string) string {
+	keys := settings{
+		"listen":  fmt.Sprintf("[%q, %q]", d.addr, "unix:"+d.socket),
+		"admin":   fmt.Sprintf("{listen: %q}", d.admin),
+		"map":     "./shards.yaml",
+		"users":   fmt.Sprintf("{app: {password: app, databases: [%s]}}", database),
+		"servers": "{user: shardway, password: secret}",
+		"pool":    "{max_per_server: 50}",
+		"log":     "{format: text, level: info}",
+	}
+	for k, v := range s {
+		keys[k] = v
+	}
+	var b strings.Builder
+	for k, v := range keys {
+		if v != "" {
+			fmt.Fprintf(&b, "%s: %s\n", k, v)
+		}
+	}
+	return b.String()
+}
+
+// serve starts a daemon over the test's database and ends it with the test:
+// the end must be clean.
+func (e *env) serve(s settings) *daemon {
+	e.Helper()
+	return e.serveMap(s, e.c.Map(e.db.Map(e.c.Shards)))
+}
+
+func (e *env) serveMap(s settings, shardmap string) *daemon {
+	e.Helper()
+	path, err := daemonBinary()
+	e.must(err)
+	dir, err := os.MkdirTemp("", "swd")
+	e.must(err)
+	d := &daemon{t: e, dir: dir, addr: freeAddr(e), admin: freeAddr(e), socket: filepath.Join(dir, "sock"), exited: make(chan struct{}), log: &logBuffer{}}
+	e.must(os.WriteFile(filepath.Join(dir, "shards.yaml"), []byte(shardmap), 0o600))
+	e.must(os.WriteFile(filepath.Join(dir, "shardway.yaml"), []byte(d.configuration(s, e.db.Name)), 0o600))
+	d.cmd = exec.Command(path, "serve", "-c", filepath.Join(dir, "shardway.yaml"))
+	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
+	d.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=0 exitcode=66")
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	e.must(d.cmd.Start())
+	go func() {
+		d.err = d.cmd.Wait()
+		close(d.exited)
+	}()
+	e.Cleanup(d.end)
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		code, body := d.get("/readyz")
+		if code == http.StatusOK {
+			return d
+		}
+		select {
+		case <-d.exited:
+			e.Fatalf("the daemon ended: %v\n%s", d.err, d.log)
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			e.Fatalf("the daemon isn't ready: %d %s\n%s", code, body, d.log)
+		}
+	}
+}
+
+// end ends the daemon in order and fails the test if it ends in any other way,
+// raced or panicked.
+func (d *daemon) end() {
+	defer func() { _ = os.RemoveAll(d.dir) }()
+	select {
+	case <-d.exited:
+	default:
+		_ = d.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-d.exited:
+			if d.err != nil {
+				d.t.Errorf("the daemon ended with %v", d.err)
+			}
+		case <-time.After(40 * time.Second):
+			_ = d.cmd.Process.Signal(syscall.SIGQUIT) // for its stacks
+			select {
+			case <-d.exited:
+			case <-time.After(5 * time.Second):
+				_ = d.cmd.Process.Kill()
+				<-d.exited
+			}
+			d.t.Errorf("the daemon didn't end on SIGTERM:\n%s", d.log)
+			return
+		}
+	}
+	text := d.log.String()
+	if strings.Contains(text, "DATA RACE") || strings.Contains(text, "panic") || d.t.Failed() {
+		if strings.Contains(text, "DATA RACE") || strings.Contains(text, "panic") {
+			d.t.Error("the daemon raced or panicked")
+		}
+		d.t.Logf("the daemon's log:\n%s", d.log.tail(12000))
+	}
+}
+
+// get asks the admin address.
+func (d *daemon) get(path string) (int, string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.admin+path, http.NoBody)
+	if err != nil {
+		return 0, err.Error()
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return resp.StatusCode, string(body)
+}
+
+// rewrite puts a file of the daemon's directory in place of the old one.
+func (d *daemon) rewrite(name, content string) {
+	d.t.Helper()
+	path := filepath.Join(d.dir, name)
+	if err := os.WriteFile(path+".new", []byte(content), 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *daemon) signal(sig syscall.Signal) { _ = d.cmd.Process.Signal(sig) }
+
+// config is a go-sql-driver configuration for the daemon.
+func (d *daemon) config(database string) *mysql.Config {
+	c := mysql.NewConfig()
+	c.User, c.Passwd, c.Net, c.Addr, c.DBName = "app", "app", "tcp", d.addr, database
+	c.Timeout, c.ReadTimeout = 10*time.Second, 60*time.Second
+	c.Logger = &mysql.NopLogger{}
+	return c
+}
+
+// open is a pool of connections to the daemon.
+func (e *env) open(d *daemon, change func(*mysql.Config)) *sql.DB {
+	e.Helper()
+	c := d.config(e.db.Name)
+	if change != nil {
+		change(c)
+	}
+	connector, err := mysql.NewConnector(c)
+	e.must(err)
+	db := sql.OpenDB(connector)
+	e.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// dial is one wire connection to the daemon, closed with the test.
+func (e *env) dial(d *daemon, change func(*wireOptions)) *wire {
+	e.Helper()
+	o := wireOptions{addr: d.addr, user: "app", password: "app", db: e.db.Name}
+	if change != nil {
+		change(&o)
+	}
+	w, err := dialWire(o)
+	e.must(err)
+	e.Cleanup(w.close)
+	return w
+}
+
+// plain is one wire connection to the plain server.
+func (e *env) plain(change func(*wireOptions)) *wire {
+	e.Helper()
+	o := wireOptions{addr: e.c.Plain.Addr, user: "shardway", password: "secret", db: e.db.Name}
+	if change != nil {
+		change(&o)
+	}
+	w, err := dialWire(o)
+	e.must(err)
+	e.Cleanup(w.close)
+	return w
+}
+
+// rss is the daemon's resident memory in bytes.
+func (d *daemon) rss() int64 {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = f.Close() }()
+	for in := bufio.NewScanner(f); in.Scan(); {
+		if rest, ok := strings.CutPrefix(in.Text(), "VmRSS:"); ok {
+			n, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			if err != nil {
+				return 0
+			}
+			return n << 10
+		}
+	}
+	return 0
+}
+
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	return ln.Addr().String()
+}
+
+// logBuffer keeps a process's output; reading it while it is written is safe.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (l *logBuffer) tail(n int) string {
+	s := l.String()
+	return s[max(0, len(s)-n):]
+}

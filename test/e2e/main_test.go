@@ -1,0 +1,134 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"shardway/test/cluster"
+)
+
+// daemonBinary is the daemon under test: SHARDWAY_BINARY, or built here with the race
+// detector.
+var daemonBinary = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv("SHARDWAY_BINARY"); path != "" {
+		return filepath.Abs(path)
+	}
+	dir, err := os.MkdirTemp("", "swb")
+	if err != nil {
+		return "", err
+	}
+	atExit(func() { _ = os.RemoveAll(dir) })
+	path := filepath.Join(dir, "shardway")
+	cmd := exec.Command("go", "build", "-race", "-o", path, "shardway/cmd/shardway")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the daemon: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// clusters are the servers that the tests share, started when first used.
+var clusters = map[cluster.Flavor]func() (*cluster.Cluster, error){
+	cluster.MariaDB: sync.OnceValues(func() (*cluster.Cluster, error) { return start(cluster.MariaDB) }),
+	cluster.MySQL:   sync.OnceValues(func() (*cluster.Cluster, error) { return start(cluster.MySQL) }),
+}
+
+func start(f cluster.Flavor) (*cluster.Cluster, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	c, err := cluster.Start(ctx, cluster.Options{Flavor: f, Shards: 2, Replicas: 2, Plain: true})
+	if err == nil {
+		atExit(func() { _ = c.Close() })
+	}
+	return c, err
+}
+
+var (
+	exitMu sync.Mutex
+	exits  []func()
+)
+
+func atExit(f func()) {
+	exitMu.Lock()
+	defer exitMu.Unlock()
+	exits = append(exits, f)
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for _, f := range exits {
+		f()
+	}
+	os.Exit(code)
+}
+
+// env is what a test has: the cluster of one kind, and a database of its own.
+type env struct {
+	*testing.T
+	ctx context.Context
+	c   *cluster.Cluster
+	db  cluster.Data
+}
+
+func (e *env) mysql() bool { return e.c.Flavor == cluster.MySQL }
+
+// must fails the test at once.
+func (e *env) must(err error) {
+	e.Helper()
+	if err != nil {
+		e.Fatal(err)
+	}
+}
+
+// onEach runs a test on each kind of server, with the data loaded as a database
+// of the given name. Tests run one after the other: they share two cores, and
+// some kill servers.
+func onEach(t *testing.T, name string, data func(cluster.Flavor) cluster.Data, test func(e *env)) {
+	t.Helper()
+	for _, f := range cluster.Flavors() {
+		t.Run(string(f), func(t *testing.T) {
+			if why := f.Missing(); why != "" {
+				t.Skip(why)
+			}
+			c, err := clusters[f]()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := daemonBinary(); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+			defer cancel()
+			e := &env{T: t, ctx: ctx, c: c}
+			if data != nil {
+				e.db = data(f)
+				e.db.Name = name
+				e.must(c.Load(ctx, e.db))
+			}
+			test(e)
+		})
+	}
+}
+
+// onServers is for tests that end servers: they are all running again afterwards.
+func (e *env) restartAfter() {
+	e.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		defer cancel()
+		for _, s := range e.c.Servers() {
+			if s.PID() == 0 {
+				if err := s.Start(ctx); err != nil {
+					e.Errorf("restart %s: %v", s.Name, err)
+				}
+			}
+		}
+		if err := e.c.Sync(ctx); err != nil {
+			e.Error(err)
+		}
+	})
+}

@@ -1,0 +1,653 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+)
+
+// Capability flags.
+const (
+	capLongPassword   = 1 << 0
+	capFoundRows      = 1 << 1
+	capLongFlag       = 1 << 2
+	capConnectWithDB  = 1 << 3
+	capLocalFiles     = 1 << 7
+	capProtocol41     = 1 << 9
+	capSSL            = 1 << 11
+	capTransactions   = 1 << 13
+	capSecure         = 1 << 15
+	capMultiStmts     = 1 << 16
+	capMultiResults   = 1 << 17
+	capPSMultiResults = 1 << 18
+	capPluginAuth     = 1 << 19
+	capSessionTrack   = 1 << 23
+	capDeprecateEOF   = 1 << 24
+)
+
+const modernCaps = capLongPassword | capLongFlag | capProtocol41 | capTransactions | capSecure | capMultiResults |
+	capPSMultiResults | capPluginAuth | capDeprecateEOF
+
+// Commands.
+const (
+	comQuit         = 1
+	comInitDB       = 2
+	comQuery        = 3
+	comFieldList    = 4
+	comStatistics   = 9
+	comPing         = 14
+	comChangeUser   = 17
+	comStmtPrepare  = 22
+	comStmtExecute  = 23
+	comStmtLongData = 24
+	comStmtClose    = 25
+	comStmtReset    = 26
+	comSetOption    = 27
+	comStmtFetch    = 28
+	comReset        = 31
+)
+
+// Status flags.
+const (
+	statusInTrans       = 1
+	statusAutocommit    = 2
+	statusMoreResults   = 8
+	statusCursor        = 64
+	statusLastRowSent   = 128
+	statusTransReadonly = 0x2000
+)
+
+type wireOptions struct {
+	network, addr, user, password, db string
+	caps                              uint32 // besides modernCaps
+	without                           uint32 // of modernCaps
+	collation                         byte
+	tls                               *tls.Config
+	plugin                            string // to begin with; the server's default when empty
+}
+
+// wire is a client connection that shows everything a server sends.
+type wire struct {
+	nc       net.Conn
+	r        *bufio.Reader
+	seq      byte
+	caps     uint32
+	version  string
+	id       uint32
+	offered  uint32
+	plugin   string // that the greeting named
+	charset  byte
+	loginOK  okPacket
+	salt     []byte
+	password string
+	secure   bool
+}
+
+type okPacket struct {
+	Affected, InsertID uint64
+	Status, Warnings   uint16
+	Info               string
+}
+
+// wireError is an ERR packet.
+type wireError struct {
+	Code    uint16
+	State   string
+	Message string
+}
+
+func (e *wireError) Error() string { return fmt.Sprintf("%d (%s) %s", e.Code, e.State, e.Message) }
+
+func dialWire(o wireOptions) (*wire, error) {
+	network := o.network
+	if network == "" {
+		network = "tcp"
+	}
+	nc, err := net.DialTimeout(network, o.addr, 10*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	w := &wire{nc: nc, r: bufio.NewReaderSize(nc, 64<<10), password: o.password, secure: network == "unix"}
+	w.deadline(60 * time.Second)
+	if err := w.login(o); err != nil {
+		_ = nc.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+func (w *wire) deadline(d time.Duration) { _ = w.nc.SetDeadline(time.Now().Add(d)) }
+func (w *wire) close()                   { _ = w.nc.Close() }
+
+func (w *wire) login(o wireOptions) error {
+	p, err := w.readPacket()
+	if err != nil {
+		return fmt.Errorf("greeting: %w", err)
+	}
+	if p[0] == 0xff {
+		return parseError(p)
+	}
+	if p[0] != 10 {
+		return fmt.Errorf("greeting of protocol %d", p[0])
+	}
+	end := bytes.IndexByte(p, 0)
+	w.version = string(p[1:end])
+	p = p[end+1:]
+	w.id = binary.LittleEndian.Uint32(p)
+	salt := append([]byte{}, p[4:12]...)
+	w.offered = uint32(binary.LittleEndian.Uint16(p[13:])) | uint32(binary.LittleEndian.Uint16(p[18:]))<<16
+	w.charset = p[15]
+	n := max(13, int(p[20])-8)
+	salt = append(salt, bytes.TrimRight(p[31:31+n], "\x00")...)
+	w.salt = salt[:20]
+	w.plugin = strings.TrimRight(string(p[31+n:]), "\x00")
+	w.caps = (modernCaps &^ o.without) | o.caps
+	if o.db != "" {
+		w.caps |= capConnectWithDB
+	}
+	if o.tls != nil {
+		w.caps |= capSSL
+	}
+	// CLIENT_LOCAL_FILES and the like are asked for only where offered.
+	w.caps &= w.offered | capConnectWithDB
+	if o.tls != nil && w.caps&capSSL == 0 {
+		return errors.New("TLS isn't offered")
+	}
+	collation := o.collation
+	if collation == 0 {
+		collation = 45
+	}
+	head := binary.LittleEndian.AppendUint32(nil, w.caps)
+	head = binary.LittleEndian.AppendUint32(head, 1<<30)
+	head = append(append(head, collation), make([]byte, 23)...)
+	if o.tls != nil {
+		if err := w.writePacket(head); err != nil {
+			return err
+		}
+		tc := tls.Client(w.nc, o.tls)
+		if err := tc.Handshake(); err != nil {
+			return err
+		}
+		w.nc, w.r, w.secure = tc, bufio.NewReaderSize(tc, 64<<10), true
+	}
+	plugin := o.plugin
+	if plugin == "" {
+		plugin = w.plugin
+	}
+	answer := w.scramble(plugin)
+	b := append(head, o.user...)
+	b = append(b, 0, byte(len(answer)))
+	b = append(b, answer...)
+	if o.db != "" {
+		b = append(append(b, o.db...), 0)
+	}
+	b = append(append(b, plugin...), 0)
+	if err := w.writePacket(b); err != nil {
+		return err
+	}
+	return w.finishLogin(plugin)
+}
+
+func (w *wire) scramble(plugin string) []byte {
+	if w.password == "" {
+		return nil
+	}
+	if plugin == "caching_sha2_password" {
+		a := sha256.Sum256([]byte(w.password))
+		b := sha256.Sum256(a[:])
+		c := sha256.Sum256(append(b[:], w.salt...))
+		for i := range a {
+			a[i] ^= c[i]
+		}
+		return a[:]
+	}
+	a := sha1.Sum([]byte(w.password))
+	b := sha1.Sum(a[:])
+	c := sha1.Sum(append(append([]byte{}, w.salt...), b[:]...))
+	for i := range a {
+		a[i] ^= c[i]
+	}
+	return a[:]
+}
+
+// finishLogin goes through whatever the server asks for until OK or ERR.
+func (w *wire) finishLogin(plugin string) error {
+	for {
+		p, err := w.readPacket()
+		if err != nil {
+			return fmt.Errorf("login: %w", err)
+		}
+		switch {
+		case p[0] == 0x00:
+			w.loginOK = w.parseOK(p)
+			return nil
+		case p[0] == 0xff:
+			return parseError(p)
+		case p[0] == 0xfe:
+			name, rest, _ := bytes.Cut(p[1:], []byte{0})
+			plugin = string(name)
+			w.salt = append([]byte{}, bytes.TrimRight(rest, "\x00")...)
+			if err := w.writePacket(w.scramble(plugin)); err != nil {
+				return err
+			}
+		case p[0] == 0x01 && len(p) == 2 && p[1] == 3: // fast path went well; OK follows
+		case p[0] == 0x01 && len(p) == 2 && p[1] == 4:
+			if w.secure {
+				if err := w.writePacket(append([]byte(w.password), 0)); err != nil {
+					return err
+				}
+				continue
+			}
+			if err := w.writePacket([]byte{2}); err != nil {
+				return err
+			}
+			key, err := w.readPacket()
+			if err != nil {
+				return err
+			}
+			block, _ := pem.Decode(key[1:])
+			if block == nil {
+				return errors.New("login: no public key")
+			}
+			pub, err := x509.ParsePKIXPublicKey(block.Bytes)
+			if err != nil {
+				return err
+			}
+			text := append([]byte(w.password), 0)
+			for i := range text {
+				text[i] ^= w.salt[i%20]
+			}
+			enc, err := rsa.EncryptOAEP(sha1.New(), rand.Reader, pub.(*rsa.PublicKey), text, nil)
+			if err != nil {
+				return err
+			}
+			if err := w.writePacket(enc); err != nil {
+				return err
+			}
+		default:
+			return fmt.Errorf("login: unexpected packet % x", p[:min(len(p), 20)])
+		}
+	}
+}
+
+// readPacket reads one packet, joined from its parts. It checks the sequence.
+func (w *wire) readPacket() ([]byte, error) {
+	var whole []byte
+	for {
+		var h [4]byte
+		if _, err := io.ReadFull(w.r, h[:]); err != nil {
+			return nil, err
+		}
+		n := int(h[0]) | int(h[1])<<8 | int(h[2])<<16
+		if h[3] != w.seq {
+			return nil, fmt.Errorf("packet %d where %d was due", h[3], w.seq)
+		}
+		w.seq++
+		at := len(whole)
+		whole = append(whole, make([]byte, n)...)
+		if _, err := io.ReadFull(w.r, whole[at:]); err != nil {
+			return nil, err
+		}
+		if n < 1<<24-1 {
+			if len(whole) == 0 {
+				return nil, errors.New("an empty packet")
+			}
+			return whole, nil
+		}
+	}
+}
+
+func (w *wire) writePacket(p []byte) error {
+	var b []byte
+	for {
+		n := min(len(p), 1<<24-1)
+		b = append(b, byte(n), byte(n>>8), byte(n>>16), w.seq)
+		b = append(b, p[:n]...)
+		w.seq++
+		p = p[n:]
+		if n < 1<<24-1 {
+			_, err := w.nc.Write(b)
+			return err
+		}
+	}
+}
+
+// send sends a command.
+func (w *wire) send(com byte, parts ...[]byte) error {
+	w.seq = 0
+	return w.writePacket(bytes.Join(append([][]byte{{com}}, parts...), nil))
+}
+
+func parseError(p []byte) *wireError {
+	e := &wireError{Code: binary.LittleEndian.Uint16(p[1:])}
+	rest := p[3:]
+	if len(rest) > 0 && rest[0] == '#' {
+		e.State, rest = string(rest[1:6]), rest[6:]
+	}
+	e.Message = string(rest)
+	return e
+}
+
+func lenenc(p []byte) (n uint64, rest []byte) {
+	switch p[0] {
+	case 0xfc:
+		return uint64(binary.LittleEndian.Uint16(p[1:])), p[3:]
+	case 0xfd:
+		return uint64(p[1]) | uint64(p[2])<<8 | uint64(p[3])<<16, p[4:]
+	case 0xfe:
+		return binary.LittleEndian.Uint64(p[1:]), p[9:]
+	}
+	return uint64(p[0]), p[1:]
+}
+
+func (w *wire) parseOK(p []byte) okPacket {
+	var ok okPacket
+	p = p[1:]
+	ok.Affected, p = lenenc(p)
+	ok.InsertID, p = lenenc(p)
+	ok.Status, ok.Warnings = binary.LittleEndian.Uint16(p), binary.LittleEndian.Uint16(p[2:])
+	p = p[4:]
+	if w.caps&capSessionTrack != 0 {
+		if len(p) > 0 {
+			n, rest := lenenc(p)
+			ok.Info = string(rest[:n])
+		}
+	} else {
+		ok.Info = string(p)
+	}
+	return ok
+}
+
+// result is one result of a command.
+type result struct {
+	Columns [][]byte // raw definitions
+	Rows    [][]byte // raw rows
+	OK      okPacket // also the end of a result set
+	Err     *wireError
+}
+
+// results reads all that a QUERY or an EXECUTE answers.
+func (w *wire) results() ([]result, error) {
+	var all []result
+	for {
+		r, err := w.oneResult()
+		if err != nil {
+			return all, err
+		}
+		all = append(all, r)
+		if r.Err != nil || r.OK.Status&statusMoreResults == 0 {
+			return all, nil
+		}
+	}
+}
+
+func (w *wire) oneResult() (result, error) {
+	var r result
+	p, err := w.readPacket()
+	if err != nil {
+		return r, err
+	}
+	switch p[0] {
+	case 0x00:
+		r.OK = w.parseOK(p)
+		return r, nil
+	case 0xff:
+		r.Err = parseError(p)
+		return r, nil
+	case 0xfb:
+		// LOAD DATA LOCAL: there is no such file.
+		if err := w.writePacket(nil); err != nil {
+			return r, err
+		}
+		return w.oneResult()
+	}
+	n, _ := lenenc(p)
+	for range n {
+		if p, err = w.readPacket(); err != nil {
+			return r, err
+		}
+		r.Columns = append(r.Columns, p)
+	}
+	if w.caps&capDeprecateEOF == 0 {
+		if p, err = w.readPacket(); err != nil {
+			return r, err
+		}
+		if p[0] != 0xfe || len(p) != 5 {
+			return r, fmt.Errorf("no EOF after the columns: % x", p)
+		}
+		if status := binary.LittleEndian.Uint16(p[3:]); status&statusCursor != 0 {
+			r.OK.Status = status
+			return r, nil
+		}
+	}
+	return r, w.rows(&r)
+}
+
+// rows reads rows up to their end.
+func (w *wire) rows(r *result) error {
+	for {
+		p, err := w.readPacket()
+		if err != nil {
+			return err
+		}
+		switch {
+		case p[0] == 0xff:
+			r.Err = parseError(p)
+			return nil
+		case p[0] == 0xfe && w.caps&capDeprecateEOF != 0 && len(p) < 1<<24-1:
+			r.OK = w.parseOK(p)
+			return nil
+		case p[0] == 0xfe && w.caps&capDeprecateEOF == 0 && len(p) == 5:
+			r.OK.Warnings, r.OK.Status = binary.LittleEndian.Uint16(p[1:]), binary.LittleEndian.Uint16(p[3:])
+			return nil
+		}
+		r.Rows = append(r.Rows, p)
+	}
+}
+
+// query runs a text query.
+func (w *wire) query(q string) ([]result, error) {
+	if err := w.send(comQuery, []byte(q)); err != nil {
+		return nil, err
+	}
+	return w.results()
+}
+
+// simple sends a command that one OK or ERR answers.
+func (w *wire) simple(com byte, parts ...[]byte) (okPacket, error) {
+	if err := w.send(com, parts...); err != nil {
+		return okPacket{}, err
+	}
+	p, err := w.readPacket()
+	if err != nil {
+		return okPacket{}, err
+	}
+	switch p[0] {
+	case 0xff:
+		return okPacket{}, parseError(p)
+	case 0xfe:
+		return okPacket{}, nil // EOF, SET_OPTION's answer to old clients
+	}
+	return w.parseOK(p), nil
+}
+
+// text runs a query of one result set and returns its cells; a NULL is "NULL".
+func (w *wire) text(q string) ([][]string, error) {
+	rs, err := w.query(q)
+	if err != nil {
+		return nil, err
+	}
+	if rs[0].Err != nil {
+		return nil, rs[0].Err
+	}
+	var rows [][]string
+	for _, p := range rs[0].Rows {
+		rows = append(rows, textRow(p))
+	}
+	return rows, nil
+}
+
+func textRow(p []byte) []string {
+	var row []string
+	for len(p) > 0 {
+		if p[0] == 0xfb {
+			row, p = append(row, "NULL"), p[1:]
+			continue
+		}
+		n, rest := lenenc(p)
+		row, p = append(row, string(rest[:n])), rest[n:]
+	}
+	return row
+}
+
+// one runs a query of one cell.
+func (w *wire) one(q string) (string, error) {
+	rows, err := w.text(q)
+	if err != nil {
+		return "", err
+	}
+	if len(rows) != 1 || len(rows[0]) == 0 {
+		return "", fmt.Errorf("%s: %d rows", q, len(rows))
+	}
+	return rows[0][0], nil
+}
+
+// stmt is a prepared statement.
+type stmt struct {
+	ID              uint32
+	Params, Columns int
+	Warnings        uint16
+	ParamDefs, Defs [][]byte
+}
+
+func (w *wire) prepare(q string) (*stmt, error) {
+	if err := w.send(comStmtPrepare, []byte(q)); err != nil {
+		return nil, err
+	}
+	p, err := w.readPacket()
+	if err != nil {
+		return nil, err
+	}
+	if p[0] == 0xff {
+		return nil, parseError(p)
+	}
+	s := &stmt{ID: binary.LittleEndian.Uint32(p[1:]), Columns: int(binary.LittleEndian.Uint16(p[5:])), Params: int(binary.LittleEndian.Uint16(p[7:]))}
+	if len(p) >= 12 {
+		s.Warnings = binary.LittleEndian.Uint16(p[10:])
+	}
+	read := func(n int) (defs [][]byte, err error) {
+		for range n {
+			p, err := w.readPacket()
+			if err != nil {
+				return nil, err
+			}
+			defs = append(defs, p)
+		}
+		if n > 0 && w.caps&capDeprecateEOF == 0 {
+			if p, err := w.readPacket(); err != nil || p[0] != 0xfe {
+				return nil, fmt.Errorf("no EOF after definitions: % x, %w", p, err)
+			}
+		}
+		return defs, nil
+	}
+	if s.ParamDefs, err = read(s.Params); err != nil {
+		return nil, err
+	}
+	s.Defs, err = read(s.Columns)
+	return s, err
+}
+
+// Parameter types.
+const (
+	typeTiny     = 1
+	typeLong     = 3
+	typeDouble   = 5
+	typeNull     = 6
+	typeLongLong = 8
+	typeVarchar  = 15
+	typeBlob     = 252
+	typeString   = 253
+)
+
+// longData stands for a parameter that was sent with STMT_SEND_LONG_DATA.
+type longData struct{}
+
+// executePacket is the payload of an EXECUTE. Arguments are int64, uint64,
+// float64, string, []byte, longData or nil.
+func (s *stmt) executePacket(flags byte, sendTypes bool, args ...any) []byte {
+	b := binary.LittleEndian.AppendUint32(nil, s.ID)
+	b = append(b, flags)
+	b = binary.LittleEndian.AppendUint32(b, 1)
+	if s.Params == 0 {
+		return b
+	}
+	nulls := make([]byte, (s.Params+7)/8)
+	var types, values []byte
+	for i, a := range args {
+		switch v := a.(type) {
+		case nil:
+			nulls[i/8] |= 1 << (i % 8)
+			types = append(types, typeNull, 0)
+		case int64:
+			types, values = append(types, typeLongLong, 0), binary.LittleEndian.AppendUint64(values, uint64(v))
+		case uint64:
+			types, values = append(types, typeLongLong, 0x80), binary.LittleEndian.AppendUint64(values, v)
+		case int32:
+			types, values = append(types, typeLong, 0), binary.LittleEndian.AppendUint32(values, uint32(v))
+		case int8:
+			types, values = append(types, typeTiny, 0), append(values, byte(v))
+		case float64:
+			var f [8]byte
+			_, _ = binary.Encode(f[:], binary.LittleEndian, v)
+			types, values = append(types, typeDouble, 0), append(values, f[:]...)
+		case string:
+			types, values = append(types, typeString, 0), appendLenenc(values, []byte(v))
+		case []byte:
+			types, values = append(types, typeBlob, 0), appendLenenc(values, v)
+		case longData:
+			types = append(types, typeBlob, 0)
+		default:
+			panic(fmt.Sprintf("argument of type %T", a))
+		}
+	}
+	b = append(b, nulls...)
+	if !sendTypes {
+		return append(append(b, 0), values...)
+	}
+	return append(append(append(b, 1), types...), values...)
+}
+
+func appendLenenc(b, v []byte) []byte {
+	n := len(v)
+	switch {
+	case n < 251:
+		b = append(b, byte(n))
+	case n < 1<<16:
+		b = append(b, 0xfc, byte(n), byte(n>>8))
+	case n < 1<<24:
+		b = append(b, 0xfd, byte(n), byte(n>>8), byte(n>>16))
+	default:
+		b = binary.LittleEndian.AppendUint64(append(b, 0xfe), uint64(n))
+	}
+	return append(b, v...)
+}
+
+func (w *wire) execute(s *stmt, sendTypes bool, args ...any) ([]result, error) {
+	if err := w.send(comStmtExecute, s.executePacket(0, sendTypes, args...)); err != nil {
+		return nil, err
+	}
+	return w.results()
+}
