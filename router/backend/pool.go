@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -264,10 +265,7 @@ func (p *pool) status(s *PoolStatus) {
 	id := *s
 	*s = p.counts
 	s.Addr, s.Shard, s.Role = id.Addr, id.Shard, id.Role
-	s.Closed = make(map[string]uint64, len(p.counts.Closed))
-	for why, n := range p.counts.Closed {
-		s.Closed[why] = n
-	}
+	s.Closed = maps.Clone(p.counts.Closed)
 	s.Ceiling = p.ceiling()
 	s.Idle, s.Busy = len(p.idle), p.busy
 	s.Dialing = p.dialing[kindPlain] + p.dialing[kindFoundRows]

@@ -1,6 +1,9 @@
 package backend
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // queue holds those who wait for a connection of one pool, in order of arrival.
 // The pool's lock guards it.
@@ -13,7 +16,6 @@ type queue struct {
 // waiter is one who waits. Its channel has room for the one result it gets; who
 // removes it from the queue under the lock sends the result.
 type waiter struct {
-	want       *Want
 	kind       int
 	role       Role // of the member it waits for
 	moves      bool // would rather try another server than wait for one that refuses connections
@@ -98,8 +100,8 @@ func (p *pool) serve(now time.Duration) {
 	if p.queue.head == nil || p.closed != nil {
 		return
 	}
-	for i := len(p.idle) - 1; i >= 0; i-- {
-		if w := p.queue.first(p.idle[i].kind); w != nil {
+	for i, e := range slices.Backward(p.idle) {
+		if w := p.queue.first(e.kind); w != nil {
 			p.deliver(w, p.remove(i).conn, true)
 		}
 	}

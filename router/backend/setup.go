@@ -90,8 +90,7 @@ func (c *Conn) exec(sql string) error {
 // isSQLError says whether err is an answer of the server after which the
 // connection goes on.
 func isSQLError(err error) bool {
-	var side *protocol.SideError
-	if errors.As(err, &side) {
+	if _, broken := errors.AsType[*protocol.SideError](err); broken {
 		return false
 	}
 	var wire *protocol.Error

@@ -6,22 +6,22 @@ import "time"
 type State string
 
 const (
-	// StateConnecting: not known to answer yet. A primary is tried; a replica too,
+	// StateConnecting is a server not known to answer yet. A primary is tried; a replica too,
 	// unless its lag must be known first. Successors: up, busy, lagging, down.
 	StateConnecting State = "connecting"
-	// StateUp: answers and is eligible. Successors: busy, lagging, suspect, down.
+	// StateUp is a server that answers and is eligible. Successors: busy, lagging, suspect, down.
 	StateUp State = "up"
-	// StateBusy: answers that it has too many connections; pooled connections stay
+	// StateBusy is a server that answers that it has too many connections; pooled connections stay
 	// in use. Successors: up, lagging, suspect, down.
 	StateBusy State = "busy"
-	// StateLagging: a replica that answers but serves no reads: its lag is over
+	// StateLagging is a replica that answers but serves no reads: its lag is over
 	// the limit or unknown. Successors: up, suspect, down.
 	StateLagging State = "lagging"
-	// StateSuspect: a connection to it broke, and a probe is under way. A replica
+	// StateSuspect is a server to which a connection broke; a probe is under way. A replica
 	// serves no reads until the probe is answered; a primary gets new connections
 	// only. Successors: up, busy, lagging, down.
 	StateSuspect State = "suspect"
-	// StateDown: can't be connected to, or refuses the login. Successors: up,
+	// StateDown is a server that can't be connected to, or refuses the login. Successors: up,
 	// busy, lagging.
 	StateDown State = "down"
 )
