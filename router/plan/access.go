@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 
 	"shardway/router/parse"
@@ -46,6 +47,16 @@ func (b *builder) databaseAccess() Plan {
 	for _, q := range st.Qualifiers {
 		if p := b.denied(q); p != nil {
 			return p
+		}
+	}
+	if st.Kind == parse.Unparsed || st.Kind == parse.Prepare {
+		// A database may be named without a dot in what isn't understood.
+		for _, d := range b.m.Databases() {
+			if slices.Contains(st.Words, strings.ToLower(d.Name)) {
+				if p := b.denied(d.Name); p != nil {
+					return p
+				}
+			}
 		}
 	}
 	if st.Inner != nil {

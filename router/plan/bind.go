@@ -47,10 +47,7 @@ func (b *builder) sources() {
 			s.block = i
 			b.src = append(b.src, s)
 		}
-		// Servers differ in what they run of an executable comment, so the conditions of such a text prove nothing.
-		if !b.st.Is(parse.FlagExecutable) {
-			b.bind(i)
-		}
+		b.bind(i)
 	}
 }
 

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"strings"
+
 	"shardway/router/parse"
 	"shardway/shardmap"
 )
@@ -20,8 +22,9 @@ type builder struct {
 	place  placeReason
 	prefer *shardmap.Shard // where any shard would do
 	ins    insertNote
-	// What else ties the statement to a shard: a named lock, a sequence, user variables on the pinned connection.
-	locks, sequence, vars bool
+	// What else ties the statement to a shard: a named lock, a sequence, user variables on the pinned connection, the
+	// databases it names.
+	locks, sequence, vars, homely bool
 }
 
 // Build gives the plan of one statement. args are the values of st's parameters in order: the digest's literals, with
@@ -197,7 +200,7 @@ func (b *builder) unsupported() Plan {
 	st := b.st
 	switch st.Kind {
 	case parse.Unparsed:
-		return b.words("the parser can't read this statement (" + st.ParseError + ")")
+		return b.words("the parser can't read this statement (" + strings.TrimSpace(st.ParseError) + ")")
 	case parse.Prepare, parse.Execute:
 		if len(st.Words) == 0 && st.Kind == parse.Prepare || st.Is(parse.FlagUsesUserVar) && st.Kind == parse.Prepare {
 			return refuse("PREPARE from a variable: its text can't be checked for sharded tables; write the text into PREPARE, use the driver's prepared statements, or name a shard with " + b.hint())

@@ -63,12 +63,11 @@ func (b *builder) allShards(s *source) Plan {
 	if in.count() == 1 {
 		return nil
 	}
-	what := "whose rows are on "
+	what := " is on "
 	if s.kind == kindReference {
-		what = "a reference table with a copy on each of "
+		what = " is a reference table with a copy on each of "
 	}
-	return refuse(verb(b.st) + " of " + fullName(s.table) + ", " + what + in.names(b.m) +
-		": run it on each shard in turn with " + b.hint())
+	return refuse(verb(b.st) + ": " + fullName(s.table) + what + in.names(b.m) + ": run it on each shard in turn, with " + b.hint() + " and so on")
 }
 
 // databases refuses DDL on a whole database that several shards hold.
@@ -81,7 +80,7 @@ func (b *builder) databases() Plan {
 		if d == nil || len(d.Tables) == 0 {
 			continue
 		}
-		return refuse(verb(b.st) + " of " + d.Name + ", which is on several shards: run it on each shard in turn with " + b.hint())
+		return refuse(verb(b.st) + ": " + d.Name + " is on several shards: run it on each shard in turn, with " + b.hint() + " and so on")
 	}
 	return nil
 }
@@ -139,7 +138,7 @@ func sameKey(a *parse.Assignment) bool {
 
 // sameSlot is for `SET id = 7 … WHERE id = 7`, as programs write that save all columns: the row stays in its slot.
 func (b *builder) sameSlot(a *parse.Assignment, t *shardmap.Table) bool {
-	if b.st.Insert != nil || b.st.Is(parse.FlagExecutable) {
+	if b.st.Insert != nil {
 		return false
 	}
 	loc := t.Locate(b.value(&a.Val), b.store(false))
@@ -163,9 +162,9 @@ func (b *builder) sameSlot(a *parse.Assignment, t *shardmap.Table) bool {
 // store is how a value is stored in this session.
 func (b *builder) store(ignore bool) shardmap.Use {
 	if b.f.Strict && !ignore {
-		return shardmap.Store
+		return shardmap.Insert
 	}
-	return shardmap.StoreLax
+	return shardmap.InsertLax
 }
 
 // gather adds up the shards that the statement must reach.
@@ -214,8 +213,14 @@ func (b *builder) gather() {
 			b.need.or(only(pin))
 		}
 	}
+	if b.homely {
+		b.homes()
+	}
 	if b.need.count() > 0 {
 		b.place = placeTables
+		if b.homely && len(b.src) == 0 {
+			b.place = placeHome
+		}
 		return
 	}
 	switch {
@@ -233,7 +238,7 @@ func (b *builder) gather() {
 	case len(b.src) > 0 && b.tables() > 0:
 		b.place = placeNoRows
 	case b.atHome():
-		b.place = placeHome
+		b.place, b.homely = placeHome, true
 		b.homes()
 	default:
 		b.place = placeFree

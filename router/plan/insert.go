@@ -34,9 +34,6 @@ func (b *builder) insert(ins *parse.Insertion) Plan {
 		return nil
 	}
 	into := verb(b.st) + " into " + fullName(t)
-	if b.st.Is(parse.FlagExecutable) {
-		return refuse(into + " with an executable comment, which servers run or ignore by their version: write the statement without it")
-	}
 	columns := ins.Columns
 	if columns == nil {
 		if columns = b.f.Columns; columns == nil {
@@ -93,34 +90,18 @@ func (b *builder) stored(op *parse.Operand, t *shardmap.Table, ignore bool) (sha
 	if v.Kind == shardmap.Null {
 		return shardmap.Location{}, "gives NULL to the key " + t.Key + ", which decides its shard; give it a value"
 	}
+	if strings.EqualFold(t.Sequence, t.Key) && (v.Kind == shardmap.Int && v.I == 0 || v.Kind == shardmap.Uint && v.U == 0) {
+		return shardmap.Location{}, "gives 0 to the key " + t.Key + ", for which the server may make a number of its own; give it a value"
+	}
 	loc := t.Locate(v, b.store(ignore))
 	if loc.Kind != shardmap.Placed {
 		why := ""
-		if b.store(ignore) == shardmap.StoreLax {
+		if b.store(ignore) == shardmap.InsertLax {
 			why = " without strict mode or with IGNORE"
 		}
 		return loc, "gives " + b.operand(op) + " to the key " + t.Key + ", and what the server would make of that" + why + " isn't certain; give the key in its own type, and declare key_type in the map"
 	}
-	if numbersItself(t, v, loc) {
-		return shardmap.Location{}, "gives 0 to the key " + t.Key + ", for which the server would make a number of its own; give it a value"
-	}
 	return loc, ""
-}
-
-// numbersItself reports whether the server may take a value for "the next number": zero, in the column that is
-// numbered.
-func numbersItself(t *shardmap.Table, v shardmap.Value, loc shardmap.Location) bool {
-	if !strings.EqualFold(t.Sequence, t.Key) {
-		return false
-	}
-	switch v.Kind {
-	case shardmap.Int:
-		return v.I == 0
-	case shardmap.Uint:
-		return v.U == 0
-	default:
-		return t.Placement == shardmap.Mod && loc.Slot == 0
-	}
 }
 
 // rowShards says which rows of an INSERT belong to which shards.
@@ -178,7 +159,7 @@ func (b *builder) insertSelect(ins *parse.Insertion, t *shardmap.Table, into str
 		if in[i].text.On != nil {
 			break // an outer join may make its key NULL
 		}
-		if from := in[i].table; b.store(ins.Ignore) == shardmap.StoreLax && from != t && (from.KeyType != t.KeyType || !t.KeyType.Declared()) {
+		if from := in[i].table; b.store(ins.Ignore) == shardmap.InsertLax && from != t && (from.KeyType != t.KeyType || !t.KeyType.Declared()) {
 			return refuse(into + ": its SELECT takes " + key + " from " + fullName(from) +
 				", and without strict mode or with IGNORE the server may store another value if the columns' types differ: declare key_type of both tables in the map")
 		}

@@ -44,6 +44,9 @@ func (b *builder) spread() Plan {
 			unbound = true
 		}
 	}
+	if b.homely {
+		parts = append(parts, "it names "+b.homeText())
+	}
 	if b.locks {
 		parts = append(parts, "named locks are kept on "+b.m.DefaultShard("").ID)
 	}
@@ -56,12 +59,26 @@ func (b *builder) spread() Plan {
 	advice := "send a statement for each shard"
 	if unbound {
 		advice = "bind the key to one value"
-		if b.st.Is(parse.FlagExecutable) {
-			advice = "write the statement without its executable comment"
-		}
 	}
 	return refuse("this " + verb(b.st) + " needs several shards (" + b.need.names(b.m) + "): " + strings.Join(parts, "; ") +
 		". Statements over several shards aren't supported: " + advice + ", or name a shard with " + b.hint())
+}
+
+// homeText lists the databases that a statement may mean with their default shards.
+func (b *builder) homeText() string {
+	var parts []string
+	add := func(db string) {
+		if db != "" {
+			parts = append(parts, db+" (default shard "+b.home(db).ID+")")
+		}
+	}
+	add(b.f.DB)
+	for _, q := range b.st.Qualifiers {
+		if b.m.Database(q) != nil && !strings.EqualFold(q, b.f.DB) {
+			add(q)
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // pinned names the state of the pinned connection that a statement may need.
@@ -88,22 +105,9 @@ func (b *builder) why(s *shardmap.Shard) string {
 	return p.placeWhy()
 }
 
-// words refuses a text that isn't understood wherever it may mean a table that is on several shards.
+// words refuses a text that isn't understood wherever it may mean a table that is on several shards. A table that is on
+// one shard is needed there.
 func (b *builder) words(what string) Plan {
-	t := b.named()
-	if t == nil {
-		return nil
-	}
-	in := owners(t, b.m)
-	p := refuse(what + ", and it names " + t.Name + ": " + fullName(t) + " is on " + in.names(b.m) + ". Write it another way, or name a shard with " + b.hint())
-	if b.st.Kind == parse.Unparsed {
-		p.Code = 1064
-	}
-	return p
-}
-
-// named is a listed table on several shards whose name is among the statement's words, or nil.
-func (b *builder) named() *shardmap.Table {
 	if len(b.st.Words) == 0 {
 		return nil
 	}
@@ -112,9 +116,17 @@ func (b *builder) named() *shardmap.Table {
 			if !slices.Contains(b.st.Words, strings.ToLower(t.Name)) {
 				continue
 			}
-			if in := owners(t, b.m); in.count() > 1 {
-				return t
+			in := owners(t, b.m)
+			if in.count() == 1 {
+				b.need.or(in)
+				b.homely = true
+				continue
 			}
+			p := refuse(what + ", and it names " + t.Name + ": " + fullName(t) + " is on " + in.names(b.m) + ". Write it another way, or name a shard with " + b.hint())
+			if b.st.Kind == parse.Unparsed {
+				p.Code = 1064
+			}
+			return p
 		}
 	}
 	return nil

@@ -107,7 +107,11 @@ func (p *One) placeWhy() string {
 		return "no table: any shard"
 	case placeSession:
 		return "the current schema"
-	case placeTables, placeReference, placeMeta, placeNoRows:
+	case placeMeta:
+		return "about a table's definition, which each of its shards has"
+	case placeNoRows:
+		return "no row can meet the conditions on " + fullName(p.notes[0].table) + "." + p.notes[0].table.Key + ": any shard"
+	case placeTables, placeReference:
 	}
 	b := builder{st: p.st, m: p.m, args: p.args, f: &Facts{DB: p.db}}
 	var out strings.Builder
@@ -119,13 +123,6 @@ func (p *One) placeWhy() string {
 	}
 	if p.dropped {
 		out.WriteString(", …")
-	}
-	switch p.place {
-	case placeMeta:
-		return "about a table's definition, which each of its shards has"
-	case placeNoRows:
-		out.WriteString(": no row can match, any shard can say so")
-	default:
 	}
 	return out.String()
 }
