@@ -33,9 +33,7 @@ func (p *parser) databases(m *Map, n *yaml.Node) {
 func (m *Map) addDatabase(d *Database) {
 	m.databases = append(m.databases, d)
 	m.byName[fold(d.Name)] = d
-	if len(m.byName) > 0 && m.byName[d.Name] == nil {
-		m.byName[d.Name] = d
-	}
+	m.byName[d.Name] = d // saves folding where the name is written alike
 }
 
 func (p *parser) database(m *Map, n *yaml.Node, name, path string) *Database {
@@ -105,9 +103,7 @@ func (d *Database) addTable(t *Table) {
 	t.Database = d
 	d.Tables = append(d.Tables, t)
 	d.byName[fold(t.Name)] = t
-	if d.byName[t.Name] == nil {
-		d.byName[t.Name] = t
-	}
+	d.byName[t.Name] = t
 }
 
 // name checks an identifier by the servers' limits.

@@ -106,3 +106,16 @@ func bytesSlot(b []byte, foldBy string, slots int) int {
 	}
 	return int(sum % uint32(slots))
 }
+
+// paddedSlot is the slot of b followed by that many zero bytes, as a column of
+// type BINARY pads it.
+func paddedSlot(b []byte, zeros, slots int) int {
+	sum := crc32.ChecksumIEEE(b)
+	var pad [64]byte
+	for zeros > 0 {
+		n := min(zeros, len(pad))
+		sum = crc32.Update(sum, crc32.IEEETable, pad[:n])
+		zeros -= n
+	}
+	return int(sum % uint32(slots))
+}
