@@ -41,14 +41,43 @@ func (b *builder) sources() {
 	b.fuel = fuel
 	for i := range b.st.Blocks {
 		blk := &b.st.Blocks[i]
-		b.base = append(b.base, len(b.src))
 		for j := range blk.Tables {
 			s := b.source(&blk.Tables[j], blk.Role)
 			s.block = i
-			b.src = append(b.src, s)
+			b.add(s)
 		}
 		b.bind(i)
 	}
+}
+
+// all are the tables of all blocks. The few of an ordinary statement are kept in the builder itself, off the heap.
+func (b *builder) all() []source {
+	if b.tables != nil {
+		return b.tables
+	}
+	return b.few[:b.n]
+}
+
+// add appends one table; slices that all and of gave before are stale then.
+func (b *builder) add(s source) {
+	switch {
+	case b.tables != nil:
+		b.tables = append(b.tables, s)
+	case b.n < len(b.few):
+		b.few[b.n] = s
+		b.n++
+	default:
+		b.tables = append(append(make([]source, 0, 4*len(b.few)), b.few[:]...), s)
+	}
+}
+
+// of are the tables of one block, in the order of Block.Tables.
+func (b *builder) of(blk int) []source {
+	from := 0
+	for i := range blk {
+		from += len(b.st.Blocks[i].Tables)
+	}
+	return b.all()[from : from+len(b.st.Blocks[blk].Tables)]
 }
 
 // source looks one table up in the temporary tables and in the map.
@@ -83,7 +112,7 @@ func (b *builder) source(t *parse.Table, role parse.Role) source {
 // bind narrows the tables of one block by its conditions, until nothing changes any more.
 func (b *builder) bind(blk int) {
 	tables := b.st.Blocks[blk].Tables
-	in := b.src[b.base[blk]:]
+	in := b.of(blk)
 	for range len(in) + 1 {
 		linked, changed := false, false
 		if w := b.st.Blocks[blk].Where; w != nil {
@@ -310,7 +339,7 @@ func (b *builder) outer(col *parse.Column, blk int) *source {
 	if col.Table < 0 || col.Block < 0 || col.Block >= blk || !b.within(blk, col.Block) {
 		return nil
 	}
-	s := &b.src[b.base[col.Block]+col.Table]
+	s := &b.of(col.Block)[col.Table]
 	if s.kind != kindSharded || !strings.EqualFold(col.Name, s.table.Key) {
 		return nil
 	}

@@ -14,9 +14,10 @@ type builder struct {
 	m    *shardmap.Map
 	f    *Facts
 
-	src  []source // the tables of all blocks
-	base []int    // where a block's tables begin in src
-	fuel int
+	tables []source // the tables of all blocks, once they are more than few holds
+	few    [4]source
+	n      int // how many of few are used
+	fuel   int
 
 	need   set // the shards that the statement must reach
 	place  placeReason
@@ -31,10 +32,7 @@ type builder struct {
 // the bound values of an EXECUTE in place of its markers. It never returns nil; what can't be answered is a *Refuse. A
 // *One reads args, and what they alias, when its Why or String is called: call these before the next statement is read.
 func Build(st *parse.Statement, args []parse.Value, m *shardmap.Map, f *Facts) Plan {
-	var srcBuf [4]source
-	var baseBuf [4]int
 	b := builder{st: st, args: args, m: m, f: f}
-	b.src, b.base = srcBuf[:0], baseBuf[:0]
 	return b.build()
 }
 

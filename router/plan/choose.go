@@ -13,8 +13,8 @@ import (
 func (b *builder) targets() Plan {
 	switch b.st.Kind {
 	case parse.Lock, parse.Admin, parse.LoadData, parse.Handler:
-		for i := range b.src {
-			if r := b.allShards(&b.src[i]); r != nil {
+		for i := range b.all() {
+			if r := b.allShards(&b.all()[i]); r != nil {
 				return r
 			}
 		}
@@ -23,8 +23,8 @@ func (b *builder) targets() Plan {
 		if r := b.databases(); r != nil {
 			return r
 		}
-		for i := range b.src {
-			s := &b.src[i]
+		for i := range b.all() {
+			s := &b.all()[i]
 			if s.text.Write && b.st.Is(parse.FlagTemporary) {
 				s.kind, s.in = kindNone, set{} // a temporary table hides a listed one
 				continue
@@ -38,9 +38,9 @@ func (b *builder) targets() Plan {
 		return nil
 	default:
 	}
-	for i := range b.src {
-		if b.src[i].text.Write && b.src[i].kind == kindReference {
-			if r := b.allShards(&b.src[i]); r != nil {
+	for i := range b.all() {
+		if b.all()[i].text.Write && b.all()[i].kind == kindReference {
+			if r := b.allShards(&b.all()[i]); r != nil {
 				return r
 			}
 		}
@@ -93,7 +93,7 @@ func (b *builder) assigned() Plan {
 		if t == nil || sameKey(a) || b.sameSlot(a, t) {
 			continue
 		}
-		if in := owners(t, b.m); in.count() == 1 {
+		if onOne(t) {
 			continue
 		}
 		clause := "SET"
@@ -115,12 +115,12 @@ func (b *builder) assignedTable(col *parse.Column) *shardmap.Table {
 		}
 		return nil
 	}
-	for i := range b.src {
-		s := &b.src[i]
+	for i := range b.all() {
+		s := &b.all()[i]
 		if s.kind != kindSharded || b.st.Blocks[s.block].Role == parse.RoleQuery || !strings.EqualFold(col.Name, s.table.Key) {
 			continue
 		}
-		if col.Table >= 0 && (col.Block != s.block || b.base[s.block]+col.Table != i) {
+		if col.Table >= 0 && (col.Block != s.block || &b.of(s.block)[col.Table] != s) {
 			continue
 		}
 		return s.table
@@ -146,8 +146,8 @@ func (b *builder) sameSlot(a *parse.Assignment, t *shardmap.Table) bool {
 		return false
 	}
 	found := false
-	for i := range b.src {
-		s := &b.src[i]
+	for i := range b.all() {
+		s := &b.all()[i]
 		if s.table != t || b.st.Blocks[s.block].Role == parse.RoleQuery {
 			continue
 		}
@@ -172,8 +172,8 @@ func (b *builder) gather() {
 	st, f := b.st, b.f
 	meta := st.Kind == parse.Show || st.Kind == parse.Describe
 	reference := (*shardmap.Table)(nil)
-	for i := range b.src {
-		s := &b.src[i]
+	for i := range b.all() {
+		s := &b.all()[i]
 		switch s.kind {
 		case kindSharded:
 			if meta {
@@ -218,7 +218,7 @@ func (b *builder) gather() {
 	}
 	if b.need.count() > 0 {
 		b.place = placeTables
-		if b.homely && len(b.src) == 0 {
+		if b.homely && len(b.all()) == 0 {
 			b.place = placeHome
 		}
 		return
@@ -235,7 +235,7 @@ func (b *builder) gather() {
 		} else {
 			b.prefer = reference.Database.Default
 		}
-	case len(b.src) > 0 && b.tables() > 0:
+	case b.mapped():
 		b.place = placeNoRows
 	case b.atHome():
 		b.place, b.homely = placeHome, true
@@ -245,15 +245,14 @@ func (b *builder) gather() {
 	}
 }
 
-// tables counts the sources that are tables of the map.
-func (b *builder) tables() int {
-	n := 0
-	for i := range b.src {
-		if b.src[i].kind != kindNone {
-			n++
+// mapped reports whether the statement reads any table that has a place.
+func (b *builder) mapped() bool {
+	for i := range b.all() {
+		if b.all()[i].kind != kindNone {
+			return true
 		}
 	}
-	return n
+	return false
 }
 
 // atHome reports whether a statement that names no table belongs to its database's default shard.
@@ -348,8 +347,8 @@ func (b *builder) fill(p *One) {
 	if b.ins.table != nil {
 		add(note{kind: noteInsert, table: b.ins.table, op: b.ins.op, slot: b.ins.slot})
 	}
-	for i := range b.src {
-		s := &b.src[i]
+	for i := range b.all() {
+		s := &b.all()[i]
 		n := note{table: s.table, text: s.text, by: s.by, op: s.op, slot: s.slot}
 		switch {
 		case s.kind == kindSharded && s.by != nil:

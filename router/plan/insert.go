@@ -22,15 +22,15 @@ func (b *builder) insert(ins *parse.Insertion) Plan {
 	case kindReference:
 		return b.allShards(&target)
 	case kindWhole, kindTemporary:
-		b.src = append(b.src, target)
+		b.add(target)
 		return nil
 	case kindNone:
 		return nil
 	case kindSharded:
 	}
 	t := target.table
-	if in := owners(t, b.m); in.count() == 1 {
-		b.ins = insertNote{table: t, in: in}
+	if onOne(t) {
+		b.ins = insertNote{table: t, in: only(t.Database.Owner(0))}
 		return nil
 	}
 	into := verb(b.st) + " into " + fullName(t)
@@ -148,10 +148,7 @@ func (b *builder) insertSelect(ins *parse.Insertion, t *shardmap.Table, into str
 		return nil
 	}
 	blk := ins.Select
-	in := b.src[b.base[blk]:]
-	if blk+1 < len(b.base) {
-		in = b.src[b.base[blk]:b.base[blk+1]]
-	}
+	in := b.of(ins.Select)
 	for i := range in {
 		if !isKey(&op.Col, blk, in, i) || !alike(t, in[i].table) {
 			continue

@@ -25,8 +25,8 @@ func (b *builder) spread() Plan {
 	if t := b.ins.table; t != nil {
 		parts = append(parts, "the rows for "+fullName(t)+" belong to "+b.ins.in.names(b.m))
 	}
-	for i := range b.src {
-		s := &b.src[i]
+	for i := range b.all() {
+		s := &b.all()[i]
 		if s.in.count() == 0 || s.kind == kindNone || s.kind == kindReference {
 			continue
 		}

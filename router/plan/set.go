@@ -48,6 +48,21 @@ func owners(t *shardmap.Table, m *shardmap.Map) set {
 	return out
 }
 
+// onOne reports whether all slots of a sharded table are on one shard.
+func onOne(t *shardmap.Table) bool {
+	d := t.Database
+	first := d.Owner(0)
+	if d.Owner(d.Slots-1) != first {
+		return false
+	}
+	for slot := range d.Slots {
+		if d.Owner(slot) != first {
+			return false
+		}
+	}
+	return true
+}
+
 func (s *set) has(i int) bool {
 	if s.all {
 		return true
