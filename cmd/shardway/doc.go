@@ -1,0 +1,10 @@
+// Command shardway is the proxy.
+//
+//	shardway serve -c FILE [--env-file FILE]     serves clients
+//	shardway check -c FILE [--connect]           checks configuration, map and servers
+//	shardway version                             says what this is
+//
+// A [program] is one invocation: arguments, environment, streams and signals.
+// serve runs a [daemon], which owns the listeners, the map and everything that
+// is wired to them, and reloads and drains. check fills a [report].
+package main

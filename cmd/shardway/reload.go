@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"shardway/config"
+	"shardway/router/admin"
+)
+
+// reload takes the configuration and the map over as the files are now: whole,
+// or not at all. Clients stay connected.
+func (d *daemon) reload(ctx context.Context, why string) {
+	log := d.log.With("why", why)
+	refuse := func(err error) {
+		log.Error("reload refused, everything stays as it was", "problems", strings.Split(err.Error(), "\n"))
+	}
+	// First everything that can fail.
+	c, err := config.Load(d.src)
+	if err != nil {
+		refuse(err)
+		return
+	}
+	old := d.parts
+	if c.Log.Format != old.config.Log.Format {
+		refuse(fmt.Errorf("log.format: a change from %s to %s needs a restart", old.config.Log.Format, c.Log.Format))
+		return
+	}
+	next, err := prepare(ctx, c, d.log)
+	if err != nil {
+		refuse(err)
+		return
+	}
+	opened, err := d.open(c)
+	if err != nil {
+		refuse(err)
+		return
+	}
+	changes := old.config.Changes(c)
+	newMap := !next.m.Equal(old.m)
+	if newMap && next.m.Version() < old.m.Version() {
+		log.Warn("the map has an older version than the one before", "version", next.m.Version(), "before", old.m.Version())
+	}
+
+	// From here on nothing fails.
+	d.mu.Lock()
+	d.parts = next
+	d.mu.Unlock()
+	d.level.Set(levelOf(c))
+	d.metrics.SetSlow(c.Log.SlowQuery)
+	d.admin.Set(admin.Settings{Token: c.Admin.Token})
+	d.cluster.SetOptions(backendOptions(next, d.log))
+	d.router.SetOptions(d.routerOptions(next))
+	if newMap {
+		d.live.Swap(next.m)
+	}
+	d.start(ctx, opened)
+	for addr, e := range d.clients {
+		if !slices.Contains(c.Listen, addr) {
+			e.stop()
+			delete(d.clients, addr)
+		}
+	}
+	for addr, e := range d.ops {
+		if addr != c.Admin.Listen {
+			e.stop()
+			delete(d.ops, addr)
+		}
+	}
+	if len(changes) == 0 && !newMap {
+		log.Info("reloaded, nothing has changed")
+		return
+	}
+	log.Info("reloaded", "changes", changes, "map_changed", newMap, "map_version", next.m.Version())
+	d.warn(next)
+}

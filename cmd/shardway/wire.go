@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"shardway/config"
+	"shardway/protocol"
+	"shardway/router"
+	"shardway/router/backend"
+	"shardway/shardmap"
+	"shardway/shardmap/filestore"
+)
+
+// Sizes of the cache of parsed statements.
+const (
+	cachedStatements = 20000
+	cachedBytes      = 64 << 20
+)
+
+// parts are what a configuration makes of itself before anything uses it: all
+// that can be wrong with it is wrong here.
+type parts struct {
+	config *config.Config
+	store  shardmap.Store
+	m      *shardmap.Map
+	client *protocol.TLSReloader // nil: clients can't encrypt
+	server *tls.Config           // nil: as backend makes it
+}
+
+// prepare reads everything that the configuration names.
+func prepare(ctx context.Context, c *config.Config, log *slog.Logger) (*parts, error) {
+	p := &parts{config: c}
+	var errs []error
+	fail := func(key string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", key, err))
+		}
+	}
+	var err error
+	p.store, err = openStore(c)
+	fail("map", err)
+	if err == nil {
+		p.m, err = p.store.Load(ctx)
+		fail("map", err)
+	}
+	p.client, err = clientTLS(c)
+	fail("tls", err)
+	if p.client != nil {
+		p.client.OnError = func(err error) {
+			log.Warn("the changed certificate can't be used, clients see the one of before", "error", err)
+		}
+	}
+	p.server, err = serverTLS(c)
+	fail("servers.tls", err)
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return p, nil
+}
+
+func openStore(c *config.Config) (shardmap.Store, error) {
+	if strings.Contains(c.Map, "://") {
+		return nil, fmt.Errorf("%s: this version reads the map from a file", c.Map)
+	}
+	return filestore.Open(c.Map)
+}
+
+// clientTLS is nil when clients can't encrypt.
+func clientTLS(c *config.Config) (*protocol.TLSReloader, error) {
+	if c.TLS.Cert == "" || c.TLS.Mode == "disabled" {
+		return nil, nil
+	}
+	return protocol.ServerTLS(c.TLS.Cert, c.TLS.Key, c.TLS.ClientCA)
+}
+
+// serverTLS is nil when Shardway doesn't encrypt. The name to verify is that
+// of each server's address, which backend and protocol put in.
+func serverTLS(c *config.Config) (*tls.Config, error) {
+	t := c.Servers.TLS
+	if t.Mode == "disabled" {
+		return nil, nil
+	}
+	return protocol.ClientTLS(protocol.TLSMode(t.Mode), t.CA, t.Cert, t.Key, "")
+}
+
+func backendOptions(p *parts, log *slog.Logger) backend.Options {
+	c := p.config
+	return backend.Options{
+		User: c.Servers.User, Password: c.Servers.Password,
+		TLS: protocol.TLSMode(c.Servers.TLS.Mode), TLSConfig: p.server,
+		Attrs:        map[string]string{"program_name": "shardway", "_client_version": version()},
+		DialTimeout:  c.Servers.DialTimeout,
+		MaxPerServer: c.Pool.MaxPerServer, IdleTimeout: c.Pool.IdleTimeout, WaitTimeout: c.Pool.WaitTimeout,
+		Policy: c.Replicas.Policy, MaxLag: c.Replicas.MaxLag, FallbackToPrimary: c.Replicas.FallbackToPrimary, Zone: c.Replicas.Zone,
+		Log: log,
+	}
+}
+
+// routerOptions leaves out what doesn't come from the configuration.
+func routerOptions(p *parts) router.Options {
+	c := p.config
+	o := router.Options{
+		Users:      map[string]*router.User{},
+		RequireTLS: c.TLS.Mode == "required",
+		Version:    c.Handshake.Version, Collation: config.CollationID(c.Handshake.Collation),
+		MaxPacket:      int(c.Limits.MaxPacket),
+		MaxConnections: c.Limits.MaxConnections,
+		LoginTimeout:   10 * time.Second,
+		QueryTimeout:   c.Limits.QueryTimeout,
+		Variables:      func() [][2]string { return variables(c) },
+	}
+	if p.client != nil {
+		o.TLS = p.client.Config
+	}
+	for name, u := range c.Users {
+		o.Users[name] = &router.User{Name: name, Password: u.Password, Databases: u.Databases, MaxConnections: u.MaxConnections, ReadOnly: u.ReadOnly}
+	}
+	return o
+}
+
+func variables(c *config.Config) [][2]string {
+	var all [][2]string
+	for line := range strings.Lines(c.Redacted()) {
+		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		all = append(all, [2]string{key, value})
+	}
+	return all
+}
