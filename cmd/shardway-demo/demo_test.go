@@ -1,0 +1,263 @@
+//go:build gms_pure_go
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// startDemo runs the demo on free ports until the test ends, and returns its addresses and what it printed.
+func startDemo(t *testing.T) (listen, admin, printed string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	r, w := io.Pipe()
+	ended := make(chan error, 1)
+	began := time.Now()
+	go func() {
+		err := run(ctx, []string{"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, w)
+		ended <- errors.Join(err, w.Close())
+	}()
+	t.Cleanup(func() {
+		cancel()
+		go func() { _, _ = io.Copy(io.Discard, r) }()
+		if err := <-ended; err != nil {
+			t.Errorf("the demo ended with %v", err)
+		}
+		if _, err := net.DialTimeout("tcp", listen, time.Second); err == nil {
+			t.Error("the proxy's port is still open")
+		}
+		stacks := make([]byte, 1<<20)
+		stacks = stacks[:runtime.Stack(stacks, true)]
+		for stack := range strings.SplitSeq(string(stacks), "\n\n") {
+			if strings.Contains(stack, "shardway/router") || strings.Contains(stack, "go-mysql-server") || strings.Contains(stack, "vitess") {
+				t.Errorf("a goroutine outlives the demo:\n%s", stack)
+			}
+		}
+	})
+	lines := bufio.NewScanner(r)
+	var text strings.Builder
+	for lines.Scan() {
+		fmt.Fprintln(&text, lines.Text())
+		if strings.Contains(lines.Text(), "Ctrl-C ends the demo") {
+			break
+		}
+	}
+	printed = text.String()
+	port := regexp.MustCompile(`mysql -h127\.0\.0\.1 -P(\d+) -uapp -papp shop`).FindStringSubmatch(printed)
+	ready := regexp.MustCompile(`http://([\d.:]+)/readyz`).FindStringSubmatch(printed)
+	if port == nil || ready == nil {
+		t.Fatalf("the tour doesn't say how to connect:\n%s\n%v", printed, lines.Err())
+	}
+	if took := time.Since(began); took > 3*time.Second && !raceEnabled {
+		t.Errorf("the demo took %v to start, more than 3s", took)
+	}
+	return "127.0.0.1:" + port[1], ready[1], printed
+}
+
+func client(t *testing.T, addr, params string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("mysql", fmt.Sprintf("app:app@tcp(%s)/shop%s", addr, params))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// answer returns all cells of a statement's answer.
+func answer(t *testing.T, db *sql.DB, statement string, args ...any) (cells [][]string) {
+	t.Helper()
+	rows, err := db.Query(statement, args...)
+	if err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rows.Next() {
+		row := make([]sql.NullString, len(columns))
+		into := make([]any, len(columns))
+		for i := range row {
+			into[i] = &row[i]
+		}
+		if err := rows.Scan(into...); err != nil {
+			t.Fatal(err)
+		}
+		texts := make([]string, len(columns))
+		for i := range row {
+			texts[i] = row[i].String
+		}
+		cells = append(cells, texts)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+	return cells
+}
+
+func TestTour(t *testing.T) {
+	listen, admin, printed := startDemo(t)
+	for _, s := range tour {
+		if !strings.Contains(printed, s.sql+";\n") || !strings.Contains(printed, s.say) {
+			t.Errorf("the tour doesn't show %s", s.sql)
+		}
+	}
+	db := client(t, listen, "")
+
+	served := map[string]int{}
+	for range 4 {
+		row := answer(t, db, tour[0].sql)
+		if len(row) != 1 || row[0][0] != "7" || row[0][1] != "Hana" {
+			t.Fatalf("user 7: %v", row)
+		}
+		served[row[0][2]]++
+	}
+	if served["s1-replica-1"] != 2 || served["s1-replica-2"] != 2 {
+		t.Errorf("4 reads were served by %v", served)
+	}
+
+	inserted, err := db.Exec(tour[1].sql)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := inserted.RowsAffected(); n != 1 || err != nil {
+		t.Errorf("the write changed %d rows, %v", n, err)
+	}
+	joined := answer(t, db, tour[2].sql)
+	if len(joined) != 3 {
+		t.Errorf("the join has %d rows: %v", len(joined), joined)
+	}
+	for _, row := range joined {
+		if row[0] != "Hana" || row[2] != "s1-primary" || !strings.HasPrefix(row[3], "s1-replica-") {
+			t.Errorf("joined row %v", row)
+		}
+	}
+
+	route := fmt.Sprint(answer(t, db, tour[3].sql))
+	for _, want := range []string{"s0", "primary", "slot 8 of 1024"} {
+		if !strings.Contains(route, want) {
+			t.Errorf("EXPLAIN ROUTE doesn't say %q: %s", want, route)
+		}
+	}
+
+	var refused *mysql.MySQLError
+	if err := db.QueryRow(tour[4].sql).Scan(new(int)); !errors.As(err, &refused) ||
+		!strings.HasPrefix(refused.Message, "shardway:") || !strings.Contains(refused.Message, "s0") || !strings.Contains(refused.Message, "s1") {
+		t.Errorf("COUNT over both shards: %v", err)
+	}
+
+	if servers := answer(t, db, "SHOW SHARDWAY SERVERS"); len(servers) != shardCount*(1+replicas) {
+		t.Errorf("SHOW SHARDWAY SERVERS: %v", servers)
+	}
+	for _, path := range []string{"/livez", "/readyz", "/metrics", "/api/v1/status"} {
+		resp, err := http.Get("http://" + admin + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if err := errors.Join(err, resp.Body.Close()); err != nil || resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s %s %v", path, resp.Status, body, err)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+func TestApplicationsOnTheDemo(t *testing.T) {
+	listen, _, _ := startDemo(t)
+	db := client(t, listen, "?parseTime=true")
+
+	for id := 1; id <= 10; id++ { // prepared: the driver binds the values
+		row := answer(t, db, "SELECT name, @@hostname FROM users WHERE id = ?", id)
+		if shard := fmt.Sprintf("s%d-replica", id%2); len(row) != 1 || row[0][0] != names[id%len(names)] || !strings.HasPrefix(row[0][1], shard) {
+			t.Errorf("user %d: %v", id, row)
+		}
+	}
+	if row := answer(t, db, "SELECT name FROM countries WHERE code = 'ke'"); len(row) != 1 || row[0][0] != "Kenya" {
+		t.Errorf("a reference table: %v", row)
+	}
+	if row := answer(t, db, "SELECT value, @@hostname FROM settings WHERE name = 'theme'"); len(row) != 1 || row[0][0] != "dark" || !strings.HasPrefix(row[0][1], "s0-") {
+		t.Errorf("an unlisted table: %v", row)
+	}
+
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec("UPDATE users SET name = ? WHERE id = ?", "Ulla", 9); err != nil {
+		t.Fatal(err)
+	}
+	var name, host string
+	if err := tx.QueryRow("SELECT name, @@hostname FROM users WHERE id = 9").Scan(&name, &host); err != nil || name != "Ulla" || host != "s1-primary" {
+		t.Errorf("in the transaction: %q at %q, %v", name, host, err)
+	}
+	if _, err := tx.Exec("UPDATE users SET name = 'no' WHERE id = 8"); err == nil {
+		t.Error("a second shard was let into the transaction")
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.QueryRow("SELECT name FROM users WHERE id = 9").Scan(&name); err != nil || name == "Ulla" {
+		t.Errorf("after the rollback: %q, %v", name, err)
+	}
+
+	if _, err := db.Exec("SET time_zone = '+02:00', sql_mode = 'ANSI_QUOTES'"); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if row := answer(t, db, `SELECT @@time_zone, "name" FROM users WHERE id = 2`); len(row) != 1 || row[0][0] != "+02:00" || row[0][1] == "name" {
+			t.Errorf("the session's variables on a replica: %v", row)
+		}
+	}
+}
+
+func TestSQLCommand(t *testing.T) {
+	listen, _, _ := startDemo(t)
+	var out bytes.Buffer
+	err := run(context.Background(), []string{
+		"sql", "--listen", listen, "SELECT id, name FROM users WHERE id = 7",
+		"UPDATE users SET name = 'x' WHERE id = 7", "SELECT nonsense FROM users WHERE id = 7",
+	}, &out)
+	if err == nil || !strings.Contains(err.Error(), "1 of 3") {
+		t.Errorf("three statements, one wrong: %v", err)
+	}
+	for _, want := range []string{"id  name", "7   Hana", "OK", "nonsense"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}
+
+func TestPortInUse(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for flag, args := range map[string][]string{
+		"--listen": {"--listen", taken.Addr().String(), "--admin", "127.0.0.1:0"},
+		"--admin":  {"--listen", "127.0.0.1:0", "--admin", taken.Addr().String()},
+	} {
+		err := run(context.Background(), args, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), taken.Addr().String()+" is in use") || !strings.Contains(err.Error(), flag+" 127.0.0.1:0") {
+			t.Errorf("with %s taken: %v", flag, err)
+		}
+	}
+}
