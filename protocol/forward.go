@@ -176,11 +176,11 @@ func (f *forward) columnsEnd() (ended, more bool, err error) {
 	if err != nil {
 		return false, false, err
 	}
-	if first == headerERR {
+	if first == headerERR && !from {
 		return true, false, f.fail(n)
 	}
 	if from {
-		// The packet found is a row or what ends the rows; it is looked at again.
+		// The packet found comes after that EOF packet; it is looked at again.
 		if first == headerEOF && n < maxChunk {
 			cursor, err := f.cursorExists(n)
 			if err != nil {

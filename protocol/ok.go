@@ -112,10 +112,12 @@ func appendChanges(dst []Change, track []byte) ([]Change, error) {
 		case ChangeGTID:
 			e.byte() // the encoding, always 0: text
 			fallthrough
-		case ChangeSchema, ChangeState, ChangeTxCharacteristics, ChangeTxState:
+		case ChangeSchema, ChangeTxCharacteristics, ChangeTxState:
 			if value := e.lenString(); !e.bad {
 				dst = append(dst, Change{Kind: kind, Value: string(value)})
 			}
+		case ChangeState: // one character, without a length of its own
+			dst = append(dst, Change{Kind: kind, Value: string(e.p)})
 		default: // of a later server; its length says where it ends
 		}
 		d.bad = d.bad || e.bad
@@ -137,7 +139,11 @@ func appendTrack(dst []byte, changes []Change) []byte {
 			data = append(data, 0)
 		case ChangeSchema, ChangeState, ChangeTxCharacteristics, ChangeTxState:
 		}
-		data = appendLenString(data, c.Value)
+		if c.Kind == ChangeState {
+			data = append(data, c.Value...)
+		} else {
+			data = appendLenString(data, c.Value)
+		}
 		dst = append(dst, byte(c.Kind))
 		dst = appendLenString(dst, data)
 	}
