@@ -96,6 +96,9 @@ func (c *Cluster) acquireSlow(ctx context.Context, s *shard, w Want, m *member) 
 			}
 			moves = busy != nil || slices.ContainsFunc(list, func(other *member) bool { return other != m })
 		}
+		if conn := m.srv.pool.take(&w, m); conn != nil {
+			return conn, nil
+		}
 		conn, err := m.srv.pool.wait(ctx, &w, m, deadline, moves)
 		switch {
 		case err == nil:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"time"
 
@@ -230,7 +231,7 @@ func (s *server) reason(err error) string {
 		return fmt.Sprintf("login refused: %d %s; %s", wire.Code, wire.Message, loginFix(wire, s.cluster.options().User))
 	case errors.As(err, &wire):
 		return fmt.Sprintf("%d %s", wire.Code, wire.Message)
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Sprintf("no answer within %s", s.cluster.options().DialTimeout)
 	default:
 		return err.Error()

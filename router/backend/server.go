@@ -3,6 +3,7 @@ package backend
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -255,7 +256,8 @@ func (s *server) status(m *member, o *Options) ServerStatus {
 		Reads: s.reads.Load(), Writes: s.writes.Load(),
 	}
 	if f := h.probed.facts; f != nil {
-		st.Version, st.ServerID = f.version, f.serverID
+		// MariaDB before 11 puts this before its version for the sake of old replicas.
+		st.Version, st.ServerID = strings.TrimPrefix(f.version, "5.5.5-"), f.serverID
 	}
 	return st
 }

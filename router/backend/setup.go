@@ -19,7 +19,8 @@ var setupParts = [...]string{
 	"session_track_schema=ON",
 	"session_track_state_change=ON",
 	"session_track_transaction_info='STATE'",
-	"wait_timeout=GREATEST(@@wait_timeout,28800)",
+	// MySQL doesn't take GREATEST's own type for it.
+	"wait_timeout=CAST(GREATEST(@@wait_timeout,28800) AS UNSIGNED)",
 }
 
 // setupAll is everything in one statement.

@@ -36,7 +36,7 @@ type ServerStatus struct {
 	Eligible    bool      // whether Acquire may choose the server now
 	Weight      int
 	Zone        string
-	Version     string        // as the server gives it; "" until it answered
+	Version     string        // of the server; "" until it answered
 	ServerID    string        // server_uuid, or server_id where there is none
 	ReadOnly    bool          // read_only or super_read_only is on
 	Lag         time.Duration // replication lag; meaningful if LagKnown
@@ -59,7 +59,7 @@ type PoolStatus struct {
 	Dials        uint64        // dials begun
 	DialErrors   uint64        // dials that failed
 	DialTime     time.Duration // sum over all dials
-	Waits        uint64        // requests that had to wait
+	Waits        uint64        // requests that no idle connection served
 	WaitTimeouts uint64        // of these, given up by deadline
 	WaitTime     time.Duration // sum over all waits
 	Reused       uint64        // requests served from the idle list
