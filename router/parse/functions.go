@@ -38,12 +38,13 @@ var stateful = map[string]Flags{
 	"asynchronous_connection_failover_add_source": 0, "asynchronous_connection_failover_delete_source": 0,
 	"group_replication_set_as_primary": 0, "group_replication_switch_to_single_primary_mode": 0,
 	"group_replication_switch_to_multi_primary_mode": 0,
-	"keyring_key_generate":                           0, "keyring_key_remove": 0, "keyring_key_store": 0,
+	"wsrep_sync_wait_upto_gtid":                      0, "wsrep_last_written_gtid": 0, "wsrep_last_seen_gtid": 0,
+	"keyring_key_generate": 0, "keyring_key_remove": 0, "keyring_key_store": 0,
 }
 
 // call notes what a function call means for the statement.
 func (a *analyzer) call(n *ast.FuncCallExpr) {
-	name := n.FnName.L
+	name := strings.TrimPrefix(n.FnName.L, "'tidb`.(") // the parser's name for DATE '…' and the like
 	if n.Schema.O != "" {
 		a.st.Qualifiers = append(a.st.Qualifiers, n.Schema.O)
 		a.st.Flags |= FlagStoredFunction

@@ -27,7 +27,7 @@ func TestGolden(t *testing.T) {
 		var mode Mode
 		for part := range strings.SplitSeq(strings.TrimSpace(string(data)), "\n\n") {
 			sql, want, _ := strings.Cut(part, "\n\t")
-			if strings.HasPrefix(sql, "# ") && !strings.Contains(sql, "\n") {
+			if strings.HasPrefix(sql, "# mode") && !strings.Contains(sql, "\n") {
 				mode = ModeOf(strings.TrimPrefix(sql, "# mode "), "")
 				fmt.Fprintf(&out, "%s\n\n", sql)
 				continue

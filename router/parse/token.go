@@ -30,6 +30,7 @@ const (
 // positions, and with them the numbers of the markers, stay what they are in the norm.
 type source struct {
 	text    []byte
+	orig    []byte // the norm itself
 	mode    Mode
 	toks    []token
 	hints   Hints
@@ -52,7 +53,7 @@ const maxNorm = 8 << 20
 
 // scan splits a norm into tokens. Comments that only some servers run are opened if open, else dropped.
 func scanTokens(norm []byte, mode Mode, open bool) *source {
-	src := &source{text: slices.Clone(norm), mode: mode}
+	src := &source{text: slices.Clone(norm), orig: norm, mode: mode}
 	if len(norm) > maxNorm {
 		src.bad = "the statement is longer than 8 MiB without its literals"
 		return src

@@ -1,0 +1,204 @@
+package parse
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/pingcap/tidb/pkg/parser/ast"
+)
+
+// modifiers skips what may stand between CREATE and TABLE.
+func (c *cursor) modifiers(st *Statement) {
+	for {
+		switch {
+		case c.accept("OR", "REPLACE"), c.accept("SQL", "SECURITY", "DEFINER"), c.accept("SQL", "SECURITY", "INVOKER"):
+		case c.accept("TEMPORARY"):
+			st.Flags |= FlagTemporary
+		case c.accept("ALGORITHM", "="):
+			c.next()
+		case c.accept("DEFINER", "="):
+			c.next()
+			if c.peek().kind == tokVar {
+				c.i++
+			}
+			c.group()
+		default:
+			if _, ok := c.acceptAny("UNIQUE", "FULLTEXT", "SPATIAL", "VECTOR", "ONLINE", "OFFLINE", "IGNORE", "AGGREGATE", "UNDO", "EXTERNAL"); !ok {
+				return
+			}
+		}
+	}
+}
+
+func (c *cursor) exists() {
+	if !c.accept("IF", "NOT", "EXISTS") {
+		c.accept("IF", "EXISTS")
+	}
+}
+
+// ddl is CREATE, ALTER, DROP, RENAME and TRUNCATE.
+func (c *cursor) ddl(st *Statement, verb string) bool {
+	st.Kind, st.Flags = DDL, FlagImplicitCommit
+	c.modifiers(st)
+	object := c.peek().up
+	switch object {
+	case "PREPARE":
+		if verb == "drop" {
+			c.i++
+			st.Flags = 0
+			c.i--
+			return c.prepared(st, "DEALLOCATE")
+		}
+	case "USER", "ROLE":
+		return c.plain(st, Account, verb)
+	}
+	if verb == "truncate" && object != "TABLE" {
+		object = "TABLE"
+	} else {
+		c.i++
+	}
+	if object == "PACKAGE" {
+		c.accept("BODY")
+	}
+	st.Name = verb + " " + lower(object)
+	st.Why = strings.ToUpper(st.Name)
+	c.exists()
+	if st.Flags&FlagTemporary != 0 && verb != "alter" {
+		st.Flags &^= FlagImplicitCommit
+	}
+	switch object {
+	case "TABLE", "TABLES", "VIEW", "SEQUENCE":
+		return c.ddlTable(st, verb)
+	case "INDEX", "TRIGGER":
+		return c.ddlOn(st, verb, object)
+	case "DATABASE", "SCHEMA":
+		if t := c.next(); t.isName() {
+			st.Qualifiers = append(st.Qualifiers, c.src.name(t))
+		}
+		return true
+	case "":
+		return false
+	}
+	st.Words, st.Qualifiers = words(c.src.text), qualifiers(c.src.text)
+	return true
+}
+
+// ddlTable is DDL of tables and views.
+func (c *cursor) ddlTable(st *Statement, verb string) bool {
+	tables, ok := c.tables(true)
+	if verb == "rename" {
+		for ok && c.accept("TO") {
+			var more []Table
+			if more, ok = c.tables(true); ok {
+				tables = append(tables, more...)
+			}
+		}
+	}
+	if !ok {
+		return false
+	}
+	rest := c.i
+	for !c.end() {
+		up := c.next().up
+		var t Table
+		found := false
+		switch up {
+		case "REFERENCES", "LIKE":
+			t, found = c.table()
+		case "RENAME":
+			if _, ok := c.acceptAny("COLUMN", "INDEX", "KEY", "CONSTRAINT"); ok {
+				break
+			}
+			c.acceptAny("TO", "AS")
+			t, found = c.table()
+			t.Write = true
+		case "WITH": // EXCHANGE PARTITION p WITH TABLE t
+			if c.accept("TABLE") {
+				t, found = c.table()
+				t.Write = true
+			}
+		case "UNION":
+			if c.accept("=", "(") || c.accept("(") {
+				list, ok := c.tables(false)
+				if ok {
+					tables = append(tables, list...)
+				}
+			}
+		}
+		if found {
+			tables = append(tables, t)
+		}
+	}
+	st.block(RoleQuery, tables...)
+	if verb != "create" && verb != "alter" {
+		return true
+	}
+	c.i = rest
+	return c.body(st)
+}
+
+// ddlOn is DDL of what belongs to a table: ON table.
+func (c *cursor) ddlOn(st *Statement, verb, object string) bool {
+	if object == "TRIGGER" {
+		st.Words, st.Qualifiers = words(c.src.text), qualifiers(c.src.text)
+		if verb == "drop" {
+			t, ok := c.table()
+			if t.DB != "" {
+				st.Qualifiers = append(st.Qualifiers, t.DB)
+			}
+			return ok
+		}
+	}
+	for !c.end() {
+		if c.next().up != "ON" {
+			continue
+		}
+		t, ok := c.table()
+		t.Write = true
+		st.block(RoleQuery, t)
+		return ok
+	}
+	return false
+}
+
+// body analyses the query of CREATE TABLE … SELECT and CREATE VIEW … AS SELECT.
+func (c *cursor) body(st *Statement) bool {
+	start := 0
+	for start == 0 && !c.end() {
+		at := cursor{src: c.src, i: c.i}
+		for at.accept("(") {
+		}
+		switch up := at.peek().up; {
+		case up == "SELECT",
+			up == "WITH" && (at.at(1).up == "RECURSIVE" || at.at(1).isName() && slices.Contains([]string{"AS", "("}, at.at(2).up) && at.at(1).up != "PARSER"),
+			(up == "TABLE" || up == "VALUES") && at.i > 0 && c.at(-1).up == "AS":
+			start = c.i
+		case c.is("("):
+			c.group()
+		default:
+			c.i++
+		}
+	}
+	if start == 0 {
+		return true
+	}
+	for i := start; c.src.toks[i].kind != tokEnd; i++ {
+		at := cursor{src: c.src, i: i}
+		if at.accept("WITH", "CHECK", "OPTION") || at.accept("WITH", "CASCADED", "CHECK", "OPTION") || at.accept("WITH", "LOCAL", "CHECK", "OPTION") {
+			c.src.blank(c.src.toks[i].a, c.src.toks[at.i-1].b)
+		}
+	}
+	node, err := c.src.read(start)
+	if err != nil {
+		st.ParseError = err.Error()
+		return false
+	}
+	a := &analyzer{src: c.src, st: st, scopes: []int{-1}}
+	switch node.(type) {
+	case *ast.SelectStmt, *ast.SetOprStmt:
+		a.query(node, -1, -1, false)
+	default:
+		return false
+	}
+	return a.apart()
+}

@@ -1,0 +1,124 @@
+package parse
+
+import (
+	"slices"
+	"strings"
+)
+
+// show is SHOW, and SHOW SHARDWAY.
+func (c *cursor) show(st *Statement) bool {
+	st.Kind = Show
+	if c.accept("SHARDWAY") {
+		st.Kind, st.Why = ShowShardway, "SHOW SHARDWAY"
+		t := c.next()
+		st.Name = lower(t.up)
+		return t.kind == tokWord && c.end()
+	}
+	for {
+		if _, ok := c.acceptAny("FULL", "EXTENDED", "GLOBAL", "SESSION", "LOCAL", "ALL", "STORAGE"); !ok {
+			break
+		}
+	}
+	if c.accept("CREATE") {
+		return c.showCreate(st)
+	}
+	if c.accept("COUNT", "(", "*", ")") {
+		st.Name = "count "
+	}
+	var name []string
+	for t := c.peek(); t.kind == tokWord && !slices.Contains(afterShow, t.up); t = c.peek() {
+		name = append(name, lower(c.next().up))
+		if len(name) == 3 {
+			break
+		}
+	}
+	st.Name += strings.Join(name, " ")
+	switch st.Name {
+	case "":
+		return false
+	case "warnings", "errors", "count warnings", "count errors":
+		st.Flags |= FlagDiagnostics
+		st.Why = "SHOW " + strings.ToUpper(st.Name) + " is about the connection's last statement"
+		return true
+	case "columns", "fields", "index", "indexes", "keys":
+		return c.showTable(st)
+	case "grants", "privileges":
+		return true
+	case "profile", "profiles", "profile all", "profile cpu":
+		st.Why = "SHOW PROFILE is about the connection"
+		return true
+	case "master status", "binary log status", "binary logs", "master logs", "binlog status", "binlog events", "slave status", "slaves status",
+		"replica status", "slave hosts", "replicas", "relaylog events", "replica hosts":
+		st.Why = "SHOW " + strings.ToUpper(st.Name) + " is about one server"
+		return true
+	}
+	if _, ok := c.acceptAny("FROM", "IN"); ok {
+		if t := c.next(); t.isName() {
+			st.Qualifiers = append(st.Qualifiers, c.src.name(t))
+		}
+	}
+	c.filter(st)
+	return true
+}
+
+var afterShow = []string{"FROM", "IN", "LIKE", "WHERE", "FOR", "LIMIT", "ON"}
+
+// showTable is SHOW COLUMNS FROM table [FROM database].
+func (c *cursor) showTable(st *Statement) bool {
+	if _, ok := c.acceptAny("FROM", "IN"); !ok {
+		return false
+	}
+	t, ok := c.table()
+	if _, from := c.acceptAny("FROM", "IN"); from {
+		t.DB = c.src.name(c.next())
+	}
+	st.block(RoleQuery, t)
+	c.filter(st)
+	return ok
+}
+
+func (c *cursor) showCreate(st *Statement) bool {
+	object := c.next()
+	if object.kind != tokWord {
+		return false
+	}
+	if object.up == "PACKAGE" {
+		c.accept("BODY")
+	}
+	st.Name = "create " + lower(object.up)
+	c.accept("IF", "NOT", "EXISTS")
+	if object.up == "USER" {
+		return true
+	}
+	t, ok := c.table()
+	switch object.up {
+	case "TABLE", "VIEW", "SEQUENCE":
+		st.block(RoleQuery, t)
+	case "DATABASE", "SCHEMA":
+		st.Qualifiers = append(st.Qualifiers, t.Name)
+	default:
+		if t.DB != "" {
+			st.Qualifiers = append(st.Qualifiers, t.DB)
+		}
+	}
+	return ok
+}
+
+// filter notes what is in SHOW's LIKE or WHERE that keeps it from being a read.
+func (c *cursor) filter(st *Statement) {
+	for ; !c.end(); c.i++ {
+		t := c.peek()
+		name := lower(t.up)
+		switch {
+		case t.kind == tokVar && !strings.HasPrefix(c.src.str(t), "@@"):
+			st.Flags |= FlagUsesUserVar
+			st.Why = "user variable " + c.src.str(t)
+		case t.up == "SELECT":
+			st.Why = "SHOW with a subquery"
+			st.Words = words(c.src.text)
+		case t.isName() && c.at(1).up == "(" && !builtins[name] && !slices.Contains([]string{"and", "or", "not", "where", "like", "xor"}, name):
+			st.Flags |= stateful[name]
+			st.Why = "function " + c.src.name(t)
+		}
+	}
+}
