@@ -78,7 +78,7 @@ func Keys() []Key {
 		},
 		{
 			Name: "tls.client_ca", Kind: File, field: func(c *Config) any { return &c.TLS.ClientCA },
-			Doc: "Certificates (PEM) of those who may sign clients' certificates. When set, an encrypted client must show one.",
+			Doc: "Certificates (PEM) of those who may sign clients' certificates. A certificate that a client shows must be signed by one of them; none is demanded.",
 		},
 		{
 			Name: "tls.mode", Kind: Word, Default: "preferred", Allowed: []string{"disabled", "preferred", "required"}, field: func(c *Config) any { return &c.TLS.Mode },
