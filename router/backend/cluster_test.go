@@ -2,10 +2,14 @@ package backend
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -340,4 +344,99 @@ func TestUnknownShard(t *testing.T) {
 	if _, err := c.Acquire(t.Context(), Want{Shard: "s9"}); !errors.Is(err, ErrNoServer) || !strings.Contains(err.Error(), "'s9'") {
 		t.Errorf("with a map: %v", err)
 	}
+}
+
+func TestReleaseClosesOpenTransactions(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fleet) {
+		c := f.cluster(0, Options{})
+		conn := mustAcquire(t, c, wantPrimary)
+		if _, err := conn.Exec("BEGIN"); err != nil {
+			t.Fatal(err)
+		}
+		conn.Release()
+		if p := poolOf(c, "p:1"); p.Idle != 0 || p.Busy != 0 || p.Closed["transaction"] != 1 {
+			t.Errorf("pool is %+v", p)
+		}
+	})
+}
+
+func TestDialOptions(t *testing.T) {
+	var got []protocol.DialOptions
+	var mu sync.Mutex
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	c := New(Options{
+		User: "u", Password: "p", TLS: protocol.TLSRequired, TLSConfig: config, Attrs: map[string]string{"a": "b"},
+		Dial: func(_ context.Context, o protocol.DialOptions) (*protocol.Conn, *protocol.Greeting, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			got = append(got, o)
+			return nil, nil, errTest
+		},
+	})
+	c.Apply(parseMap(t, "version: 1\nshards:\n  s0: {primary: \"unix:/run/db.sock\"}\n"))
+	w := wantPrimary
+	w.FoundRows = true
+	if _, err := c.Acquire(t.Context(), w); !errors.Is(err, ErrNoServer) {
+		t.Error(err)
+	}
+	c.Close()
+	for _, o := range got {
+		o.Capabilities, o.Attrs = 0, nil
+		want := protocol.DialOptions{
+			Network: "unix", Addr: "/run/db.sock", User: "u", Password: "p", Collation: 45,
+			TLS: protocol.TLSRequired, TLSConfig: config, KeepAlive: 15 * time.Second, UserTimeout: 15 * time.Second,
+		}
+		if fmt.Sprintf("%+v", o) != fmt.Sprintf("%+v", want) {
+			t.Errorf("dialed with\n%+v, want\n%+v", o, want)
+		}
+	}
+}
+
+// Requests that give up at the moment when they are served lose nothing.
+func TestGivingUpLosesNoConnection(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fleet) {
+		c := f.cluster(0, Options{MaxPerServer: 2})
+		var all sync.WaitGroup
+		var served, gaveUp, left atomic.Int32
+		for i := range 64 {
+			all.Go(func() {
+				r := rand.New(rand.NewPCG(uint64(i), 7))
+				for range 100 {
+					w := wantPrimary
+					w.FoundRows = r.IntN(4) == 0
+					w.Wait = time.Duration(r.IntN(50)+1) * time.Millisecond
+					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(r.IntN(50)+1)*time.Millisecond)
+					conn, err := c.Acquire(ctx, w)
+					cancel()
+					switch {
+					case err == nil:
+						served.Add(1)
+						time.Sleep(time.Duration(r.IntN(3)) * time.Millisecond)
+						conn.Release()
+					case errors.Is(err, ErrPoolWait):
+						gaveUp.Add(1)
+					case errors.Is(err, context.DeadlineExceeded):
+						left.Add(1)
+					default:
+						t.Error(err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		if served.Load() == 0 || gaveUp.Load() == 0 || left.Load() == 0 {
+			t.Errorf("%d served, %d gave up, %d left", served.Load(), gaveUp.Load(), left.Load())
+		}
+		synctest.Wait()
+		p := poolOf(c, "p:1")
+		if p.Busy != 0 || p.Waiting != 0 || p.Idle > 2 || p.WaitTimeouts != uint64(gaveUp.Load()) {
+			t.Errorf("pool is %+v", p)
+		}
+		a, b := mustAcquire(t, c, wantPrimary), mustAcquire(t, c, wantPrimary)
+		a.Release()
+		b.Release()
+		if most := f.at("p:1").mostLive.Load(); most > 3 {
+			t.Errorf("%d connections at once", most)
+		}
+	})
 }

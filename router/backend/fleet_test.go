@@ -198,6 +198,8 @@ func (s *fakeServer) answer(c *protocol.Conn, sql string) error {
 	s.mu.Unlock()
 	var err error
 	switch {
+	case sql == "BEGIN":
+		err = c.WriteOK(protocol.OK{Status: protocol.StatusInTrans})
 	case wire != nil:
 		err = c.WriteError(wire)
 	case rows != nil:

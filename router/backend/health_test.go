@@ -3,6 +3,7 @@ package backend
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -167,7 +168,18 @@ func TestHungServerIsFoundByProbe(t *testing.T) {
 		c := f.cluster(1, Options{DialTimeout: 3 * time.Second})
 		synctest.Wait()
 		f.at("r1:1").set(func(s *fakeServer) { s.hang = true })
-		time.Sleep(8 * time.Second) // an interval, a probe, a dial
+		f.at("p:1").set(func(s *fakeServer) { s.hang = true })
+		time.Sleep(4200 * time.Millisecond) // an interval and a probe
+		if s := stateOf(c, "p:1"); s.State != StateUp {
+			t.Errorf("state is %+v", s)
+		}
+		if s := stateOf(c, "r1:1"); s.State != StateDown {
+			t.Errorf("state is %+v", s)
+		}
+		time.Sleep(3 * time.Second) // and a dial
+		if s := stateOf(c, "p:1"); s.State != StateDown {
+			t.Errorf("state is %+v", s)
+		}
 		if s := stateOf(c, "r1:1"); s.State != StateDown {
 			t.Errorf("state is %+v", s)
 		}
@@ -334,6 +346,32 @@ func TestOneDialAtATimeToAServerThatFails(t *testing.T) {
 		}
 		if n := s.dials.Load(); n > 3 {
 			t.Errorf("%d dials for 400 requesters", n)
+		}
+	})
+}
+
+func TestFailuresThatSayNothingOfTheServer(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fleet) {
+		var log strings.Builder
+		c := f.cluster(1, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+		synctest.Wait()
+		for _, err := range []error{context.Canceled, protocol.Errorf(1317, "70100", "Query execution was interrupted")} {
+			conn := mustAcquire(t, c, wantReplica)
+			conn.Failed(err)
+			if s := stateOf(c, "r1:1"); s.State != StateUp {
+				t.Errorf("after %v: %+v", err, s)
+			}
+		}
+		mustAcquire(t, c, wantReplica).Failed(protocol.Errorf(1053, "08S01", "Server shutdown in progress"))
+		if s := stateOf(c, "r1:1"); s.State != StateSuspect {
+			t.Errorf("state is %+v", s)
+		}
+		synctest.Wait()
+		c.Close()
+		for _, part := range []string{"addr=r1:1 state=up before=connecting", "addr=r1:1 state=suspect before=up", "Server shutdown in progress", "addr=r1:1 state=up before=suspect"} {
+			if !strings.Contains(log.String(), part) {
+				t.Errorf("no %q in\n%s", part, log.String())
+			}
 		}
 	})
 }

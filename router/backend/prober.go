@@ -90,11 +90,12 @@ func (p *probe) run() (found probed, dialed bool, err error) {
 		if err == nil {
 			return found, false, nil
 		}
-		// The connection broke; the server may be well.
 		p.hangUp(false)
-		if s.ctx.Err() != nil {
-			return found, false, err
+		if s.ctx.Err() != nil || s.replica.Load() && ctx.Err() != nil {
+			return found, false, err // others serve the reads of a replica that hangs
 		}
+		// The connection broke; the server may be well. A primary that hangs gets a
+		// second chance, as nobody can take its place.
 		ctx, cancel = context.WithTimeout(s.ctx, cfg.DialTimeout)
 		defer cancel()
 	}
