@@ -2,7 +2,6 @@ package protocol
 
 import (
 	"io"
-	"net"
 	"testing"
 )
 
@@ -116,24 +115,4 @@ func BenchmarkForwardRows(b *testing.B) {
 			b.Fatal(r, err)
 		}
 	}
-}
-
-func tcpPair(tb testing.TB) (a, b net.Conn) {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer l.Close()
-	if a, err = net.Dial("tcp", l.Addr().String()); err != nil {
-		tb.Fatal(err)
-	}
-	if b, err = l.Accept(); err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		a.Close()
-		b.Close()
-	})
-	return a, b
 }
