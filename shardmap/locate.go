@@ -1,10 +1,11 @@
 package shardmap
 
 // Locate says where the rows of one key value are, by the servers' own rules
-// for comparing and storing: see the package's guarantees. It is asked for
-// `key = value`, `key <=> value` and each value of `key IN (…)`, when value is
-// a literal or bound parameter and key is the bare column. The table must be
-// sharded. It does not allocate.
+// for comparing and storing: see the package's guarantees. Value is a literal
+// or a bound parameter, and what it is compared with is the bare column. A
+// list is placed only when all its values are: one that is Unknown may change
+// how the server compares the others. The table must be sharded. Locate does
+// not allocate.
 //
 // The rules hold when the key column is what docs/map.md asks for: any integer
 // type for Mod; for CRC32 a string column whose collation fits the fold, in
@@ -12,7 +13,7 @@ package shardmap
 func (t *Table) Locate(v Value, use Use) Location {
 	switch v.Kind {
 	case Null:
-		if use == Compare {
+		if use.compares() {
 			return Location{Kind: Nowhere}
 		}
 		return Location{} // an AUTO_INCREMENT column numbers the row
@@ -25,11 +26,13 @@ func (t *Table) Locate(v Value, use Use) Location {
 	if t.Placement == CRC32 {
 		return t.locateBytes(v, use)
 	}
-	if use == Compare {
-		return t.locateCompare(v)
+	if use.compares() {
+		return t.locateCompare(v, use)
 	}
 	return t.locateInsert(v, use)
 }
+
+func (u Use) compares() bool { return u == Compare || u == Equal }
 
 func (t *Table) placed(slot int) Location {
 	return Location{Kind: Placed, Slot: slot, Shard: t.Database.owners[slot]}

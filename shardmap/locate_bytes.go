@@ -11,7 +11,7 @@ func (t *Table) locateBytes(v Value, use Use) Location {
 	switch v.Kind {
 	case Int, Uint:
 		// Comparing reads the column as numbers: '5', '05' and '5abc' match 5.
-		if use == Compare {
+		if use.compares() {
 			return Location{}
 		}
 		var buf [20]byte
@@ -24,7 +24,7 @@ func (t *Table) locateBytes(v Value, use Use) Location {
 		if !t.certain(v, use) {
 			return Location{}
 		}
-		if use == Compare {
+		if use.compares() {
 			return t.placed(bytesSlot(v.S, t.Fold, t.Database.Slots))
 		}
 		return t.storedBytes(v.S, use)

@@ -19,34 +19,59 @@ const (
 const maxText = 256
 
 // locateCompare places the rows of an integer key column that match v.
-func (t *Table) locateCompare(v Value) Location {
+//
+// Two servers and several ways to run a comparison (constant folding, index
+// lookups, lists of mixed types, lists of rows) read odd values differently:
+// only what all of them agree on is placed.
+func (t *Table) locateCompare(v Value, use Use) Location {
 	switch v.Kind {
 	case Int:
+		if use == Compare && v.I < 0 && t.KeyType.Unsigned {
+			return Location{} // see Uint
+		}
 		return t.placed(intSlot(v.I, t.Database.Slots))
 	case Uint:
+		if use == Compare && v.U > math.MaxInt64 && !t.KeyType.Unsigned {
+			// Lists of rows, and lists with strings, on MySQL compare a signed
+			// and an unsigned number by their bits. A column whose type isn't
+			// declared counts as signed here.
+			return Location{}
+		}
 		return t.placed(uintSlot(v.U, t.Database.Slots))
 	case Decimal:
-		return t.compareDecimal(v.S)
+		return t.compareDecimal(v.S, use)
 	case Float:
-		return t.compareFloat(v.F)
+		return t.compareFloat(v.F, use)
 	case String:
-		return t.compareString(v.S)
+		return t.compareString(v.S, use)
 	case Bytes:
-		if n, ok := v.number(); ok {
+		// Lists on MySQL may compare it by double, and beyond BIGINT = does too.
+		if n, ok := v.number(); ok && n.abs < exactFloat {
 			return t.at(n)
 		}
 	}
 	return Location{}
 }
 
+// beyond is the answer to a number that no integer column holds. Lists of rows
+// on MySQL take it for the nearest that the column holds.
+func beyond(use Use) Location {
+	if use == Equal {
+		return Location{Kind: Nowhere}
+	}
+	return Location{}
+}
+
 // compareDecimal: the server compares exactly, by decimal.
-func (t *Table) compareDecimal(s []byte) Location {
+func (t *Table) compareDecimal(s []byte, use Use) Location {
 	n, ok := parseDecimal(s)
 	switch {
 	case !ok:
 		return Location{}
 	case n.big, !n.in64():
-		return Location{Kind: Nowhere}
+		return beyond(use)
+	case use == Compare && (n.neg && t.KeyType.Unsigned || !n.neg && n.abs > math.MaxInt64):
+		return Location{}
 	case n.frac:
 		return t.compareFraction(n)
 	}
@@ -66,12 +91,12 @@ func parseDecimal(s []byte) (number, bool) {
 }
 
 // compareFloat: the server compares by double.
-func (t *Table) compareFloat(f float64) Location {
+func (t *Table) compareFloat(f float64, use Use) Location {
 	switch {
 	case math.IsNaN(f) || math.IsInf(f, 0):
 		return Location{}
 	case math.Abs(f) >= 1e20:
-		return Location{Kind: Nowhere}
+		return beyond(use)
 	case math.Abs(f) >= exactFloat:
 		return Location{}
 	}
@@ -81,22 +106,21 @@ func (t *Table) compareFloat(f float64) Location {
 
 // compareString: the server reads a whole number as one and compares exactly
 // where it can, and compares by the double of the numeral that the string
-// begins with (0 if there is none) where it can't.
-func (t *Table) compareString(s []byte) Location {
+// begins with (0 if there is none) where it can't. Lists of rows on MySQL read
+// the digits alone: '5.5' is 5 and '1e2' is 1 there.
+func (t *Table) compareString(s []byte, use Use) Location {
 	n, plain, ok := stringNumber(s)
-	if !ok {
+	if !ok || n.huge || use == Compare && (n.exp || n.frac) {
 		return Location{}
 	}
 	switch {
-	case n.huge:
-		return Location{}
 	case n.big && n.digits > 20:
-		return Location{Kind: Nowhere}
+		return beyond(use)
 	case n.big:
 		return Location{}
 	case n.frac:
 		return t.compareFraction(n)
-	case n.abs < exactFloat, plain && n.abs < math.MaxInt64-exactGap:
+	case n.abs < exactFloat, use == Equal && plain && n.abs < math.MaxInt64-exactGap:
 		return t.at(n.integer)
 	}
 	return Location{}
@@ -111,7 +135,7 @@ const exactGap = 4096
 // id = 4.4 matches 4. So the one row that can match is the rounded one. It is
 // also the one whose double is that of a fraction too fine for a double.
 func (t *Table) compareFraction(n number) Location {
-	if n.rounded >= exactFloat {
+	if n.rounded >= exactFloat/4 {
 		return Location{}
 	}
 	return t.at(n.round())
@@ -127,9 +151,10 @@ func stringNumber(s []byte) (n number, plain, ok bool) {
 	s = s[spaces(s):]
 	n, found := parseNumber(s)
 	if !found {
-		// No numeral reads as 0. A byte beyond ASCII may be white space in the
-		// client's character set, so what follows it might count.
-		return number{}, false, len(s) == 0 || s[0] < 0x80
+		// No numeral reads as 0. White space other than a space is passed over
+		// by some and not by others, and what it is beyond ASCII depends on the
+		// character set.
+		return number{}, false, len(s) == 0 || ' ' < s[0] && s[0] < 0x80
 	}
 	rest := s[n.end:]
 	return n, n.plain && spaces(rest) == len(rest), true

@@ -50,11 +50,10 @@ func (n number) round() integer {
 	return integer{neg: n.neg && n.rounded > 0, abs: n.rounded}
 }
 
-// spaces returns how many bytes of leading white space s has, by the servers'
-// ASCII notion of it.
+// spaces returns how many spaces s begins with.
 func spaces(s []byte) int {
 	n := 0
-	for n < len(s) && (s[n] == ' ' || '\t' <= s[n] && s[n] <= '\r') {
+	for n < len(s) && s[n] == ' ' {
 		n++
 	}
 	return n

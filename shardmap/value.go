@@ -52,8 +52,9 @@ const (
 type Use uint8
 
 const (
-	// Compare asks for the rows that `key = value` can match. `key <=> NULL`
-	// is not asked here: NULL is no key.
+	// Compare asks for the rows that `key = value`, `key IN (…, value, …)` or a
+	// list of rows, `(key, a) IN ((value, 1), …)`, can match. `key <=> NULL` is
+	// not asked here: NULL is no key.
 	Compare Use = iota
 	// Insert asks for the row that INSERT of the value makes under a strict
 	// sql_mode (STRICT_TRANS_TABLES or STRICT_ALL_TABLES, without IGNORE),
@@ -63,6 +64,10 @@ const (
 	// with IGNORE, where the server stores the nearest value instead. More is
 	// Unknown here unless the map declares the key_type.
 	InsertLax
+	// Equal asks as Compare does, for `key = value` and `key <=> value` alone,
+	// also as `(key, a) = (value, 1)`, and places more: lists compare by other
+	// rules, where '9007199254740993' may be a double and '1e2' may be 1.
+	Equal
 )
 
 // LocationKind says how much is known.
