@@ -219,9 +219,8 @@ func (a *analyzer) where(e ast.ExprNode, b int) {
 		return
 	}
 	a.expr(e, b)
-	blk := &a.st.Blocks[b]
 	c := a.cond(e, b)
-	blk = &a.st.Blocks[b]
+	blk := &a.st.Blocks[b]
 	blk.Where = and(blk.Where, c)
 }
 
@@ -376,20 +375,29 @@ func (a *analyzer) insert(n *ast.InsertStmt) {
 		ins.Columns = append(ins.Columns, c.Name.O)
 	}
 	for _, list := range n.Lists {
-		row := make([]Operand, len(list))
-		for i, e := range list {
-			a.expr(e, b)
-			row[i] = a.operand(e, b)
-		}
-		ins.Rows = append(ins.Rows, row)
+		ins.Rows = append(ins.Rows, a.row(list, b))
 	}
-	if n.Select != nil {
+	if v, ok := n.Select.(*ast.SelectStmt); ok && v.Kind == ast.SelectStmtKindValues && v.With == nil && v.Limit == nil && v.OrderBy == nil {
+		for _, list := range v.Lists { // VALUES ROW(…), ROW(…)
+			ins.Rows = append(ins.Rows, a.row(list.Values, b))
+		}
+	} else if n.Select != nil {
 		ins.Select = a.query(n.Select, -1, -1, false)
 		if s, ok := n.Select.(*ast.SelectStmt); ok && s.Kind == ast.SelectStmtKindSelect && s.Fields != nil {
 			ins.SelectList = a.selectList(s.Fields, ins.Select)
 		}
 	}
 	a.assign(n.OnDuplicate, b)
+}
+
+// row returns the operands of one row of VALUES.
+func (a *analyzer) row(list []ast.ExprNode, b int) []Operand {
+	row := make([]Operand, len(list))
+	for i, e := range list {
+		a.expr(e, b)
+		row[i] = a.operand(e, b)
+	}
+	return row
 }
 
 func (a *analyzer) selectList(fields *ast.FieldList, b int) []Operand {

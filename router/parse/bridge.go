@@ -44,6 +44,25 @@ func (b *bridge) blank(i, j int) {
 	}
 }
 
+// drop blanks tokens that may hold expressions; what in them keeps a statement from being a read is noted.
+func (b *bridge) drop(i, j int) {
+	for k := i; k < j; k++ {
+		t := b.tok(k)
+		switch {
+		case t.up == "SELECT":
+			return // too much to drop: the parser's message it is
+		case t.kind == tokVar:
+			b.src.extra |= FlagUsesUserVar
+		case t.isName() && k > i && b.tok(k+1).up == "(" && !builtins[lower(b.src.name(t))] && !slices.Contains(callLike, t.up):
+			b.src.extra |= FlagStoredFunction
+		}
+	}
+	b.blank(i, j)
+}
+
+// callLike are keywords that a parenthesis follows.
+var callLike = []string{"BY", "GROUP", "IN", "OVER", "OF", "AND", "OR", "NOT", "TO", "FROM", "BETWEEN"}
+
 func (b *bridge) tok(i int) token {
 	return b.src.toks[max(0, min(i, len(b.src.toks)-1))]
 }
@@ -91,7 +110,11 @@ func (b *bridge) run(first int) bool {
 			b.list(first, up)
 		case "WITHIN":
 			if b.tok(b.i+1).up == "GROUP" {
-				b.blank(b.i, b.groupEnd(b.i+2))
+				end := b.groupEnd(b.i + 2)
+				if b.tok(end).up == "OVER" {
+					end = b.groupEnd(end + 1)
+				}
+				b.drop(b.i, end)
 			}
 		}
 	}
@@ -167,7 +190,7 @@ func (b *bridge) list(first int, up string) {
 // returning handles RETURNING of a write, whose expressions are analysed on their own, and of JSON_VALUE.
 func (b *bridge) returning() {
 	if len(b.open) > 0 {
-		b.blank(b.i, b.closing())
+		b.drop(b.i, b.closing())
 		return
 	}
 	if !slices.Contains([]string{"INSERT", "REPLACE", "DELETE", "UPDATE"}, b.verb) {
@@ -264,13 +287,13 @@ func (b *bridge) tableFunction() {
 func (b *bridge) forClause() {
 	switch b.tok(b.i + 1).up {
 	case "SYSTEM_TIME":
-		b.blank(b.i, b.periodEnd(b.i+2))
+		b.drop(b.i, b.periodEnd(b.i+2))
 	case "PORTION":
 		i := b.i
 		for t := b.tok(i); t.kind != tokEnd && t.up != "SET" && t.up != "WHERE"; t = b.tok(i) {
 			i++
 		}
-		b.blank(b.i, i)
+		b.drop(b.i, i)
 	case "UPDATE", "SHARE":
 		if !b.locked {
 			b.locked = true
@@ -316,8 +339,11 @@ func (b *bridge) periodEnd(i int) int {
 		if i == start || !t.isName() {
 			continue
 		}
+		if before := b.tok(i - 2).up; before == "INTERVAL" {
+			continue // its unit
+		}
 		prev := b.tok(i - 1)
-		value := prev.kind == tokString || prev.kind == tokNumber || prev.kind == tokMarker || prev.up == ")"
+		value := b.tok(i-3).up == "INTERVAL" || prev.kind == tokString || prev.kind == tokNumber || prev.kind == tokMarker || prev.up == ")"
 		if t.up == "AS" && i > start+1 || value && t.up != "AND" && t.up != "TO" {
 			break // an alias
 		}
@@ -351,7 +377,7 @@ func (b *bridge) history(up string) {
 	case up == "HISTORY" && b.tok(b.i-1).up == "DELETE":
 		b.blank(b.i, b.i+1)
 	case up == "BEFORE" && b.tok(b.i+1).up == "SYSTEM_TIME":
-		b.blank(b.i, len(b.src.toks)-1)
+		b.drop(b.i, len(b.src.toks)-1)
 	}
 }
 

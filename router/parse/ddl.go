@@ -140,7 +140,10 @@ func (c *cursor) ddlTable(st *Statement, verb string) bool {
 // ddlOn is DDL of what belongs to a table: ON table.
 func (c *cursor) ddlOn(st *Statement, verb, object string) bool {
 	if object == "TRIGGER" {
-		st.Words, st.Qualifiers = words(c.src.text), qualifiers(c.src.text)
+		st.Words = words(c.src.text)
+		st.Qualifiers = slices.DeleteFunc(qualifiers(c.src.text), func(q string) bool {
+			return strings.EqualFold(q, "new") || strings.EqualFold(q, "old")
+		})
 		if verb == "drop" {
 			t, ok := c.table()
 			if t.DB != "" {

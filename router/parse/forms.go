@@ -139,10 +139,15 @@ func (src *source) data(first int) *Statement {
 // apart analyses what a bridge took out of the text.
 func (a *analyzer) apart() bool {
 	src := a.src
-	if src.extra != 0 {
-		a.st.Flags |= src.extra
-		if src.extra&FlagInto != 0 {
-			a.notRead("SELECT … INTO")
+	a.st.Flags |= src.extra
+	for _, w := range [...]struct {
+		flag Flags
+		why  string
+	}{
+		{FlagInto, "SELECT … INTO"}, {FlagUsesUserVar, "a user variable"}, {FlagStoredFunction, "a function that may be a stored one"},
+	} {
+		if src.extra&w.flag != 0 {
+			a.notRead(w.why)
 		}
 	}
 	for _, f := range src.apart {
@@ -178,7 +183,7 @@ func (c *cursor) plain(st *Statement, kind Kind, name string) bool {
 	} else if kind == XA {
 		st.Name += " " + lower(w.up)
 	}
-	if kind == Account {
+	if kind == Account && st.Name != "set role" {
 		st.Flags |= FlagImplicitCommit
 	}
 	st.Words, st.Qualifiers = words(c.src.text), qualifiers(c.src.text)
