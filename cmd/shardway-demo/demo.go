@@ -92,7 +92,7 @@ func listen(addr, flag, use string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%s is in use, perhaps by another shardway-demo: end that one, or choose another address for the %s, such as --%s 127.0.0.1:0", addr, use, flag)
+		return nil, fmt.Errorf("%s is in use, perhaps by another shardway-demo: end that one, or move the %s of this one: bin/shardway-demo --%s 127.0.0.1:0", addr, use, flag)
 	case err != nil:
 		return nil, fmt.Errorf("open the address of the %s: %w (--%s chooses another)", use, err, flag)
 	}

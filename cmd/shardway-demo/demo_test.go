@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -225,6 +226,28 @@ func TestApplicationsOnTheDemo(t *testing.T) {
 		if row := answer(t, db, `SELECT @@time_zone, "name" FROM users WHERE id = 2`); len(row) != 1 || row[0][0] != "+02:00" || row[0][1] == "name" {
 			t.Errorf("the session's variables on a replica: %v", row)
 		}
+	}
+}
+
+// An interrupt ends the demo even while a transaction is open and a statement runs; startDemo checks how it ended.
+func TestInterrupt(t *testing.T) {
+	listen, _, _ := startDemo(t)
+	db := client(t, listen, "")
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec("UPDATE users SET name = 'x' WHERE id = 3"); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	cut := make(chan error, 1)
+	go func() { cut <- tx.QueryRow("SELECT SLEEP(60) FROM users WHERE id = 3").Scan(new(int)) }()
+	if err := syscall.Kill(syscall.Getpid(), syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-cut; err == nil || time.Since(began) > 30*time.Second {
+		t.Errorf("the statement ended after %v with %v", time.Since(began), err)
 	}
 }
 
