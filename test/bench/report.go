@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+	"time"
+)
+
+// memoryResult is what idle clients cost a proxy.
+type memoryResult struct {
+	name      string
+	clients   int
+	perClient float64 // KiB
+}
+
+// memory connects clients that ask one query each and then stay, and compares
+// the proxy's resident memory before and after. Shardway alone: HAProxy would
+// need a server connection for each.
+func (b *bench) memory(ctx context.Context) ([]memoryResult, error) {
+	p := b.proxies[len(b.proxies)-1]
+	// A daemon that has served nothing yet, so that nothing is left over.
+	p.stop()
+	p, err := b.startShardway(b.c.Plain.Port)
+	if err != nil {
+		return nil, err
+	}
+	b.proxies[len(b.proxies)-1] = p
+	if err := p.waitUp(ctx); err != nil {
+		return nil, err
+	}
+	before, err := p.rss()
+	if err != nil {
+		return nil, err
+	}
+	connector, err := p.connector()
+	if err != nil {
+		return nil, err
+	}
+	var all []driver.Conn
+	defer func() {
+		for _, c := range all {
+			_ = c.Close()
+		}
+	}()
+	for range b.idle {
+		c, err := connector.Connect(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("client %d: %w", len(all), err)
+		}
+		all = append(all, c)
+		rows, err := c.(driver.QueryerContext).QueryContext(ctx, "SELECT c FROM sbtest1 WHERE id = 7", nil)
+		if err != nil {
+			return nil, err
+		}
+		if err := rows.Close(); err != nil {
+			return nil, err
+		}
+	}
+	// Idle is after a while, not at once: what the logins left is collected by then.
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(5 * time.Second):
+	}
+	after, err := p.rss()
+	if err != nil {
+		return nil, err
+	}
+	return []memoryResult{{name: p.name, clients: len(all), perClient: float64(after-before) / float64(len(all)) / 1024}}, nil
+}
+
+// spread is the median and the range of some figures.
+type spread struct{ median, low, high float64 }
+
+func spreadOf(v []float64) spread {
+	v = slices.Sorted(slices.Values(v))
+	n := len(v)
+	return spread{(v[(n-1)/2] + v[n/2]) / 2, v[0], v[n-1]}
+}
+
+// report prints a table for each workload: the medians, and the ratios of
+// Shardway to HAProxy round by round with their range.
+func report(out io.Writer, o options, results map[string][]pair, memory []memoryResult) error {
+	metrics := []struct {
+		title, format string
+		of            func(outcome) float64
+	}{
+		{"queries/s", "%.0f", func(r outcome) float64 { return r.rate }},
+		{"p99 ms", "%.2f", func(r outcome) float64 { return r.p99 }},
+		{"CPU µs/query", "%.1f", func(r outcome) float64 { return r.cpu }},
+	}
+	met := true
+	for _, w := range workloads {
+		if o.only != "" && o.only != w.name {
+			continue
+		}
+		fmt.Fprintf(out, "\n%s\n", w.title)
+		t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprintln(t, "clients\t\thaproxy\tshardway\tratio\tmin..max\trounds\t")
+		for _, n := range o.clients {
+			rounds := results[key(w, n)]
+			for _, m := range metrics {
+				var a, b, ratio []float64
+				for _, p := range rounds {
+					x, y := m.of(p[0]), m.of(p[1])
+					a, b = append(a, x), append(b, y)
+					if x > 0 {
+						ratio = append(ratio, y/x)
+					}
+				}
+				if len(ratio) == 0 {
+					continue
+				}
+				r := spreadOf(ratio)
+				fmt.Fprintf(t, "%d\t%s\t"+m.format+"\t"+m.format+"\t%.2f\t%.2f..%.2f\t%d\t\n",
+					n, m.title, spreadOf(a).median, spreadOf(b).median, r.median, r.low, r.high, len(rounds))
+				if w.name == "point" && n == 16 && m.title == "CPU µs/query" && r.median > o.mark {
+					met = false
+				}
+			}
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+	}
+	if _, ok := results["point/16"]; ok {
+		fmt.Fprintf(out, "\nat 16 clients a point select may cost %.1f times HAProxy's CPU: %s\n", o.mark, yes(met))
+	}
+	for _, m := range memory {
+		fmt.Fprintf(out, "memory of an idle client of %s, %d of them: %.1f KiB; at most 20: %s\n", m.name, m.clients, m.perClient, yes(m.perClient <= 20))
+	}
+	return nil
+}
+
+func yes(ok bool) string {
+	if ok {
+		return "met"
+	}
+	return "NOT MET"
+}
