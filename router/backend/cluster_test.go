@@ -62,6 +62,15 @@ func TestAcquirePrefersState(t *testing.T) {
 		if mustAcquire(t, c, w) != b {
 			t.Error("without the state, any connection will do")
 		}
+		b.Release()
+		a.Release()
+		w.Prefer = unique.Make("time_zone=CET")
+		if mustAcquire(t, c, w) != b {
+			t.Error("the base state has nothing to undo")
+		}
+		if mustAcquire(t, c, w) != a {
+			t.Error("without the state, any connection will do")
+		}
 	})
 }
 

@@ -151,7 +151,8 @@ type Want struct {
 	// Client is the client's address, for PolicyClientIPHash.
 	Client netip.Addr
 	// Prefer is the session state that the caller will need: an idle connection
-	// whose State equals it is taken first. The zero Handle prefers none.
+	// whose State equals it is taken first, then one whose State is "". The zero
+	// Handle prefers none.
 	Prefer unique.Handle[string]
 	// Exclude are the addresses of servers not to use: those that failed this
 	// statement already.

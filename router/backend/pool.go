@@ -56,29 +56,14 @@ func kindOf(foundRows bool) int {
 }
 
 // take returns an idle connection or nil: the newest one whose state is w.Prefer,
-// else the newest. It is the hot path.
+// else the newest in its base state, which has nothing to undo, else the newest.
+// It is the hot path.
 func (p *pool) take(w *Want, m *member) *Conn {
 	kind := kindOf(w.FoundRows)
 	for {
 		now := p.srv.cluster.now()
 		p.mu.Lock()
-		at := -1
-		for i := len(p.idle) - 1; i >= 0; i-- {
-			e := &p.idle[i]
-			if e.kind != kind {
-				continue
-			}
-			if at < 0 {
-				at = i
-			}
-			if e.state == w.Prefer {
-				at = i
-				break
-			}
-			if w.Prefer == (unique.Handle[string]{}) {
-				break
-			}
-		}
+		at := p.find(kind, w.Prefer)
 		if at < 0 {
 			p.mu.Unlock()
 			return nil
@@ -94,6 +79,31 @@ func (p *pool) take(w *Want, m *member) *Conn {
 		e.conn.hand(m, w, now)
 		return e.conn
 	}
+}
+
+// find returns the place of the idle connection that take takes, or -1. The
+// caller holds the lock.
+func (p *pool) find(kind int, prefer unique.Handle[string]) int {
+	newest, base := -1, -1
+	for i := len(p.idle) - 1; i >= 0; i-- {
+		e := &p.idle[i]
+		if e.kind != kind {
+			continue
+		}
+		if e.state == prefer || prefer == (unique.Handle[string]{}) {
+			return i
+		}
+		if newest < 0 {
+			newest = i
+		}
+		if base < 0 && e.state == baseState {
+			base = i
+		}
+	}
+	if base >= 0 {
+		return base
+	}
+	return newest
 }
 
 // hand makes the caller of Acquire the connection's holder.
