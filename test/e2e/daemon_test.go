@@ -79,7 +79,13 @@ func (e *env) serveMap(s settings, shardmap string) *daemon {
 	e.must(os.WriteFile(filepath.Join(dir, "shardway.yaml"), []byte(d.configuration(s, e.db.Name)), 0o600))
 	d.cmd = exec.Command(path, "serve", "-c", filepath.Join(dir, "shardway.yaml"))
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
-	d.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=0 exitcode=66")
+	// Our own SHARDWAY_… variables are no keys of its configuration.
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "SHARDWAY_") {
+			d.cmd.Env = append(d.cmd.Env, v)
+		}
+	}
+	d.cmd.Env = append(d.cmd.Env, "GORACE=halt_on_error=0 exitcode=66")
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	e.must(d.cmd.Start())
 	go func() {

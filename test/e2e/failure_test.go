@@ -310,7 +310,7 @@ func TestPrimaryLostInTransaction(t *testing.T) {
 // TestClientsLeave breaks off thousands of clients in the middle of results and
 // transactions: nobody gets another's rows, locks are gone, nothing leaks.
 func TestClientsLeave(t *testing.T) {
-	onEach(t, "leave", app, func(e *env) {
+	onEach(t, "leaving", app, func(e *env) {
 		d := e.serve(settings{"pool": "{max_per_server: 8, wait_timeout: 30s}"})
 		l := e.startLoad(d, 4, false)
 		var wg sync.WaitGroup
