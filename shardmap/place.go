@@ -92,19 +92,15 @@ func bytesSlot(b []byte, foldBy string, slots int) int {
 	if foldBy != FoldASCIICI {
 		return int(crc32.ChecksumIEEE(b) % uint32(slots))
 	}
-	var sum uint32
-	var buf [64]byte
-	for len(b) > 0 {
-		n := copy(buf[:], b)
-		b = b[n:]
-		for i, c := range buf[:n] {
-			if 'A' <= c && c <= 'Z' {
-				buf[i] = c + ('a' - 'A')
-			}
+	// A byte at a time, since a buffer of lowered bytes would be allocated.
+	sum := ^uint32(0)
+	for _, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
 		}
-		sum = crc32.Update(sum, crc32.IEEETable, buf[:n])
+		sum = crc32.IEEETable[byte(sum)^c] ^ sum>>8
 	}
-	return int(sum % uint32(slots))
+	return int(^sum % uint32(slots))
 }
 
 // paddedSlot is the slot of b followed by that many zero bytes, as a column of

@@ -236,7 +236,7 @@ func mustExec(t *testing.T, conn *sql.Conn, query string, args ...any) {
 	}
 }
 
-func serverTable(t *testing.T, columns string) *shardmap.Table {
+func serverTable(t testing.TB, columns string) *shardmap.Table {
 	t.Helper()
 	m, err := shardmap.Parse(fmt.Appendf(nil, `
 version: 1
