@@ -240,6 +240,9 @@ func (d *Digest) loop() bool {
 			i++
 		case cStar:
 			if d.exec && i+1 < len(s) && s[i+1] == '/' {
+				if glued(s, i) {
+					return false
+				}
 				d.exec = false
 				i = d.blank(i, i+2)
 				continue
@@ -366,7 +369,7 @@ func (d *Digest) bytes(body []byte, base byte, i, j int) {
 		d.buf = append(d.buf, v)
 		k += n
 	}
-	d.lift(i, j, Value{Kind: Bytes, S: d.buf[from:len(d.buf):len(d.buf)]})
+	d.lift(i, j, Value{Kind: Bytes, S: d.buf[from:len(d.buf):len(d.buf)], Numeric: base == 'b' || d.sql[i] == '0'})
 }
 
 func hexDigit(c byte) byte {
@@ -553,6 +556,9 @@ func keepsString(w []byte) bool {
 // block handles a comment that starts with a slash at i. It returns where to go on, or -1.
 func (d *Digest) block(i int) int {
 	s := d.sql
+	if glued(s, i) {
+		return -1
+	}
 	switch kind, body := executable(s, i); {
 	case kind == execPerhaps, kind == execAlways && d.exec:
 		return -1
@@ -599,6 +605,9 @@ const hintPrefix = "shardway:"
 
 // comment drops sql[i:j], whose text is sql[a:b]; hints stay, in one form.
 func (d *Digest) comment(i, a, b, j int) bool {
+	if glued(d.sql, i) {
+		return false
+	}
 	text := bytes.TrimSpace(d.sql[a:b])
 	if len(text) < len(hintPrefix) || !word(text[:len(hintPrefix)], "SHARDWAY:") {
 		d.gap(i, j)
@@ -607,10 +616,16 @@ func (d *Digest) comment(i, a, b, j int) bool {
 	if bytes.Contains(text, []byte("*/")) {
 		return false
 	}
-	d.gap(i, j)
+	d.flush(i)
+	if n := len(d.norm); n > 0 && !isSpace(d.norm[n-1]) {
+		d.norm = append(d.norm, ' ')
+	}
 	d.norm = append(d.norm, "/* "...)
 	d.norm = append(d.norm, text...)
-	d.norm = append(d.norm, " */ "...)
+	d.norm = append(d.norm, " */"...)
+	if d.run = j; !d.exact || j < len(d.sql) && !isSpace(d.sql[j]) {
+		d.norm = append(d.norm, ' ')
+	}
 	return true
 }
 

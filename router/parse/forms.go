@@ -370,6 +370,11 @@ func (c *cursor) load(st *Statement) bool {
 
 func (c *cursor) prepared(st *Statement, up string) bool {
 	st.Why = up
+	for _, t := range c.src.toks[c.i:] {
+		if t.kind == tokVar {
+			st.Flags |= FlagUsesUserVar // PREPARE … FROM @x too: its text isn't known
+		}
+	}
 	switch up {
 	case "PREPARE":
 		st.Kind = Prepare
@@ -377,11 +382,6 @@ func (c *cursor) prepared(st *Statement, up string) bool {
 		st.Qualifiers = qualifiers(c.src.text)
 	case "EXECUTE":
 		st.Kind = Execute
-		for _, t := range c.src.toks[c.i:] {
-			if t.kind == tokVar {
-				st.Flags |= FlagUsesUserVar
-			}
-		}
 		if c.accept("IMMEDIATE") {
 			st.Name = "immediate"
 			st.Words, st.Qualifiers = words(c.src.text), qualifiers(c.src.text)

@@ -115,6 +115,10 @@ func appendUnescaped(dst, body []byte, q byte, escapes bool) []byte {
 	return dst
 }
 
+// glued reports whether a comment that starts at i follows two minus signs: without it they would start a comment
+// themselves.
+func glued(s []byte, i int) bool { return i >= 2 && s[i-1] == '-' && s[i-2] == '-' }
+
 // skipLineComment returns the end of a comment that lasts until the end of its line.
 func skipLineComment(s []byte, i int) int {
 	for i < len(s) && s[i] != '\n' {

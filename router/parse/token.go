@@ -142,6 +142,10 @@ func (src *source) lex(open bool) {
 			i = src.lexOp(i)
 		case cStar:
 			if exec > 0 && i+1 < len(s) && s[i+1] == '/' {
+				if glued(s, i) {
+					src.fail(gluedWhy)
+					return
+				}
 				exec = 0
 				src.blank(i, i+2)
 				i += 2
@@ -240,6 +244,10 @@ func (src *source) lexOp(i int) int {
 // lexComment handles the comment at i and returns where to go on, or -1.
 func (src *source) lexComment(i int, open bool, exec *int) int {
 	s := src.text
+	if glued(s, i) {
+		src.fail(gluedWhy)
+		return -1
+	}
 	kind, body := executable(s, i)
 	if kind == execPerhaps {
 		src.perhaps = true
@@ -299,8 +307,14 @@ func skipNested(s []byte, i int) (int, bool) {
 	return len(s), false
 }
 
+const gluedWhy = "a comment right after two minus signs; put white space between"
+
 // dropComment blanks the comment text[i:j] after reading the hints in text[a:b].
 func (src *source) dropComment(i, a, b, j int) {
+	if glued(src.text, i) {
+		src.fail(gluedWhy)
+		return
+	}
 	text := bytes.TrimSpace(src.text[a:b])
 	if len(text) >= len(hintPrefix) && word(text[:len(hintPrefix)], "SHARDWAY:") {
 		src.hints.read(string(text[len(hintPrefix):]))

@@ -23,6 +23,9 @@ type Value struct {
 	U    uint64
 	F    float64
 	S    []byte
+	// Numeric says of Bytes that the literal was lifted from 0x35 or b'101', a number where a number is wanted; X'35' is
+	// a number there to MySQL and a string to MariaDB.
+	Numeric bool
 	// Start and End are the literal's place in the scanned text.
 	Start, End int
 }
