@@ -22,7 +22,7 @@ type Sources struct {
 func AddFlags(fs *pflag.FlagSet) {
 	for _, k := range Keys() {
 		if name := k.Flag(); name != "" {
-			doc := k.Doc
+			doc := strings.ReplaceAll(k.Doc, "`", "") // pflag would take what is quoted for the value's name
 			if k.Kind == Word {
 				doc += " (" + strings.Join(k.Allowed, ", ") + ")"
 			}

@@ -24,6 +24,7 @@ func (c *Config) Redacted() string {
 
 type setting struct {
 	key, value string
+	standard   string // its default
 	secret     bool
 }
 
@@ -31,7 +32,7 @@ type setting struct {
 func (c *Config) settings(redacted bool) []setting {
 	var all []setting
 	add := func(k Key, name string, field any) {
-		s := setting{name, write(field), k.Secret}
+		s := setting{name, write(field), k.Default, k.Secret}
 		if k.Secret && redacted && s.value != "" {
 			s.value = hidden
 		}
@@ -60,7 +61,7 @@ func (c *Config) Changes(next *Config) []string {
 		before, had := old[s.key]
 		delete(old, s.key)
 		switch {
-		case had && before.value == s.value, !had && s.value == "":
+		case had && before.value == s.value, !had && s.value == s.standard && !s.secret:
 		case s.secret:
 			changes = append(changes, s.key+": changed")
 		default:

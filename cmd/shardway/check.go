@@ -46,8 +46,7 @@ func check(ctx context.Context, p *program, src config.Sources, o checkOptions) 
 // checkConfig returns nil when the configuration can't be used.
 func checkConfig(r *report, src config.Sources) *config.Config {
 	c, err := config.Load(src)
-	var wrong *config.Error
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*config.Error](err); ok {
 		for _, p := range wrong.Problems {
 			where := p.Where
 			p.Where = ""

@@ -39,7 +39,7 @@ func (d *daemon) reload(ctx context.Context, why string) {
 		return
 	}
 	changes := old.config.Changes(c)
-	newMap := !next.m.Equal(old.m)
+	newMap := !next.m.Equal(old.m) || next.m.Version() != old.m.Version()
 	if newMap && next.m.Version() < old.m.Version() {
 		log.Warn("the map has an older version than the one before", "version", next.m.Version(), "before", old.m.Version())
 	}

@@ -130,7 +130,7 @@ func (p *program) flags(name, about string, args []string, more func(*pflag.Flag
 		if errors.Is(err, pflag.ErrHelp) {
 			return src, err
 		}
-		return src, fmt.Errorf("%s: %s: %w", name, err, errUsage)
+		return src, fmt.Errorf("%s: %w: %w", name, err, errUsage)
 	}
 	if fs.NArg() > 0 {
 		return src, fmt.Errorf("%s takes no argument %q: %w", name, fs.Arg(0), errUsage)
