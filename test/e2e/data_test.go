@@ -32,10 +32,10 @@ func app(f cluster.Flavor) cluster.Data {
 		"DROP TABLE digits",
 	}
 	return cluster.Data{Slots: 16, Script: script, Tables: []cluster.Placed{
-		{Name: "users", Key: "id", Placement: "mod"},
-		{Name: "orders", Key: "user_id", Placement: "mod"},
-		{Name: "counters", Key: "id", Placement: "mod"},
-		{Name: "kinds", Key: "id", Placement: "mod"},
+		{Name: "users", Key: "id", Placement: "mod", Options: "key_type: bigint"},
+		{Name: "orders", Key: "user_id", Placement: "mod", Options: "key_type: bigint"},
+		{Name: "counters", Key: "id", Placement: "mod", Options: "key_type: bigint unsigned"},
+		{Name: "kinds", Key: "id", Placement: "mod", Options: "key_type: int"},
 		{Name: "sessions", Key: "token", Placement: "crc32"},
 		{Name: "countries"},
 	}}

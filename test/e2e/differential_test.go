@@ -21,6 +21,7 @@ type statement struct {
 	refused   uint16
 	unordered bool
 	rows      bool
+	code      bool
 	textOnly  bool
 	hasArgs   bool
 	args      []any
@@ -55,6 +56,8 @@ func readStatements(t testing.TB, path string) []statement {
 					s.refused = uint16(code)
 				case "unordered":
 					s.unordered = true
+				case "code":
+					s.code = true
 				case "rows":
 					s.rows = true
 				case "text":
@@ -255,7 +258,7 @@ func (s *statement) difference(got, want *answer) string {
 			fmt.Fprintf(&b, "  %s:\n    got  %.500s\n    want %.500s\n", what, gs, ws)
 		}
 	}
-	diff("error of PREPARE", got.prepareErr, want.prepareErr)
+	diff("error of PREPARE", s.error(got.prepareErr), s.error(want.prepareErr))
 	if got.prepared != nil && want.prepared != nil {
 		diff("number of parameters", got.prepared.Params, want.prepared.Params)
 		diff("number of columns prepared", got.prepared.Columns, want.prepared.Columns)
@@ -266,7 +269,7 @@ func (s *statement) difference(got, want *answer) string {
 	diff("number of results", len(got.results), len(want.results))
 	for i := range min(len(got.results), len(want.results)) {
 		g, w := got.results[i], want.results[i]
-		diff("error", g.Err, w.Err)
+		diff("error", s.error(g.Err), s.error(w.Err))
 		if !s.rows {
 			diff("columns", quoted(g.Columns), quoted(w.Columns))
 		}
@@ -282,6 +285,16 @@ func (s *statement) difference(got, want *answer) string {
 		diff("status", g.OK.Status&statusKept, w.OK.Status&statusKept)
 	}
 	return b.String()
+}
+
+func (s *statement) error(err *wireError) string {
+	switch {
+	case err == nil:
+		return "none"
+	case s.code:
+		return fmt.Sprintf("%d (%s)", err.Code, err.State)
+	}
+	return err.Error()
 }
 
 func sortRows(rows [][]byte) {

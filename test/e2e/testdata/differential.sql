@@ -8,6 +8,7 @@
 #   # unordered        the order of the rows is free
 #   # args A, B, …     prepared, run with these: 5, -5, 5u, 'text', X'ff', 1.5, null
 #   # text             not as a prepared statement in the second pass
+#   # code             compare the code of an error, not its text
 #   # rows             compare rows and errors only, not the definitions of columns
 
 # --- one row by its key, in all the ways that it may be written
@@ -56,6 +57,7 @@ SELECT n FROM counters WHERE id = 18446744073709551615;
 SELECT n FROM counters WHERE id = 9223372036854775808;
 SELECT n FROM counters WHERE id = 18446744073709551600;
 SELECT n FROM counters WHERE id = -1;
+# refused 1235
 SELECT n FROM counters WHERE id = '18446744073709551615';
 SELECT user_id, data FROM sessions WHERE token = 'tok-5';
 SELECT user_id, data FROM sessions WHERE token = 'nobody';
@@ -218,6 +220,7 @@ SELECT FOUND_ROWS();
 # --- errors have the server's own codes
 SELECT nothing FROM users WHERE id = 7;
 SELECT * FROM nowhere;
+# code
 SELECT * FROM users WHERE id = 7 AND;
 SELEC 1;
 SELECT nosuch(1);
@@ -254,6 +257,7 @@ SELECT n.txt, t.v FROM notes n JOIN tmp t ON t.id = n.id ORDER BY n.id;
 DROP TEMPORARY TABLE tmp;
 SELECT * FROM tmp;
 SELECT GET_LOCK('e2e-lock', 1);
+# refused 1235
 SELECT IS_USED_LOCK('e2e-lock') = CONNECTION_ID();
 SELECT RELEASE_LOCK('e2e-lock');
 SELECT RELEASE_LOCK('e2e-lock');
