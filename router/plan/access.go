@@ -31,11 +31,21 @@ func (b *builder) databaseAccess() Plan {
 		return nil
 	case parse.Use:
 		return b.denied(st.Name)
-	case parse.Account:
-		return &Refuse{1227, "42000", "shardway: Access denied; " + verb(st) + " is for users without a list of databases"}
+	case parse.Account, parse.Flush:
+		return administrators(st)
+	case parse.Admin, parse.Lock:
+		if len(st.Blocks) == 0 {
+			return administrators(st)
+		}
+	case parse.Set:
+		for i := range st.Set {
+			if s := st.Set[i].Scope; s == parse.ScopeGlobal || s == parse.ScopePersist {
+				return administrators(st)
+			}
+		}
 	case parse.Prepare, parse.Execute:
-		if st.Kind == parse.Prepare && (len(st.Words) == 0 || st.Is(parse.FlagUsesUserVar)) {
-			return &Refuse{1227, "42000", "shardway: Access denied; PREPARE from a variable can't be checked for the databases it uses: write the text into PREPARE, or use the driver's prepared statements"}
+		if st.Is(parse.FlagUsesUserVar) && (st.Kind == parse.Prepare || st.Name == "immediate") {
+			return &Refuse{1227, "42000", "shardway: Access denied; " + verb(st) + " from a variable can't be checked for the databases it uses: write the text into it, or use the driver's prepared statements"}
 		}
 	default:
 	}
@@ -67,6 +77,11 @@ func (b *builder) databaseAccess() Plan {
 		}
 	}
 	return nil
+}
+
+// administrators refuses what acts on a whole server: servers know Shardway's account, so they would allow it.
+func administrators(st *parse.Statement) Plan {
+	return &Refuse{1227, "42000", "shardway: Access denied; " + verb(st) + " is for users without a list of databases"}
 }
 
 // denied refuses one database, as a server does.

@@ -83,7 +83,7 @@ func (b *builder) of(blk int) []source {
 // source looks one table up in the temporary tables and in the map.
 func (b *builder) source(t *parse.Table, role parse.Role) source {
 	s := source{text: t}
-	if t.Name == "" || t.Source >= 0 || role == parse.RoleInsertTarget {
+	if t.Name == "" || t.Source >= 0 || role == parse.RoleInsertTarget && b.st.Insert != nil {
 		return s
 	}
 	db := t.DB
@@ -420,7 +420,7 @@ func (b *builder) literal(v *parse.Value, neg bool) shardmap.Value {
 		if neg {
 			return shardmap.Value{}
 		}
-		return shardmap.Value{Kind: shardmap.Bytes, S: v.S}
+		return shardmap.Value{Kind: shardmap.Bytes, S: v.S, Numeric: v.Numeric}
 	case parse.Marker:
 		return shardmap.Value{}
 	default:

@@ -26,6 +26,7 @@ type builder struct {
 	// What else ties the statement to a shard: a named lock, a sequence, user variables on the pinned connection, the
 	// databases it names.
 	locks, sequence, vars, homely bool
+	gone                          string // what the session keeps on a shard that the map no longer has
 }
 
 // Build gives the plan of one statement. args are the values of st's parameters in order: the digest's literals, with
@@ -200,8 +201,8 @@ func (b *builder) unsupported() Plan {
 	case parse.Unparsed:
 		return b.words("the parser can't read this statement (" + strings.TrimSpace(st.ParseError) + ")")
 	case parse.Prepare, parse.Execute:
-		if len(st.Words) == 0 && st.Kind == parse.Prepare || st.Is(parse.FlagUsesUserVar) && st.Kind == parse.Prepare {
-			return refuse("PREPARE from a variable: its text can't be checked for sharded tables; write the text into PREPARE, use the driver's prepared statements, or name a shard with " + b.hint())
+		if st.Is(parse.FlagUsesUserVar) && (st.Kind == parse.Prepare || st.Name == "immediate") {
+			return refuse(verb(st) + " from a variable: its text can't be checked for sharded tables; write the text into it, use the driver's prepared statements, or name a shard with " + b.hint())
 		}
 		return b.words("the text of " + verb(st) + " isn't routed by keys")
 	case parse.DDL, parse.Other, parse.Do, parse.Handler:
@@ -212,6 +213,10 @@ func (b *builder) unsupported() Plan {
 		return b.eachServer("accounts belong to each server")
 	case parse.Flush:
 		return b.eachServer("it acts on one server alone")
+	case parse.Admin, parse.Lock:
+		if len(st.Blocks) == 0 {
+			return b.eachServer("it acts on one server alone")
+		}
 	case parse.Set:
 		for i := range st.Set {
 			if s := st.Set[i].Scope; s == parse.ScopeGlobal || s == parse.ScopePersist {

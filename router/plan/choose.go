@@ -29,7 +29,8 @@ func (b *builder) targets() Plan {
 				s.kind, s.in = kindNone, set{} // a temporary table hides a listed one
 				continue
 			}
-			if s.text.Write {
+			view := s.kind == kindSharded && strings.HasSuffix(b.st.Name, " view")
+			if s.text.Write || view {
 				if r := b.allShards(s); r != nil {
 					return r
 				}
@@ -192,6 +193,8 @@ func (b *builder) gather() {
 			if pin := b.m.Shard(f.PinShard); pin != nil {
 				s.in = only(pin)
 				b.need.or(s.in)
+			} else {
+				b.gone = "the temporary table " + b.name(s.text)
 			}
 		case kindNone:
 		}
@@ -211,6 +214,8 @@ func (b *builder) gather() {
 		if pin := b.m.Shard(f.PinShard); pin != nil {
 			b.vars = true
 			b.need.or(only(pin))
+		} else {
+			b.gone = "state that the statement may need (" + pinned(f) + ")"
 		}
 	}
 	if b.homely {
@@ -263,7 +268,7 @@ func (b *builder) atHome() bool {
 	case parse.Execute, parse.Deallocate:
 		return b.f.PinShard == ""
 	case parse.Show:
-		return !slices.Contains(serverShows, b.st.Name)
+		return !slices.Contains(serverShows, b.st.Name) && !strings.HasPrefix(b.st.Name, "engine ")
 	case parse.DDL:
 		return !b.st.Is(parse.FlagTemporary)
 	default:
@@ -297,6 +302,10 @@ func (b *builder) home(db string) *shardmap.Shard {
 // choose makes the plan from the shards that the statement needs.
 func (b *builder) choose() Plan {
 	f := b.f
+	if b.gone != "" {
+		return &Refuse{1105, "HY000", "shardway: the session keeps " + b.gone + " on shard " + f.PinShard +
+			", which the map no longer has: connect again"}
+	}
 	var tx *shardmap.Shard
 	if f.TxShard != "" {
 		if tx = b.m.Shard(f.TxShard); tx == nil {
@@ -393,7 +402,7 @@ func (b *builder) chooseRole() (Role, roleReason) {
 		return Primary, roleWrite
 	case !f.Autocommit:
 		return Primary, roleNoAutocommit
-	case st.Kind == parse.Show && slices.Contains(primaryShows, st.Name):
+	case st.Kind == parse.Show && (slices.Contains(primaryShows, st.Name) || strings.HasPrefix(st.Name, "engine ")):
 		return Primary, roleShow
 	default:
 		return Replica, roleRead
@@ -436,13 +445,12 @@ func (b *builder) temporary(db, name string) bool {
 // and its replicas.
 var (
 	serverShows = []string{
-		"binary log status", "binary logs", "binlog events", "character set", "charset", "collation", "engine", "engines",
-		"errors", "events", "global status", "grants", "master logs", "master status", "open tables", "plugins", "privileges", "processlist", "profile", "profiles",
-		"replica status", "replicas", "slave hosts", "slave status", "status", "variables", "warnings",
+		"binary log status", "binary logs", "binlog events", "character set", "charset", "collation", "create user", "engines",
+		"grants", "master logs", "master status", "open tables", "plugins", "privileges", "processlist", "profile", "profiles",
+		"relaylog events", "replica status", "replicas", "slave hosts", "slave status", "status", "variables",
 	}
 	primaryShows = []string{
-		"binary log status", "binary logs", "binlog events", "engine", "master logs", "master status", "open tables", "processlist", "profile", "profiles",
-		"replica status", "replicas", "slave hosts", "slave status", "status", "variables",
+		"open tables", "processlist", "status", "variables",
 	}
 )
 

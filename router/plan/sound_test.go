@@ -188,6 +188,9 @@ func (g *generator) cond() expr {
 	switch g.r.IntN(14) {
 	case 0:
 		c := g.column(true)
+		if g.r.IntN(2) == 0 {
+			return compare("<=>", c, term{"NULL", func(*env) (float64, bool) { return 0, true }})
+		}
 		return expr{c.sql + " IS NULL", func(e *env) tri { _, null := c.get(e); return truth(null) }}
 	case 1:
 		return compare("<=>", g.column(true), g.term())
@@ -346,9 +349,9 @@ func tables(r *rand.Rand) (*data, map[string]*data) {
 }
 
 func TestSound(t *testing.T) {
-	queries := 8_000
+	queries := 4_000
 	if testing.Short() {
-		queries = 2_000
+		queries = 1_000
 	}
 	m, f := readMap(t, "five"), facts(t, "db=shop")
 	ones, full := 0, 0
@@ -369,7 +372,7 @@ func TestSound(t *testing.T) {
 			full++
 		}
 		if !slices.Equal(want, got) {
-			t.Errorf("seed %d: %s\nplan: %s\none server: %v\nthe shard: %v", i, q.sql, p, want, got)
+			t.Errorf("seed %d: %s\nplan: %s\none server: %d rows\nthe shard: %d rows", i, q.sql, p, len(want), len(got))
 			return
 		}
 	}

@@ -110,7 +110,12 @@ func (p *One) placeWhy() string {
 	case placeMeta:
 		return "about a table's definition, which each of its shards has"
 	case placeNoRows:
-		return "no row can meet the conditions on " + fullName(p.notes[0].table) + "." + p.notes[0].table.Key + ": any shard"
+		for i := range p.notes[:p.noted] {
+			if n := &p.notes[i]; n.kind == noteBound {
+				return "no row can meet the conditions on " + fullName(n.table) + "." + n.table.Key + ": any shard"
+			}
+		}
+		return "no row can meet the conditions: any shard"
 	case placeTables, placeReference:
 	}
 	b := builder{st: p.st, m: p.m, args: p.args, f: &Facts{DB: p.db}}
