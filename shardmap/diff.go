@@ -106,11 +106,11 @@ func (s *Shard) describe() string {
 	if s == nil {
 		return ""
 	}
-	out := "primary " + s.Primary.describe()
+	list := []string{"primary " + s.Primary.describe()}
 	for _, r := range s.Replicas {
-		out += ", replica " + r.describe()
+		list = append(list, "replica "+r.describe())
 	}
-	return out
+	return strings.Join(list, ", ")
 }
 
 func (d *differ) database(name string, a, b *Database) {

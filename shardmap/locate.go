@@ -19,6 +19,7 @@ func (t *Table) Locate(v Value, use Use) Location {
 		return Location{} // an AUTO_INCREMENT column numbers the row
 	case Other:
 		return Location{}
+	default:
 	}
 	if t.Reference {
 		return Location{}

@@ -28,6 +28,7 @@ func (t *Table) locateBytes(v Value, use Use) Location {
 			return t.placed(bytesSlot(v.S, t.Fold, t.Database.Slots))
 		}
 		return t.storedBytes(v.S, use)
+	default:
 	}
 	return Location{}
 }

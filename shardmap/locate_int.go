@@ -49,6 +49,7 @@ func (t *Table) locateCompare(v Value, use Use) Location {
 		if n, ok := v.number(); ok && n.abs < exactFloat {
 			return t.at(n)
 		}
+	default:
 	}
 	return Location{}
 }
@@ -200,6 +201,7 @@ func (t *Table) locateInsert(v Value, use Use) Location {
 		if n, ok := v.number(); ok {
 			return t.stored(n, use)
 		}
+	default:
 	}
 	return Location{}
 }

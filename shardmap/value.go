@@ -74,11 +74,13 @@ const (
 type LocationKind uint8
 
 const (
-	// Unknown: the rows may be in any slot; scatter or refuse.
+	// Unknown says that the rows may be in any slot: scatter or refuse.
 	Unknown LocationKind = iota
-	// Placed: every row that matches, or the row that is stored, is in Slot.
+	// Placed says that every row that matches, or the row that is stored, is in
+	// Slot.
 	Placed
-	// Nowhere: no row can match. Never answered to Insert and InsertLax.
+	// Nowhere says that no row can match. It is never the answer to Insert and
+	// InsertLax.
 	Nowhere
 )
 

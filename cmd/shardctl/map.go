@@ -218,10 +218,10 @@ func mapApply(ctx context.Context, t *tool, flags *pflag.FlagSet, args []string)
 	if err != nil {
 		return err
 	}
-	if next.Version() < m.Version() {
+	if next.Version() < m.Version() && !next.Equal(m) {
 		return refusef("%s comes from version %d and the stored map is at %d, so it would undo what came between; make the change again on `shardctl map show`, or use `map rollback`", args[0], next.Version(), m.Version())
 	}
-	if next.Version() == m.Version() {
+	if next.Version() <= m.Version() {
 		next = next.WithVersion(m.Version() + 1)
 	}
 	return t.change(ctx, store, m, next, flags, "apply "+args[0])
@@ -248,7 +248,7 @@ func (t *tool) change(ctx context.Context, store *filestore.Store, m, next *shar
 	if t.output != "json" {
 		p.show(t.stdout)
 	}
-	if len(p.Changes) == 0 && note != "" && m.Equal(next) {
+	if len(p.Changes) == 0 && m.Equal(next) {
 		if t.output == "json" {
 			return t.json(p)
 		}

@@ -38,7 +38,7 @@ func replaceFile(path string, text []byte, mode os.FileMode) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // fails once it has its new name, as it should
+	defer func() { _ = os.Remove(f.Name()) }() // fails once it has its new name, as it should
 	_, err = f.Write(text)
 	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
 	if err != nil {

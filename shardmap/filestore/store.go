@@ -199,7 +199,7 @@ func (s *Store) Watch(ctx context.Context, after uint64) (*shardmap.Map, error) 
 	// every so often does the whole work.
 	var events <-chan fsnotify.Event
 	if w, err := fsnotify.NewWatcher(); err == nil {
-		defer w.Close()
+		defer func() { _ = w.Close() }()
 		// The directory, since editors put a new file in the old one's place.
 		if w.Add(filepath.Dir(s.path)) == nil {
 			events = w.Events
