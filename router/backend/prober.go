@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -91,7 +92,9 @@ func (p *probe) run() (found probed, dialed bool, err error) {
 			return found, false, nil
 		}
 		p.hangUp(false)
-		if s.ctx.Err() != nil || s.replica.Load() && ctx.Err() != nil {
+		// The connection's deadline is that of ctx; either may be noticed first.
+		hangs := ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded)
+		if s.ctx.Err() != nil || hangs && s.replica.Load() {
 			return found, false, err // others serve the reads of a replica that hangs
 		}
 		// The connection broke; the server may be well. A primary that hangs gets a
