@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
@@ -276,7 +277,11 @@ func (a *analyzer) join(n *ast.Join, l, r joined, b int) joined {
 			j.using[name.L] = rt
 		}
 	}
-	switch n.Tp {
+	tp := n.Tp
+	if n.StraightJoin {
+		tp = ast.CrossJoin
+	}
+	switch tp {
 	case ast.LeftJoin:
 		j.inner = l.inner
 		a.nullSupplied(b, r, on)
@@ -388,6 +393,26 @@ func (a *analyzer) insert(n *ast.InsertStmt) {
 		}
 	}
 	a.assign(n.OnDuplicate, b)
+	for i := range st.Assign {
+		a.rowAlias(&st.Assign[i].Val, ins)
+	}
+}
+
+// rowAlias turns a column of the row alias, INSERT … AS new(a, b), into what was to be stored.
+func (a *analyzer) rowAlias(o *Operand, ins *Insertion) {
+	as := a.src.rowAlias
+	if o.Kind != OperandColumn || len(as) == 0 || !strings.EqualFold(o.Col.Qualifier, as[0]) {
+		return
+	}
+	if cols := as[1:]; len(cols) > 0 {
+		i := slices.IndexFunc(cols, func(c string) bool { return strings.EqualFold(c, o.Col.Name) })
+		if i < 0 || i >= len(ins.Columns) {
+			*o = Operand{}
+			return
+		}
+		o.Col.Name = ins.Columns[i]
+	}
+	o.Kind, o.Col.Qualifier, o.Col.Table = OperandInserted, "", -1
 }
 
 // row returns the operands of one row of VALUES.

@@ -92,6 +92,10 @@ func (b *bridge) run(first int) bool {
 			b.rowsExamined()
 		case "MODE":
 			b.lockWait()
+		case "OFFSET":
+			if up := b.tok(b.i + 2).up; up == "ROW" || up == "ROWS" {
+				b.blank(b.i, b.i+3)
+			}
 		case "PREVIOUS":
 			if b.tok(b.i+1).up == "VALUE" && b.tok(b.i+2).up == "FOR" {
 				b.put(b.i, b.i+1, "NEXT")
@@ -172,6 +176,12 @@ func (b *bridge) rowAlias() {
 	}
 	end := b.groupEnd(b.i + 2)
 	if next := b.tok(end); next.up == "ON" || next.up == "RETURNING" || next.kind == tokEnd {
+		b.src.rowAlias = nil
+		for j := b.i + 1; j < end; j++ {
+			if t := b.tok(j); t.isName() {
+				b.src.rowAlias = append(b.src.rowAlias, b.src.name(t))
+			}
+		}
 		b.blank(b.i, end)
 	}
 }

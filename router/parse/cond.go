@@ -184,7 +184,12 @@ func (a *analyzer) operand(e ast.ExprNode, b int) Operand {
 		if e.Name == nil {
 			return Operand{Kind: OperandDefault}
 		}
+	case *ast.ValuesExpr:
+		return Operand{Kind: OperandInserted, Col: a.column(e.Column.Name, b)}
 	case *ast.UnaryOperationExpr:
+		if e.Op == opcode.Plus {
+			return a.operand(e.V, b)
+		}
 		if e.Op != opcode.Minus {
 			break
 		}

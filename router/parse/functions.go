@@ -128,6 +128,10 @@ func (f *finder) Enter(n ast.Node) (ast.Node, bool) {
 		a.variable(n)
 	case *ast.ColumnName:
 		a.schema(n)
+		if n.Table.O != "" && (n.Name.L == "nextval" || n.Name.L == "currval") { // sql_mode ORACLE
+			a.st.Flags |= FlagSequenceNext
+			a.notRead("sequence " + n.Table.O)
+		}
 	case *ast.WildCardField:
 		if n.Schema.O != "" {
 			a.st.Qualifiers = append(a.st.Qualifiers, n.Schema.O)

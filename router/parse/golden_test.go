@@ -216,6 +216,8 @@ func operandsText(list []Operand, args []Value) string {
 			s = columnText(o.Col)
 		case OperandDefault:
 			s = "DEFAULT"
+		case OperandInserted:
+			s = "inserted " + columnText(o.Col)
 		case OperandUnknown:
 			s = "unknown"
 		}

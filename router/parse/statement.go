@@ -16,7 +16,9 @@ type Statement struct {
 	Hints Hints
 	// Params is the number of Args that a text with this norm has.
 	Params int
-	// Blocks are the query blocks, parents before their children; empty for statements without query blocks.
+	// Blocks are the query blocks, parents before their children; empty for statements without query blocks. The
+	// statement's own are those with Parent -1 that aren't Derived: the branches of a set operation (see Block.Next), or
+	// for INSERT … SELECT the target and then the select.
 	Blocks []Block
 	// Insert is set for INSERT and REPLACE.
 	Insert *Insertion
@@ -40,8 +42,9 @@ type Statement struct {
 	// Words, for Unparsed, Prepare, Several, Call and DDL with a body: every identifier-like word of the text, lower case, sorted, without
 	// duplicates, also those inside string literals.
 	Words []string
-	// Qualifiers are the database names written in the text (a in a.b where it can be a database), lower case,
-	// sorted, without duplicates; databases of Tables are among them.
+	// Qualifiers are the database names written in the text, lower case, sorted, without duplicates; databases of
+	// Tables are among them. Where the text isn't read as a tree (Unparsed, Several, bodies of procedures) it is every
+	// a in a.b, so that it holds aliases of tables as well, but misses no database.
 	Qualifiers []string
 	// ParseError is the parser's message, for Unparsed.
 	ParseError string
@@ -208,11 +211,12 @@ type OperandKind uint8
 
 // The kinds of operands.
 const (
-	OperandUnknown OperandKind = iota // an expression
-	OperandArg                        // Args[Arg], negated when Neg
-	OperandConst                      // Value: TRUE, FALSE, NULL, a literal that is part of the norm
-	OperandColumn                     // Col
-	OperandDefault                    // DEFAULT
+	OperandUnknown  OperandKind = iota // an expression
+	OperandArg                         // Args[Arg], negated when Neg
+	OperandConst                       // Value: TRUE, FALSE, NULL, a literal that is part of the norm
+	OperandColumn                      // Col
+	OperandDefault                     // DEFAULT
+	OperandInserted                    // VALUES(Col), or Col of the row alias: what the INSERT would have stored there
 )
 
 // Operand is one value of a condition or of an INSERT.

@@ -29,19 +29,20 @@ const (
 // source is a norm on its way to the parser. Its text is changed in place only, by text of the same length, so that
 // positions, and with them the numbers of the markers, stay what they are in the norm.
 type source struct {
-	text    []byte
-	orig    []byte // the norm itself
-	mode    Mode
-	toks    []token
-	hints   Hints
-	markers []int  // positions of the ? in text
-	perhaps bool   // had an executable comment that only some servers run
-	bad     string // why the text can't be read; "" if it can
-	bridged bool
-	into    []token   // bridged SELECT … INTO: its tokens
-	apart   []*source // expressions that a bridge took out of the text, each as a SELECT of its own
-	sets    []SetVar  // SET STATEMENT
-	extra   Flags     // flags that bridges found
+	text     []byte
+	orig     []byte // the norm itself
+	mode     Mode
+	toks     []token
+	hints    Hints
+	markers  []int  // positions of the ? in text
+	perhaps  bool   // had an executable comment that only some servers run
+	bad      string // why the text can't be read; "" if it can
+	bridged  bool
+	into     []token   // bridged SELECT … INTO: its tokens
+	apart    []*source // expressions that a bridge took out of the text, each as a SELECT of its own
+	rowAlias []string  // the row alias of INSERT … AS new(a, b), and its columns
+	sets     []SetVar  // SET STATEMENT
+	extra    Flags     // flags that bridges found
 }
 
 // maxTokens bounds how deep expressions can be nested without parentheses (1+1+…, NOT NOT …): the tokens that are
