@@ -165,11 +165,17 @@ func TestDifferential(t *testing.T) {
 						refused++
 						continue
 					}
-					want, err := s.run(plain, mode.prepared)
-					if err != nil {
-						e.Fatalf("line %d: %s: the plain server: %v", s.line, s.text, err)
-					}
+					// What Shardway can't prepare, as MySQL can't either, but
+					// MariaDB can, clients send as text.
 					got, err := s.run(ours, mode.prepared)
+					again := err == nil && got.prepareErr != nil && got.prepareErr.Code == 1295
+					want, err2 := s.run(plain, mode.prepared && !again)
+					if err2 != nil {
+						e.Fatalf("line %d: %s: the plain server: %v", s.line, s.text, err2)
+					}
+					if again {
+						got, err = s.run(ours, false)
+					}
 					if err != nil {
 						e.Fatalf("line %d: %s: %v", s.line, s.text, err)
 					}
