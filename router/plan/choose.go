@@ -68,7 +68,17 @@ func (b *builder) allShards(s *source) Plan {
 	if s.kind == kindReference {
 		what = " is a reference table with a copy on each of "
 	}
-	return refuse(verb(b.st) + ": " + fullName(s.table) + what + in.names(b.m) + ": run it on each shard in turn, with " + b.hint() + " and so on")
+	advice := "run it on each shard in turn, with " + b.hint() + " and so on"
+	switch {
+	case s.kind == kindReference:
+	case b.st.Kind == parse.LoadData:
+		advice = "split the file by shard and load each part with " + b.hint() + " and so on, or send INSERTs"
+	case b.st.Kind == parse.Handler:
+		advice = "use SELECT, or name a shard with " + b.hint()
+	case strings.HasSuffix(b.st.Name, " view"):
+		advice = "the view would show one shard's rows; query the table itself"
+	}
+	return refuse(verb(b.st) + ": " + fullName(s.table) + what + in.names(b.m) + ": " + advice)
 }
 
 // databases refuses DDL on a whole database that several shards hold.

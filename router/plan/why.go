@@ -205,11 +205,10 @@ func (b *builder) bound(t *shardmap.Table, by *parse.Cond, op *parse.Operand) st
 		if v.Kind != parse.OperandColumn {
 			return key + " = " + b.operand(v)
 		}
-		if other := columnText(&v.Col); strings.EqualFold(v.Col.Name, t.Key) && !strings.EqualFold(by.Col.Name, t.Key) {
+		if strings.EqualFold(v.Col.Name, t.Key) && !strings.EqualFold(by.Col.Name, t.Key) {
 			return key + " = " + columnText(&by.Col)
-		} else {
-			return key + " = " + other
 		}
+		return key + " = " + columnText(&v.Col)
 	case parse.CondIn:
 		return key + " IN (" + b.list(by.Vals) + ")"
 	case parse.CondNever:
