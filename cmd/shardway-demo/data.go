@@ -27,7 +27,7 @@ type node struct {
 
 // schema is the same on every shard.
 var schema = [...]string{
-	`CREATE TABLE countries (code CHAR(2) NOT NULL PRIMARY KEY, name VARCHAR(64) NOT NULL)`,
+	`CREATE TABLE countries (code CHAR(2) NOT NULL PRIMARY KEY, name VARCHAR(255) NOT NULL)`,
 	`CREATE TABLE users (id BIGINT NOT NULL PRIMARY KEY, name VARCHAR(64) NOT NULL, country CHAR(2) NOT NULL)`,
 	`CREATE TABLE orders (id BIGINT NOT NULL PRIMARY KEY, user_id BIGINT NOT NULL, item VARCHAR(64) NOT NULL,
 		cents INT NOT NULL, stored_by VARCHAR(64) NOT NULL, KEY by_user (user_id))`,

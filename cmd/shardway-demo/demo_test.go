@@ -64,8 +64,9 @@ func startDemo(t *testing.T) (listen, admin, printed string) {
 	if port == nil || ready == nil {
 		t.Fatalf("the tour doesn't say how to connect:\n%s\n%v", printed, lines.Err())
 	}
-	if took := time.Since(began); took > 3*time.Second && !raceEnabled {
-		t.Errorf("the demo took %v to start, more than 3s", took)
+	// Half a second on an idle machine; the bound is for a busy one with the race detector.
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("the demo took %v to start", took)
 	}
 	return "127.0.0.1:" + port[1], ready[1], printed
 }

@@ -13,8 +13,9 @@ import (
 	querypb "github.com/dolthub/vitess/go/vt/proto/query"
 )
 
-// turnWait is how long a statement waits for another connection's transaction before it gets error 1205.
-const turnWait = 5 * time.Second
+// turnWait is how long a statement waits for another connection's transaction before it gets error 1205; MySQL's
+// innodb_lock_wait_timeout is the same by default.
+const turnWait = 50 * time.Second
 
 // turns orders the statements of one shard. The embedded database isn't made for concurrent use: a commit puts back
 // whole tables as its session last saw them. So reads run side by side, a write runs alone, and a transaction keeps

@@ -1,5 +1,0 @@
-//go:build gms_pure_go && !race
-
-package main
-
-const raceEnabled = false
