@@ -243,7 +243,7 @@ func (b *bridge) into() {
 		for i++; ; i++ {
 			t := b.tok(i)
 			if t.kind != tokString && t.kind != tokMarker && !slices.Contains(fileWords, t.up) &&
-				!(t.isName() && (b.tok(i-1).up == "SET" || b.tok(i-1).up == "CHARSET")) {
+				(!t.isName() || b.tok(i-1).up != "SET" && b.tok(i-1).up != "CHARSET") {
 				break
 			}
 		}

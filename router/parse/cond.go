@@ -185,6 +185,9 @@ func (a *analyzer) operand(e ast.ExprNode, b int) Operand {
 			return Operand{Kind: OperandDefault}
 		}
 	case *ast.ValuesExpr:
+		if !a.inserted {
+			break // NULL, or an error
+		}
 		return Operand{Kind: OperandInserted, Col: a.column(e.Column.Name, b)}
 	case *ast.UnaryOperationExpr:
 		if e.Op == opcode.Plus {

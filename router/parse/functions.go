@@ -18,7 +18,7 @@ func makeBuiltins(list string) map[string]bool {
 	m := make(map[string]bool)
 	for line := range strings.Lines(list) {
 		line, _, _ = strings.Cut(line, "#")
-		for _, f := range strings.Fields(line) {
+		for f := range strings.FieldsSeq(line) {
 			m[f] = true
 		}
 	}

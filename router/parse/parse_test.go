@@ -191,9 +191,9 @@ func TestOneNormOneStatement(t *testing.T) {
 func TestHostileTexts(t *testing.T) {
 	for name, sql := range map[string]string{
 		"parentheses": "select " + strings.Repeat("(", 100_000) + "1" + strings.Repeat(")", 100_000),
-		"not":         "select " + strings.Repeat("not ", 1_000_000) + "1",
-		"minus":       "select " + strings.Repeat("- ", 1_000_000) + "1",
-		"plus":        "select 1" + strings.Repeat("+1", 1_000_000),
+		"not":         "select " + strings.Repeat("not ", 200_000) + "1",
+		"minus":       "select " + strings.Repeat("- ", 200_000) + "1",
+		"plus":        "select 1" + strings.Repeat("+1", 200_000),
 		"case":        "select " + strings.Repeat("case when ", 200_000) + "1",
 		"long norm":   "select " + strings.Repeat("a,", 5<<20) + "a",
 		"zero byte":   "select 1\x00; delete from t",
@@ -207,8 +207,8 @@ func TestHostileTexts(t *testing.T) {
 	}
 	// What is long but flat is read.
 	var d Digest
-	d.Scan([]byte("insert into t (a, b) values (1, 'x')"+strings.Repeat(", (2, -3)", 50_000)), 0)
-	if st := NewCache(10, 1<<20).Statement(&d); st.Kind != Insert || len(st.Insert.Rows) != 50_001 {
+	d.Scan([]byte("insert into t (a, b) values (1, 'x')"+strings.Repeat(", (2, -3)", 20_000)), 0)
+	if st := NewCache(10, 1<<20).Statement(&d); st.Kind != Insert || len(st.Insert.Rows) != 20_001 {
 		t.Errorf("a long insert: %s %s", kindNames[st.Kind], st.ParseError)
 	}
 	d.Scan([]byte("select * from t where id = 1"+strings.Repeat(" or id = 2", 5_000)), 0)

@@ -38,10 +38,8 @@ type source struct {
 	perhaps  bool   // had an executable comment that only some servers run
 	bad      string // why the text can't be read; "" if it can
 	bridged  bool
-	into     []token   // bridged SELECT … INTO: its tokens
 	apart    []*source // expressions that a bridge took out of the text, each as a SELECT of its own
 	rowAlias []string  // the row alias of INSERT … AS new(a, b), and its columns
-	sets     []SetVar  // SET STATEMENT
 	extra    Flags     // flags that bridges found
 }
 

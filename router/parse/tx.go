@@ -32,7 +32,7 @@ func (c *cursor) start(st *Statement) bool {
 			break
 		}
 	}
-	return c.end() && !(st.Tx.ReadOnly && st.Tx.ReadWrite)
+	return c.end() && (!st.Tx.ReadOnly || !st.Tx.ReadWrite)
 }
 
 // endTx is COMMIT and ROLLBACK.
