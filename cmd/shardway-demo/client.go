@@ -18,7 +18,7 @@ func runSQL(ctx context.Context, addr string, statements []string, w io.Writer) 
 	cfg := mysql.NewConfig()
 	cfg.Net, cfg.Addr, cfg.DBName = "tcp", addr, database
 	cfg.User, cfg.Passwd = clientUser, clientPassword
-	cfg.Timeout = 5 * time.Second
+	cfg.Timeout, cfg.Logger = 5*time.Second, &mysql.NopLogger{}
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
 		return err
