@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
@@ -107,5 +108,30 @@ func TestDifference(t *testing.T) {
 		if got := difference(tc[0], tc[1]); got != tc[2] {
 			t.Errorf("difference(%q, %q) = %q", tc[0], tc[1], got)
 		}
+	}
+}
+
+func TestCheckAlike(t *testing.T) {
+	made := func(shard, addr, uuid, mode, zone string) *server {
+		return &server{
+			shard: &shardmap.Shard{ID: shard}, addr: addr,
+			vars: map[string]string{"server_uuid": uuid, "sql_mode": mode, "time_zone": zone, "system_time_zone": "UTC"},
+		}
+	}
+	r := &report{}
+	checkAlike(r, []*server{made("s0", "a:1", "x", "ANSI", "SYSTEM"), made("s0", "b:1", "y", "ANSI", "UTC"), {err: errors.New("away")}})
+	if len(r.findings) != 1 || r.findings[0].Level != levelOK {
+		t.Errorf("servers that are alike: %+v", r.findings)
+	}
+	r = &report{}
+	checkAlike(r, []*server{made("s0", "a:1", "x", "ANSI", "UTC"), made("s1", "b:1", "x", "", "UTC")})
+	if len(r.findings) != 2 || r.findings[0].Level != levelFail || r.findings[0].Text != "is the same server as s0 a:1" ||
+		r.findings[1].Level != levelWarn || r.findings[1].Text != "sql_mode differs, so one statement can mean two things\n\"ANSI\": s0 a:1\n\"\": s1 b:1" {
+		t.Errorf("%+v", r.findings)
+	}
+	// Without server_uuid, as on MariaDB, host, port and directory tell.
+	one, two := &server{vars: map[string]string{"hostname": "h", "port": "3306", "datadir": "/a"}}, &server{vars: map[string]string{"hostname": "h", "port": "3306", "datadir": "/b"}}
+	if one.identity() == two.identity() {
+		t.Error("two servers of one machine are taken for one")
 	}
 }

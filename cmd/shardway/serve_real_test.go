@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -49,6 +50,8 @@ func TestServeAndDrain(t *testing.T) {
 		t.Errorf("the metrics don't show the statement or its pin:\n%s", body)
 	}
 
+	everyMetric(t, r)
+
 	r.signal(syscall.SIGTERM)
 	r.log.waitFor(t, `"msg":"draining"`, 1)
 	for idle.PingContext(ctx) == nil { // until it has been told
@@ -91,6 +94,22 @@ func waitReady(t *testing.T, r *running) {
 		case <-late:
 			t.Fatalf("not ready: %s", body)
 		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// everyMetric checks that a running proxy has each metric that is documented,
+// except those of errors and of replicas, of which there are none here.
+func everyMetric(t *testing.T, r *running) {
+	t.Helper()
+	doc, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, body := r.http("/metrics")
+	for _, m := range regexp.MustCompile("(?m)^\\| `(shardway_[a-z_]+)`").FindAllStringSubmatch(string(doc), -1) {
+		if name := m[1]; name != "shardway_errors_total" && name != "shardway_server_replication_lag_seconds" && !strings.Contains(body, "\n# HELP "+name+" ") {
+			t.Errorf("there is no metric %s", name)
 		}
 	}
 }
