@@ -72,6 +72,9 @@ func (ps *problems) err() error {
 // nearest returns " (did you mean …?)" for the name that is most like what was
 // written, or "" when none is like it.
 func nearest(written string, names []string) string {
+	if len(written) > 100 {
+		return "" // no slip of the pen, and costly to compare
+	}
 	best, bestDistance := "", max(2, len(written)/3)+1
 	for _, n := range names {
 		if d := distance(written, n); d < bestDistance {
