@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -66,8 +67,12 @@ func Dial(ctx context.Context, o DialOptions) (*Conn, *Greeting, error) {
 	if err != nil {
 		c.Close()
 		var e *Error
-		if !errors.As(err, &e) && ctx.Err() != nil {
+		switch {
+		case errors.As(err, &e):
+		case ctx.Err() != nil:
 			err = context.Cause(ctx)
+		case errors.Is(err, os.ErrDeadlineExceeded): // the socket's clock was ahead of the context's
+			err = context.DeadlineExceeded
 		}
 		return nil, nil, fmt.Errorf("protocol: log in to %s: %w", addr, err)
 	}

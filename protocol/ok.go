@@ -95,6 +95,10 @@ func (o *okPacket) decode() (OK, error) {
 	return ok, err
 }
 
+// uncounted is a variable that MySQL reports with every statement when all variables are tracked. It is the number of
+// the statement and no state, and is left out so that it costs nothing.
+const uncounted = "statement_id"
+
 // appendChanges decodes the session state of an OK packet.
 func appendChanges(dst []Change, track []byte) ([]Change, error) {
 	d := decoder{p: track}
@@ -105,7 +109,7 @@ func appendChanges(dst []Change, track []byte) ([]Change, error) {
 		case ChangeSysVar:
 			for first := true; first || len(e.p) > 0 && !e.bad; first = false {
 				name, value := e.lenString(), e.lenString()
-				if !e.bad {
+				if !e.bad && string(name) != uncounted {
 					dst = append(dst, Change{Kind: kind, Name: string(name), Value: string(value)})
 				}
 			}
