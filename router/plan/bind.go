@@ -432,7 +432,7 @@ const minInt = -1 << 63
 
 // utf8Client reports whether strings of that character_set_client reach the server's columns byte by byte.
 func utf8Client(charset string) bool {
-	switch charset {
+	switch strings.ToLower(charset) {
 	case "utf8mb4", "utf8mb3", "utf8", "binary":
 		return true
 	}

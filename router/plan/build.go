@@ -25,8 +25,8 @@ type builder struct {
 	ins    insertNote
 	// What else ties the statement to a shard: a named lock, a sequence, user variables on the pinned connection, the
 	// databases it names.
-	locks, sequence, vars, homely bool
-	gone                          string // what the session keeps on a shard that the map no longer has
+	locks, sequence, vars, temps, homely bool
+	gone                                 string // what the session keeps on a shard that the map no longer has
 }
 
 // Build gives the plan of one statement. args are the values of st's parameters in order: the digest's literals, with

@@ -139,9 +139,12 @@ func (b *builder) assignedTable(col *parse.Column) *shardmap.Table {
 	return nil
 }
 
-// sameKey is for `id = id`, which changes nothing.
+// sameKey is for `id = id`, which changes nothing, and `id = VALUES(id)`: the key of the row to insert, whose shard this is.
 func sameKey(a *parse.Assignment) bool {
 	v := &a.Val
+	if v.Kind == parse.OperandInserted {
+		return strings.EqualFold(v.Col.Name, a.Col.Name)
+	}
 	return v.Kind == parse.OperandColumn && strings.EqualFold(v.Col.Name, a.Col.Name) &&
 		v.Col.Table == a.Col.Table && v.Col.Block == a.Col.Block &&
 		strings.EqualFold(v.Col.Qualifier, a.Col.Qualifier) && strings.EqualFold(v.Col.DB, a.Col.DB)
@@ -226,6 +229,13 @@ func (b *builder) gather() {
 			b.need.or(only(pin))
 		} else {
 			b.gone = "state that the statement may need (" + pinned(f) + ")"
+		}
+	}
+	if st.Kind == parse.DDL && st.Is(parse.FlagTemporary) && len(f.TempTables) > 0 {
+		// All temporary tables of a session are on one connection, so that they can be used together.
+		if pin := b.m.Shard(f.PinShard); pin != nil {
+			b.temps = true
+			b.need.or(only(pin))
 		}
 	}
 	if b.homely {
@@ -388,7 +398,7 @@ func (b *builder) fill(p *One) {
 	for _, e := range [...]struct {
 		on   bool
 		kind noteKind
-	}{{b.locks, noteLock}, {b.sequence, noteSequence}, {b.vars, noteVars}} {
+	}{{b.locks, noteLock}, {b.sequence, noteSequence}, {b.vars, noteVars}, {b.temps, noteTemps}} {
 		if e.on {
 			add(note{kind: e.kind})
 		}

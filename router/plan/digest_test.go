@@ -115,8 +115,8 @@ func FuzzBuild(f *testing.F) {
 	}
 	m2, m1, m100 := readMap(f, "two"), readMap(f, "one"), readMap(f, "hundred")
 	f.Fuzz(func(t *testing.T, sql, words string) {
-		known := strings.FieldsFunc(words, func(r rune) bool { return r == ' ' })
-		for _, w := range known {
+		known := strings.FieldsSeq(words)
+		for w := range known {
 			k, _, _ := strings.Cut(w, "=")
 			if !slices.Contains(strings.Fields("db dbs ro tx txro noauto pin why temp charset lax columns"), k) {
 				t.Skip()

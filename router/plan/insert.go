@@ -82,7 +82,7 @@ func (b *builder) stored(op *parse.Operand, t *shardmap.Table, ignore bool) (sha
 	switch op.Kind {
 	case parse.OperandDefault:
 		return shardmap.Location{}, "gives DEFAULT to the key " + t.Key + ", which decides its shard; give it a value"
-	case parse.OperandColumn, parse.OperandUnknown:
+	case parse.OperandColumn, parse.OperandUnknown, parse.OperandInserted:
 		return shardmap.Location{}, "gives an expression to the key " + t.Key + ", which decides its shard; give it a constant or a bound value"
 	case parse.OperandArg, parse.OperandConst:
 	}

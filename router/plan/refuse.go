@@ -53,6 +53,9 @@ func (b *builder) spread() Plan {
 	if b.sequence {
 		parts = append(parts, "sequences live on their database's default shard")
 	}
+	if b.temps {
+		parts = append(parts, "the session's other temporary tables are on "+b.f.PinShard)
+	}
 	if b.vars {
 		parts = append(parts, "the session's "+pinned(b.f)+" are on "+b.f.PinShard)
 	}

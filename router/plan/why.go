@@ -33,6 +33,7 @@ const (
 	noteLock                          // named locks
 	noteSequence                      // a sequence of the server
 	noteVars                          // user variables on the pinned connection
+	noteTemps                         // temporary tables on the pinned connection
 )
 
 type placeReason uint8
@@ -168,6 +169,8 @@ func (b *builder) note(out *strings.Builder, n *note, s *shardmap.Shard) {
 		out.WriteString("sequences live on the default shard " + s.ID)
 	case noteVars:
 		out.WriteString("the session's user variables are on " + s.ID)
+	case noteTemps:
+		out.WriteString("the session's temporary tables are on " + s.ID)
 	}
 }
 
@@ -240,6 +243,8 @@ func (b *builder) operand(op *parse.Operand) string {
 	switch op.Kind {
 	case parse.OperandColumn:
 		return columnText(&op.Col)
+	case parse.OperandInserted:
+		return "VALUES(" + op.Col.Name + ")"
 	case parse.OperandDefault:
 		return "DEFAULT"
 	case parse.OperandUnknown:
