@@ -75,7 +75,7 @@ func (a *analyzer) statement(node ast.StmtNode) bool {
 		for _, e := range n.Procedure.Args {
 			a.expr(e, b)
 		}
-		st.Words = words(a.src.text)
+		st.Words = words(a.src.plain())
 	default:
 		return false
 	}

@@ -13,6 +13,7 @@ func (src *source) read(first int) (ast.StmtNode, error) {
 	if err == nil {
 		return node, nil
 	}
+	src.unbridged = slices.Clone(src.text)
 	if !(&bridge{src: src, verb: src.toks[first].up}).run(first) {
 		return nil, err
 	}
@@ -69,7 +70,12 @@ func (b *bridge) tok(i int) token {
 
 func (b *bridge) run(first int) bool {
 	for b.i = first; b.tok(b.i).kind != tokEnd; b.i++ {
-		switch up := b.tok(b.i).up; up {
+		t := b.tok(b.i)
+		if t.kind == tokWord && slices.Contains(ordinary, t.up) {
+			b.ordinaryName(t)
+			continue
+		}
+		switch up := t.up; up {
 		case "(":
 			b.open = append(b.open, b.i)
 		case ")":

@@ -81,7 +81,7 @@ func (a *analyzer) cond(e ast.ExprNode, b int) *Cond {
 			return a.cond(e.Expr, b)
 		}
 	case *test_driver.ValueExpr:
-		if v, ok := literal(e); ok && (v.Kind == Null || (v.Kind == Bool || v.Kind == Int) && v.I == 0) {
+		if v, ok := literal(e); ok && (v.Kind == Null || v.Kind == Bool && v.I == 0) {
 			return &Cond{Op: CondNever}
 		}
 	}

@@ -79,7 +79,7 @@ func (c *cursor) ddl(st *Statement, verb string) bool {
 	case "":
 		return false
 	}
-	st.Words, st.Qualifiers = words(c.src.text), qualifiers(c.src.text)
+	st.Words, st.Qualifiers = words(c.src.plain()), qualifiers(c.src.plain())
 	return true
 }
 
@@ -140,8 +140,8 @@ func (c *cursor) ddlTable(st *Statement, verb string) bool {
 // ddlOn is DDL of what belongs to a table: ON table.
 func (c *cursor) ddlOn(st *Statement, verb, object string) bool {
 	if object == "TRIGGER" {
-		st.Words = words(c.src.text)
-		st.Qualifiers = slices.DeleteFunc(qualifiers(c.src.text), func(q string) bool {
+		st.Words = words(c.src.plain())
+		st.Qualifiers = slices.DeleteFunc(qualifiers(c.src.plain()), func(q string) bool {
 			return strings.EqualFold(q, "new") || strings.EqualFold(q, "old")
 		})
 		if verb == "drop" {
@@ -203,5 +203,9 @@ func (c *cursor) body(st *Statement) bool {
 	default:
 		return false
 	}
-	return a.apart()
+	if !a.apart() {
+		return false
+	}
+	st.restore(c.src.renamed)
+	return true
 }

@@ -72,7 +72,7 @@ func (src *source) statement(first int) *Statement {
 	}
 	if !src.compound(first) && src.several(first) {
 		st := &Statement{Kind: Several, Why: "several statements in one text"}
-		st.Words, st.Qualifiers = words(src.text), qualifiers(src.text)
+		st.Words, st.Qualifiers = words(src.plain()), qualifiers(src.plain())
 		return st
 	}
 	if slices.Contains(parsed, t.up) {
@@ -133,6 +133,7 @@ func (src *source) data(first int) *Statement {
 		return unparsed(src, "an expression can't be read")
 	}
 	a.st.Bridged = src.bridged
+	a.st.restore(src.renamed)
 	return a.st
 }
 
@@ -186,7 +187,7 @@ func (c *cursor) plain(st *Statement, kind Kind, name string) bool {
 	if kind == Account && st.Name != "set role" {
 		st.Flags |= FlagImplicitCommit
 	}
-	st.Words, st.Qualifiers = words(c.src.text), qualifiers(c.src.text)
+	st.Words, st.Qualifiers = words(c.src.plain()), qualifiers(c.src.plain())
 	return true
 }
 
@@ -359,7 +360,7 @@ func (c *cursor) load(st *Statement) bool {
 			t, ok := c.table()
 			t.Write = true
 			st.block(RoleInsertTarget, t)
-			st.Words = words(c.src.text)
+			st.Words = words(c.src.plain())
 			return ok
 		default:
 			c.i++
@@ -378,13 +379,13 @@ func (c *cursor) prepared(st *Statement, up string) bool {
 	switch up {
 	case "PREPARE":
 		st.Kind = Prepare
-		st.Words = words(c.src.text)
-		st.Qualifiers = qualifiers(c.src.text)
+		st.Words = words(c.src.plain())
+		st.Qualifiers = qualifiers(c.src.plain())
 	case "EXECUTE":
 		st.Kind = Execute
 		if c.accept("IMMEDIATE") {
 			st.Name = "immediate"
-			st.Words, st.Qualifiers = words(c.src.text), qualifiers(c.src.text)
+			st.Words, st.Qualifiers = words(c.src.plain()), qualifiers(c.src.plain())
 			return true
 		}
 	default:

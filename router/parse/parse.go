@@ -86,8 +86,8 @@ func tidy(names []string) []string {
 // unparsed returns the Statement of a text that can't be read.
 func unparsed(src *source, why string) *Statement {
 	st := &Statement{Kind: Unparsed, ParseError: why, Why: "it can't be parsed: " + why, Hints: src.hints, Params: len(src.markers)}
-	st.Words = words(src.text)
-	st.Qualifiers = tidy(qualifiers(src.text))
+	st.Words = words(src.plain())
+	st.Qualifiers = tidy(qualifiers(src.plain()))
 	return st
 }
 

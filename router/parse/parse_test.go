@@ -160,7 +160,7 @@ func TestOneNormOneStatement(t *testing.T) {
 		for i, sql := range pair {
 			var d Digest
 			d.Scan([]byte(sql), 0)
-			sts[i] = NewCache(10, 1<<20).Statement(&d)
+			sts[i] = NewCache(1000, 1<<20).Statement(&d)
 			norms[i] = string(d.Norm)
 		}
 		if norms[0] != norms[1] || !reflect.DeepEqual(sts[0], sts[1]) {
@@ -176,7 +176,7 @@ func TestOneNormOneStatement(t *testing.T) {
 		for i, sql := range pair {
 			var d Digest
 			d.Scan([]byte(sql), 0)
-			if st := NewCache(10, 1<<20).Statement(&d); st.Kind != Select {
+			if st := NewCache(1000, 1<<20).Statement(&d); st.Kind != Select {
 				t.Errorf("%q: %s", sql, st.ParseError)
 			}
 			norms[i] = string(d.Norm)
@@ -200,7 +200,7 @@ func TestHostileTexts(t *testing.T) {
 	} {
 		var d Digest
 		d.Scan([]byte(sql), 0)
-		st := NewCache(10, 1<<20).Statement(&d)
+		st := NewCache(1000, 1<<20).Statement(&d)
 		if st.Kind != Unparsed || st.ParseError == "" {
 			t.Errorf("%s: kind %s", name, kindNames[st.Kind])
 		}
@@ -208,11 +208,11 @@ func TestHostileTexts(t *testing.T) {
 	// What is long but flat is read.
 	var d Digest
 	d.Scan([]byte("insert into t (a, b) values (1, 'x')"+strings.Repeat(", (2, -3)", 20_000)), 0)
-	if st := NewCache(10, 1<<20).Statement(&d); st.Kind != Insert || len(st.Insert.Rows) != 20_001 {
+	if st := NewCache(1000, 1<<20).Statement(&d); st.Kind != Insert || len(st.Insert.Rows) != 20_001 {
 		t.Errorf("a long insert: %s %s", kindNames[st.Kind], st.ParseError)
 	}
 	d.Scan([]byte("select * from t where id = 1"+strings.Repeat(" or id = 2", 5_000)), 0)
-	if st := NewCache(10, 1<<20).Statement(&d); st.Kind != Select || len(st.Blocks[0].Where.Args) != 5_001 {
+	if st := NewCache(1000, 1<<20).Statement(&d); st.Kind != Select || len(st.Blocks[0].Where.Args) != 5_001 {
 		t.Errorf("a long condition: %s %s", kindNames[st.Kind], st.ParseError)
 	}
 }
@@ -222,7 +222,7 @@ func TestMultibyte(t *testing.T) {
 	sql := []byte("select '\xd5\\' or '1'")
 	var d Digest
 	d.Scan(sql, ModeOf("", "gbk"))
-	st := NewCache(10, 1<<20).Statement(&d)
+	st := NewCache(1000, 1<<20).Statement(&d)
 	if st.Kind != Unparsed || len(d.Args) != 0 || !bytes.Equal(d.Norm, sql) {
 		t.Errorf("kind %s, norm %q", kindNames[st.Kind], d.Norm)
 	}
@@ -245,7 +245,7 @@ func TestModeOf(t *testing.T) {
 }
 
 func TestArgsAfterFallback(t *testing.T) {
-	c := NewCache(10, 1<<20)
+	c := NewCache(1000, 1<<20)
 	for range 3 {
 		var d Digest
 		d.Scan([]byte("select col 'alias' from t where id = 7 and b = ?"), 0)

@@ -115,7 +115,7 @@ func (c *cursor) filter(st *Statement) {
 			st.Why = "user variable " + c.src.str(t)
 		case t.up == "SELECT":
 			st.Why = "SHOW with a subquery"
-			st.Words = words(c.src.text)
+			st.Words = words(c.src.plain())
 		case t.isName() && c.at(1).up == "(" && !builtins[name] && !slices.Contains([]string{"and", "or", "not", "where", "like", "xor"}, name):
 			st.Flags |= stateful[name]
 			st.Why = "function " + c.src.name(t)

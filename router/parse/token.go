@@ -29,18 +29,20 @@ const (
 // source is a norm on its way to the parser. Its text is changed in place only, by text of the same length, so that
 // positions, and with them the numbers of the markers, stay what they are in the norm.
 type source struct {
-	text     []byte
-	orig     []byte // the norm itself
-	mode     Mode
-	toks     []token
-	hints    Hints
-	markers  []int  // positions of the ? in text
-	perhaps  bool   // had an executable comment that only some servers run
-	bad      string // why the text can't be read; "" if it can
-	bridged  bool
-	apart    []*source // expressions that a bridge took out of the text, each as a SELECT of its own
-	rowAlias []string  // the row alias of INSERT … AS new(a, b), and its columns
-	extra    Flags     // flags that bridges found
+	text      []byte
+	orig      []byte // the norm itself
+	unbridged []byte // text before it was bridged; nil when it wasn't
+	mode      Mode
+	toks      []token
+	hints     Hints
+	markers   []int  // positions of the ? in text
+	perhaps   bool   // had an executable comment that only some servers run
+	bad       string // why the text can't be read; "" if it can
+	bridged   bool
+	apart     []*source         // expressions that a bridge took out of the text, each as a SELECT of its own
+	renamed   map[string]string // names changed for the parser, and what they were
+	rowAlias  []string          // the row alias of INSERT … AS new(a, b), and its columns
+	extra     Flags             // flags that bridges found
 }
 
 // maxTokens bounds how deep expressions can be nested without parentheses (1+1+…, NOT NOT …): the tokens that are
@@ -334,6 +336,14 @@ func (src *source) blank(i, j int) {
 func (src *source) put(i, j int, text string) {
 	src.blank(i, j)
 	copy(src.text[i:j], text)
+}
+
+// plain returns the text as it was before it was bridged, without comments.
+func (src *source) plain() []byte {
+	if src.unbridged != nil {
+		return src.unbridged
+	}
+	return src.text
 }
 
 // str returns a token's text.
