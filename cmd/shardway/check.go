@@ -6,7 +6,9 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,8 +104,8 @@ func checkMap(r *report, c *config.Config) *shardmap.Map {
 		tables += len(db.Tables)
 	}
 	r.ok(c.Map, "map", "version %d: %s, %s, %s", m.Version(), plural(len(m.Shards()), "shard"), plural(len(m.Databases()), "database"), plural(tables, "listed table"))
-	for name, u := range c.Users {
-		for _, db := range u.Databases {
+	for _, name := range slices.Sorted(maps.Keys(c.Users)) {
+		for _, db := range c.Users[name].Databases {
 			if len(m.Databases()) > 0 && m.Database(db) == nil {
 				r.warn(c.Map, "map", "", "user %s may use %s, which the map doesn't list: it lives whole on shard %s", name, db, m.DefaultShard(db).ID)
 			}
