@@ -14,7 +14,8 @@ type analyzer struct {
 	scopes []int  // by block: the block whose tables its columns may mean as well; -1 for none
 	ctes   []*cte // in scope, inner ones last
 
-	inserted bool // in ON DUPLICATE KEY UPDATE, where VALUES(a) means something
+	bad      string // why the statement can't be analysed
+	inserted bool   // in ON DUPLICATE KEY UPDATE, where VALUES(a) means something
 }
 
 // cte is a common table expression in scope.
@@ -159,6 +160,10 @@ func (a *analyzer) tail(order *ast.OrderByClause, limit *ast.Limit, b int) {
 // with brings the common table expressions of a WITH clause into scope; the caller takes them out again.
 func (a *analyzer) with(w *ast.WithClause, parent, scope int) {
 	if w == nil {
+		return
+	}
+	if len(a.ctes)+len(w.CTEs) > maxSources {
+		a.bad = "too many common table expressions"
 		return
 	}
 	for _, e := range w.CTEs {
@@ -365,9 +370,16 @@ func (a *analyzer) table(n *ast.TableName, alias string, b int) {
 	blk.Tables = append(blk.Tables, t)
 }
 
+// maxSources bounds what names are looked up in: the common table expressions in scope, and the tables of a block, of
+// which servers allow 61.
+const maxSources = 1000
+
 // lookup returns the table of block b that a qualifier means; -1 when there is none or more than one.
 func (a *analyzer) lookup(db, name string, b int) int {
 	exact, fold, found := -1, -1, 0
+	if len(a.st.Blocks[b].Tables) > maxSources {
+		return -1
+	}
 	for i, t := range a.st.Blocks[b].Tables {
 		as := t.Alias
 		if as == "" {

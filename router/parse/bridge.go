@@ -33,8 +33,11 @@ type bridge struct {
 	open    []int  // tokens of the open parentheses
 	values  bool   // INSERT … VALUES or SET seen
 	locked  bool   // FOR UPDATE or FOR SHARE seen
+	steps   int    // tokens looked at ahead, which bounds the time that hostile texts take
 	changed bool
 }
+
+const maxSteps = 4_000_000
 
 // blank drops the tokens from i up to but without j.
 func (b *bridge) blank(i, j int) {
@@ -47,6 +50,7 @@ func (b *bridge) blank(i, j int) {
 
 // drop blanks tokens that may hold expressions; what in them keeps a statement from being a read is noted.
 func (b *bridge) drop(i, j int) {
+	b.steps += j - i
 	for k := i; k < j; k++ {
 		t := b.tok(k)
 		switch {
@@ -70,6 +74,9 @@ func (b *bridge) tok(i int) token {
 
 func (b *bridge) run(first int) bool {
 	for b.i = first; b.tok(b.i).kind != tokEnd; b.i++ {
+		if b.steps > maxSteps {
+			return false
+		}
 		t := b.tok(b.i)
 		if t.kind == tokWord && slices.Contains(ordinary, t.up) {
 			b.ordinaryName(t)
@@ -141,6 +148,7 @@ func (b *bridge) put(i, j int, text string) {
 func (b *bridge) groupEnd(i int) int {
 	c := cursor{src: b.src, i: i}
 	c.group()
+	b.steps += c.i - i
 	return c.i
 }
 

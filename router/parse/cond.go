@@ -1,6 +1,8 @@
 package parse
 
 import (
+	"slices"
+
 	"github.com/pingcap/tidb/pkg/parser/ast"
 	"github.com/pingcap/tidb/pkg/parser/mysql"
 	"github.com/pingcap/tidb/pkg/parser/opcode"
@@ -61,9 +63,9 @@ func (a *analyzer) cond(e ast.ExprNode, b int) *Cond {
 	case *ast.BinaryOperationExpr:
 		switch e.Op {
 		case opcode.LogicAnd:
-			return and(a.cond(e.L, b), a.cond(e.R, b))
+			return and(a.chain(e, b)...)
 		case opcode.LogicOr:
-			return or(a.cond(e.L, b), a.cond(e.R, b))
+			return or(a.chain(e, b)...)
 		case opcode.EQ:
 			return a.equal(CondEqual, e.L, e.R, b)
 		case opcode.NullEQ:
@@ -86,6 +88,23 @@ func (a *analyzer) cond(e ast.ExprNode, b int) *Cond {
 		}
 	}
 	return nil
+}
+
+// chain returns the conditions that a chain of one operator joins.
+func (a *analyzer) chain(e *ast.BinaryOperationExpr, b int) []*Cond {
+	list := []*Cond{a.cond(e.R, b)}
+	left := e.L
+	for {
+		l, ok := left.(*ast.BinaryOperationExpr)
+		if !ok || l.Op != e.Op {
+			break
+		}
+		list = append(list, a.cond(l.R, b))
+		left = l.L
+	}
+	list = append(list, a.cond(left, b))
+	slices.Reverse(list)
+	return list
 }
 
 // equal is l = r or l <=> r.
@@ -150,7 +169,7 @@ func (a *analyzer) column(n *ast.ColumnName, b int) Column {
 			c.Block, c.Table = at, t
 			return c
 		}
-		if a.named(c.Qualifier, at) {
+		if len(a.st.Blocks[at].Tables) > maxSources || a.named(c.Qualifier, at) {
 			return c // more than one table has that name here, so it means none further out
 		}
 	}

@@ -203,7 +203,7 @@ func (c *cursor) body(st *Statement) bool {
 	default:
 		return false
 	}
-	if !a.apart() {
+	if !a.apart() || a.bad != "" {
 		return false
 	}
 	st.restore(c.src.renamed)

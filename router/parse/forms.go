@@ -132,6 +132,9 @@ func (src *source) data(first int) *Statement {
 	if !a.apart() {
 		return unparsed(src, "an expression can't be read")
 	}
+	if a.bad != "" {
+		return unparsed(src, a.bad)
+	}
 	a.st.Bridged = src.bridged
 	a.st.restore(src.renamed)
 	return a.st

@@ -1,10 +1,10 @@
 package parse
 
 import (
+	"bytes"
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 	"sync"
 	"unicode/utf8"
 
@@ -129,7 +129,7 @@ func qualifiers(s []byte) []string {
 			j--
 		}
 		if j > 0 && (s[j-1] == '`' || s[j-1] == '"') {
-			if k := strings.LastIndexByte(string(s[:j-1]), s[j-1]); k >= 0 {
+			if k := bytes.LastIndexByte(s[:j-1], s[j-1]); k >= 0 {
 				list = append(list, string(s[k+1:j-1]))
 			}
 			continue

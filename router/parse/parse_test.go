@@ -196,6 +196,10 @@ func TestHostileTexts(t *testing.T) {
 		"plus":        "select 1" + strings.Repeat("+1", 200_000),
 		"case":        "select " + strings.Repeat("case when ", 200_000) + "1",
 		"long norm":   "select " + strings.Repeat("a,", 5<<20) + "a",
+		"bridges":     "select (" + strings.Repeat("returning select, ", 100_000) + "1) frob frob frob",
+		"casts":       "select " + strings.Repeat("cast(", 900) + strings.Repeat("1, ", 20_000) + strings.Repeat(" as frob)", 900),
+		"dots":        "frob " + strings.Repeat("`a`.", 500_000),
+		"ctes":        "with a as (select 1)" + strings.Repeat(", a as (select * from a)", 20_000) + " select 1",
 		"zero byte":   "select 1\x00; delete from t",
 	} {
 		var d Digest

@@ -100,14 +100,16 @@ func (a *analyzer) update(n *ast.UpdateStmt) {
 		a.st.Flags |= FlagLimited
 	}
 	tables := a.st.Blocks[b].Tables
+	anyOf := false
 	for _, s := range a.st.Assign {
 		if s.Col.Table >= 0 && s.Col.Block == b {
 			tables[s.Col.Table].Write = true
 			continue
 		}
-		for i := range tables { // any of them may have that column
-			tables[i].Write = tables[i].Write || tables[i].Name != ""
-		}
+		anyOf = true // any of them may have that column
+	}
+	for i := range tables {
+		tables[i].Write = tables[i].Write || anyOf && tables[i].Name != ""
 	}
 }
 
