@@ -35,6 +35,7 @@ type engine struct {
 	sqle    *sqle.Engine
 	server  *server.Server
 	sockets *sockets
+	turns   *turnHandler
 	done    chan struct{} // closed when the accept loop has ended
 }
 
@@ -93,12 +94,16 @@ func startEngine(n *node, id int, provider *memory.DbProvider, t *turns) (*engin
 	s := &sockets{Listener: l, open: map[*socket]struct{}{}}
 	n.Addr = l.Addr().String()
 	cfg := server.Config{Listener: s, Address: n.Addr, Version: engineVersion}
+	handler := &turnHandler{turns: t}
 	srv, err := server.NewServerWithHandler(cfg, e, sql.NewContext, sessionBuilder(*n, id, provider), nil,
-		func(h mysql.Handler) (mysql.Handler, error) { return &turnHandler{Handler: h, turns: t}, nil })
+		func(h mysql.Handler) (mysql.Handler, error) {
+			handler.Handler = h
+			return handler, nil
+		})
 	if err != nil {
 		return nil, errors.Join(err, l.Close(), e.Close())
 	}
-	run := &engine{sqle: e, server: srv, sockets: s, done: make(chan struct{})}
+	run := &engine{sqle: e, server: srv, sockets: s, turns: handler, done: make(chan struct{})}
 	go func() {
 		defer close(run.done)
 		srv.Listener.Accept()
@@ -129,7 +134,9 @@ func (all *engines) close() {
 		_ = e.server.Close()
 		<-e.done
 		e.sockets.closeAll()
-		e.server.SessionManager().WaitForClosedConnections()
+		// A connection's goroutine closes its socket last, unless the connection was killed before.
+		e.sockets.serving.Wait()
+		e.turns.serving.Wait()
 		_ = e.sqle.Close()
 	}
 	all.running = nil
@@ -190,13 +197,15 @@ func silenceEngine() {
 // sockets is a listener that remembers its open connections, so that they can be closed at the end.
 type sockets struct {
 	net.Listener
-	mu   sync.Mutex
-	open map[*socket]struct{} // guarded by mu; nil once closed
+	serving sync.WaitGroup // sockets that their goroutines haven't closed
+	mu      sync.Mutex
+	open    map[*socket]struct{} // guarded by mu; nil once closed
 }
 
 type socket struct {
 	net.Conn
-	owner *sockets
+	owner  *sockets
+	closed sync.Once
 }
 
 func (s *sockets) Accept() (net.Conn, error) {
@@ -211,6 +220,7 @@ func (s *sockets) Accept() (net.Conn, error) {
 		return nil, errors.Join(net.ErrClosed, c.Close())
 	}
 	s.open[tracked] = struct{}{}
+	s.serving.Add(1)
 	return tracked, nil
 }
 
@@ -218,6 +228,7 @@ func (c *socket) Close() error {
 	c.owner.mu.Lock()
 	delete(c.owner.open, c)
 	c.owner.mu.Unlock()
+	c.closed.Do(c.owner.serving.Done)
 	return c.Conn.Close()
 }
 

@@ -32,16 +32,20 @@ type turnHandler struct {
 	mysql.Handler
 	turns *turns
 	held  sync.Map // *mysql.Conn that holds turns.writer
+	// serving counts the connections from NewConnection to the end of ConnectionClosed.
+	serving sync.WaitGroup
 }
 
 // NewConnection also tells the client that autocommit is on, which the engine's greeting leaves out.
 func (h *turnHandler) NewConnection(c *mysql.Conn) {
+	h.serving.Add(1)
 	c.StatusFlags |= uint16(mysql.ServerStatusAutocommit)
 	h.Handler.NewConnection(c)
 }
 
 // ConnectionClosed gives back what the connection held.
 func (h *turnHandler) ConnectionClosed(c *mysql.Conn) {
+	defer h.serving.Done()
 	h.release(c)
 	h.Handler.ConnectionClosed(c)
 }
