@@ -37,7 +37,7 @@ type bridge struct {
 	changed bool
 }
 
-const maxSteps = 4_000_000
+const maxSteps = 1_000_000
 
 // blank drops the tokens from i up to but without j.
 func (b *bridge) blank(i, j int) {
@@ -416,6 +416,7 @@ func (b *bridge) cast() {
 	if end == b.i+1 {
 		return
 	}
+	b.steps += end - b.i
 	depth, as := 0, 0
 	for j := b.i + 1; j < end; j++ {
 		switch b.tok(j).up {

@@ -2,7 +2,7 @@
 //
 // A [Digest] lifts the literals of a text out in one pass: its Norm is the text with each literal as a question
 // mark, its Args are the literals as [Value]s. A [Cache] keeps a [Statement] for each norm; only a miss parses
-// ([Parse]). A Statement lists the query [Block]s with their [Table]s and the [Cond]itions over [Column]s and
+// ([Parse]), and [Counts] counts. A Statement lists the query [Block]s with their [Table]s and the [Cond]itions over [Column]s and
 // [Operand]s that every row must meet, what an [Insertion] stores, each [Assignment], [SetVar], [Tx] and [Hints];
 // [Kind] and [Flags] say what the statement does, and [Mode] how the server's sql_mode reads the text.
 //

@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"sync"
@@ -91,35 +92,51 @@ func unparsed(src *source, why string) *Statement {
 	return st
 }
 
+// nameSet collects names, without allocating for those it has.
+type nameSet map[string]struct{}
+
+func (m nameSet) add(name []byte) {
+	if _, ok := m[string(name)]; !ok {
+		m[string(name)] = struct{}{}
+	}
+}
+
+func (m nameSet) list() []string { return tidy(slices.Collect(maps.Keys(m))) }
+
 // words returns every identifier-like word of a text, also in strings and comments.
 func words(s []byte) []string {
-	var list []string
+	set := make(nameSet)
 	for i := 0; i < len(s); {
 		if !isIdent(s[i]) {
 			i++
 			continue
 		}
 		j := skipWord(s, i)
-		list = append(list, string(s[i:j]))
+		set.add(s[i:j])
 		i = j
 	}
 	// A quoted identifier may hold anything.
-	for i := 0; i < len(s); i++ {
-		if s[i] == '`' {
+	var buf []byte
+	for _, q := range [...]byte{'`', '"'} {
+		for i := 0; i < len(s); i++ {
+			if s[i] != q {
+				continue
+			}
 			end, ok := skipQuoted(s, i)
 			if !ok {
 				break
 			}
-			list = append(list, string(appendUnescaped(nil, s[i+1:end-1], '`', false)))
+			buf = appendUnescaped(buf[:0], s[i+1:end-1], q, false)
+			set.add(buf)
 			i = end - 1
 		}
 	}
-	return tidy(list)
+	return set.list()
 }
 
 // qualifiers returns every name in a text that is followed by a dot.
 func qualifiers(s []byte) []string {
-	var list []string
+	set := make(nameSet)
 	for i, c := range s {
 		if c != '.' {
 			continue
@@ -130,7 +147,7 @@ func qualifiers(s []byte) []string {
 		}
 		if j > 0 && (s[j-1] == '`' || s[j-1] == '"') {
 			if k := bytes.LastIndexByte(s[:j-1], s[j-1]); k >= 0 {
-				list = append(list, string(s[k+1:j-1]))
+				set.add(s[k+1 : j-1])
 			}
 			continue
 		}
@@ -139,10 +156,10 @@ func qualifiers(s []byte) []string {
 			k--
 		}
 		if k < j && !isDigit(s[k]) || k < j-1 {
-			list = append(list, string(s[k:j]))
+			set.add(s[k:j])
 		}
 	}
-	return list
+	return set.list()
 }
 
 // parsers holds parsers, which aren't safe for concurrent use and not cheap to make.
