@@ -79,13 +79,12 @@ func (l *Login) Accept(ctx context.Context, c *Conn) (*Client, error) {
 	if c.BytesIn == before {
 		return nil, ErrProbe
 	}
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		if e.Code == codeOutOfOrder || e.Code == codePacketTooLarge {
-			err = badHandshake("%s", e.Message)
-			errors.As(err, &e)
+			e = badHandshake("%s", e.Message)
 		}
 		c.refuse(e)
+		return nil, e
 	}
 	return nil, err
 }
@@ -174,8 +173,7 @@ func (l *Login) ChangeUser(c *Conn, payload []byte) (*Client, error) {
 		err = l.authenticate(c, r, true)
 	}
 	if err != nil {
-		var e *Error
-		if errors.As(err, &e) {
+		if e, ok := errors.AsType[*Error](err); ok {
 			c.refuse(e)
 		}
 		return nil, err

@@ -336,9 +336,9 @@ func TestRefusals(t *testing.T) {
 
 func TestProbes(t *testing.T) {
 	for name, probe := range map[string]func(nc *net.TCPConn){
-		"closes":             func(nc *net.TCPConn) { nc.Close() },
-		"resets":             func(nc *net.TCPConn) { _ = nc.SetLinger(0); nc.Close() },
-		"reads and closes":   func(nc *net.TCPConn) { _, _ = nc.Read(make([]byte, 200)); nc.Close() },
+		"closes":             func(nc *net.TCPConn) { _ = nc.Close() },
+		"resets":             func(nc *net.TCPConn) { _ = nc.SetLinger(0); _ = nc.Close() },
+		"reads and closes":   func(nc *net.TCPConn) { _, _ = nc.Read(make([]byte, 200)); _ = nc.Close() },
 		"says nothing":       func(*net.TCPConn) {},
 		"closes its writing": func(nc *net.TCPConn) { _ = nc.CloseWrite() },
 	} {
@@ -359,7 +359,7 @@ func TestProbes(t *testing.T) {
 	}
 	peer, nc := tcpPair(t)
 	_, _ = peer.Write([]byte{1, 2})
-	peer.(*net.TCPConn).CloseWrite()
+	_ = peer.(*net.TCPConn).CloseWrite()
 	if _, err := (&Login{Auth: testUsers}).Accept(t.Context(), NewConn(nc)); err == nil || errors.Is(err, ErrProbe) {
 		t.Errorf("a peer that began to speak: %v", err)
 	}

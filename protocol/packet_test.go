@@ -18,9 +18,13 @@ var edges = []int{
 }
 
 func pattern(n int) []byte {
+	const period = 65521 // fits no power of two, so that a shift shows
 	b := make([]byte, n)
-	for i := range b {
+	for i := range min(n, period) {
 		b[i] = byte(i * 7 / 3)
+	}
+	for done := period; done < n; done *= 2 {
+		copy(b[done:], b[:done])
 	}
 	return b
 }

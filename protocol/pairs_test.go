@@ -8,7 +8,7 @@ import (
 
 // pairs are the transports that a Conn runs over.
 var pairs = map[string]func(t testing.TB) (peer, nc net.Conn){
-	"tcp":  func(t testing.TB) (net.Conn, net.Conn) { return tcpPair(t) },
+	"tcp":  tcpPair,
 	"unix": unixPair,
 	"pipe": func(t testing.TB) (net.Conn, net.Conn) {
 		a, b := net.Pipe()

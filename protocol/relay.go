@@ -72,6 +72,8 @@ func (r *Relay) passes(kind ChangeKind, data []byte) bool {
 	switch kind {
 	case ChangeSchema:
 		return true
+	default:
+		return slices.Contains(r.TrackKinds, kind)
 	case ChangeSysVar:
 		d := decoder{p: data}
 		name := d.lenString()
@@ -89,7 +91,6 @@ func (r *Relay) passes(kind ChangeKind, data []byte) bool {
 		}
 		return false
 	}
-	return slices.Contains(r.TrackKinds, kind)
 }
 
 // filter keeps of a server's session state what the client may see. What it

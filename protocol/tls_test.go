@@ -184,7 +184,7 @@ func TestCertificatesAreReloaded(t *testing.T) {
 		}
 		return c.Subject.CommonName
 	}
-	if r.Config() != r.Config() || name() != "first" {
+	if first := r.Config(); first != r.Config() || name() != "first" {
 		t.Fatal("files that haven't changed are read again")
 	}
 	newCertificate(t, dir, "second, with a longer name")

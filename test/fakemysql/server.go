@@ -289,8 +289,7 @@ func (c *Session) login() bool {
 func (c *Session) run() {
 	for {
 		cmd, payload, err := c.ReadCommand()
-		var e *protocol.Error
-		if errors.As(err, &e) {
+		if e, ok := errors.AsType[*protocol.Error](err); ok {
 			c.Error(e.Code, e.State, e.Message)
 			continue
 		}
