@@ -72,8 +72,6 @@ func (r *Relay) passes(kind ChangeKind, data []byte) bool {
 	switch kind {
 	case ChangeSchema:
 		return true
-	default:
-		return slices.Contains(r.TrackKinds, kind)
 	case ChangeSysVar:
 		d := decoder{p: data}
 		name := d.lenString()
@@ -90,6 +88,8 @@ func (r *Relay) passes(kind ChangeKind, data []byte) bool {
 			}
 		}
 		return false
+	default:
+		return slices.Contains(r.TrackKinds, kind)
 	}
 }
 
