@@ -77,15 +77,8 @@ func (e *env) serveMap(s settings, shardmap string) *daemon {
 	d := &daemon{t: e, dir: dir, addr: freeAddr(e), admin: freeAddr(e), socket: filepath.Join(dir, "sock"), exited: make(chan struct{}), log: &logBuffer{}}
 	e.must(os.WriteFile(filepath.Join(dir, "shards.yaml"), []byte(shardmap), 0o600))
 	e.must(os.WriteFile(filepath.Join(dir, "shardway.yaml"), []byte(d.configuration(s, e.db.Name)), 0o600))
-	d.cmd = exec.Command(path, "serve", "-c", filepath.Join(dir, "shardway.yaml"))
+	d.cmd = shardwayCommand(path, "serve", "-c", filepath.Join(dir, "shardway.yaml"))
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
-	// Our own SHARDWAY_… variables are no keys of its configuration.
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "SHARDWAY_") {
-			d.cmd.Env = append(d.cmd.Env, v)
-		}
-	}
-	d.cmd.Env = append(d.cmd.Env, "GORACE=halt_on_error=0 exitcode=66")
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	e.must(d.cmd.Start())
 	go func() {
@@ -108,6 +101,19 @@ func (e *env) serveMap(s settings, shardmap string) *daemon {
 			e.Fatalf("the daemon isn't ready: %d %s\n%s", code, body, d.log)
 		}
 	}
+}
+
+// shardwayCommand runs the daemon's program without our own SHARDWAY_…
+// variables, which are no keys of its configuration.
+func shardwayCommand(path string, args ...string) *exec.Cmd {
+	cmd := exec.Command(path, args...)
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "SHARDWAY_") {
+			cmd.Env = append(cmd.Env, v)
+		}
+	}
+	cmd.Env = append(cmd.Env, "GORACE=halt_on_error=0 exitcode=66")
+	return cmd
 }
 
 // end ends the daemon in order and fails the test if it ends in any other way,

@@ -95,7 +95,7 @@ func TestLogins(t *testing.T) {
 		if w.version != plain.version {
 			e.Errorf("the greeting says %q, the servers say %q", w.version, plain.version)
 		}
-		if got, err := w.one("SELECT VERSION()"); got != w.version || err != nil {
+		if got, err := w.one("SELECT VERSION()"); got != strings.TrimPrefix(w.version, "5.5.5-") || err != nil {
 			e.Errorf("VERSION() is %q, %v, the greeting said %q", got, err, w.version)
 		}
 		got, err1 := w.one("SELECT @@max_allowed_packet")
@@ -135,7 +135,7 @@ func TestServerTLS(t *testing.T) {
 		e.must(os.WriteFile(filepath.Join(dir, "shards.yaml"), []byte(e.c.Map(e.db.Map(e.c.Shards))), 0o600))
 		conf := d.configuration(settings{"servers": fmt.Sprintf("{user: shardway, password: secret, tls: {mode: verify-ca, ca: %q}}", other.CA)}, e.db.Name)
 		e.must(os.WriteFile(filepath.Join(dir, "shardway.yaml"), []byte(conf), 0o600))
-		out, err := exec.Command(path, "check", "--connect", "-c", filepath.Join(dir, "shardway.yaml")).CombinedOutput()
+		out, err := shardwayCommand(path, "check", "--connect", "-c", filepath.Join(dir, "shardway.yaml")).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "certificate") {
 			e.Errorf("check with another authority: %v\n%s", err, out)
 		}
@@ -152,7 +152,7 @@ func TestCheck(t *testing.T) {
 			d := &daemon{addr: freeAddr(e), admin: freeAddr(e), socket: filepath.Join(dir, "sock")}
 			e.must(os.WriteFile(filepath.Join(dir, "shards.yaml"), []byte(shardmap), 0o600))
 			e.must(os.WriteFile(filepath.Join(dir, "shardway.yaml"), []byte(d.configuration(s, e.db.Name)), 0o600))
-			out, err := exec.Command(path, "check", "--connect", "-c", filepath.Join(dir, "shardway.yaml")).CombinedOutput()
+			out, err := shardwayCommand(path, "check", "--connect", "-c", filepath.Join(dir, "shardway.yaml")).CombinedOutput()
 			return string(out), err
 		}
 		good := e.c.Map(e.db.Map(e.c.Shards))
@@ -205,7 +205,7 @@ func TestDrivers(t *testing.T) {
 			e.Run("go-sql-driver "+c.name, func(t *testing.T) { e.goDriver(t, e.open(d, c.change), c.name) })
 		}
 
-		query := "SELECT name FROM users WHERE id = 7; SELECT COUNT(*) FROM countries; UPDATE users SET age = 50 WHERE id = 8; SHOW WARNINGS; SELECT CHARSET('x'), DATABASE(); STATUS;"
+		query := "SELECT name FROM users WHERE id = 7; SELECT COUNT(*) FROM countries; UPDATE users SET age = 50 WHERE id = 8; SHOW WARNINGS; SELECT CHARSET('x'), DATABASE();"
 		for _, c := range []struct {
 			name string
 			cmd  *exec.Cmd
@@ -325,8 +325,8 @@ func (e *env) goDriver(t *testing.T, db *sql.DB, mode string) {
 		t.Fatal(err)
 	}
 	columns, err := rows.ColumnTypes()
-	if err != nil || len(columns) != 31 {
-		t.Errorf("%d columns, %v, want 31", len(columns), err)
+	if err != nil || len(columns) != 30 {
+		t.Errorf("%d columns, %v, want 30", len(columns), err)
 	}
 	if err := rows.Close(); err != nil {
 		t.Error(err)
