@@ -42,6 +42,9 @@ type Conn struct {
 	rawRead func(fd uintptr) bool
 	rawN    int
 	rawErr  error
+	// The same for a look at whether there is anything to read.
+	rawPeek func(fd uintptr)
+	waiting bool
 
 	in      *[bufferSize]byte // nil while there is nothing unread
 	r, w    int               // in[r:w] is unread
@@ -153,7 +156,7 @@ func (c *Conn) Clean() bool {
 	if c.lost || c.r != c.w || c.n != 0 || len(c.replies) != 0 || c.closed.Load() {
 		return false
 	}
-	return c.raw == nil || quiet(c.raw)
+	return c.raw == nil || c.quiet()
 }
 
 // upgrade puts TLS over the socket; bytes that came with the packet before

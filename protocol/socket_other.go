@@ -11,4 +11,4 @@ func rawOf(net.Conn) syscall.RawConn { return nil }
 
 func (c *Conn) readRaw(uintptr) bool { return true }
 
-func quiet(syscall.RawConn) bool { return true }
+func (c *Conn) quiet() bool { return true }

@@ -49,12 +49,16 @@ func (c *Conn) readRaw(fd uintptr) bool {
 }
 
 // quiet says that the peer has neither closed nor sent anything.
-func quiet(raw syscall.RawConn) bool {
-	waiting := false
-	err := raw.Control(func(fd uintptr) {
-		var b [1]byte
-		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		waiting = err == syscall.EAGAIN || err == syscall.EINTR
-	})
-	return err == nil && waiting
+func (c *Conn) quiet() bool {
+	c.waiting = false
+	if c.rawPeek == nil {
+		c.rawPeek = c.peekRaw
+	}
+	return c.raw.Control(c.rawPeek) == nil && c.waiting
+}
+
+// peekRaw looks whether there is anything to read.
+func (c *Conn) peekRaw(fd uintptr) {
+	_, _, err := syscall.Recvfrom(int(fd), c.early[:1], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	c.waiting = err == syscall.EAGAIN || err == syscall.EINTR
 }

@@ -7,8 +7,8 @@ import (
 )
 
 // Wait waits for at most d until the peer has sent something, and says whether it has. Like an idle connection's
-// ReadCommand it holds no buffer meanwhile. A peer that left counts as one that has sent something: the next read
-// says so. It takes the read deadline away.
+// ReadCommand it holds no buffer meanwhile. The error is io.EOF when the peer has left. It takes the read deadline
+// away.
 func (c *Conn) Wait(d time.Duration) (bool, error) {
 	if c.n > 0 {
 		if err := c.Flush(); err != nil {

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"context"
 	"strings"
 	"sync"
@@ -28,7 +29,10 @@ func (s *session) query(ctx context.Context, o *Options, sql []byte) error {
 	defer digests.Put(d)
 	st := s.parse(o, d, sql)
 	s.event.Digest = d.Norm
-	return s.run(ctx, o, &text{st: st, args: d.Args, sql: sql})
+	s.text = text{st: st, args: d.Args, sql: sql}
+	err := s.run(ctx, o, &s.text)
+	s.text = text{}
+	return err
 }
 
 // parse digests a text under the session's sql_mode and character set.
@@ -104,6 +108,9 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 	if t.execution != nil {
 		t.execution.fill(&r)
 	}
+	if s.facts.DB == "" {
+		r.AnySchema = schemaFree(st, t.sql)
+	}
 	if st.Hints.Timeout > 0 {
 		r.Timeout = st.Hints.Timeout
 	}
@@ -132,4 +139,29 @@ func roleOf(r plan.Role) exec.Role {
 	default:
 		return exec.Primary
 	}
+}
+
+// schemaFree says that a statement is the same whatever the current schema is: it names the schema of each table, and
+// doesn't ask for the current one.
+func schemaFree(st *parse.Statement, sql []byte) bool {
+	switch st.Kind {
+	case parse.Select, parse.Insert, parse.Replace, parse.Update, parse.Delete, parse.Set, parse.Do:
+	default:
+		return false
+	}
+	if st.Is(parse.FlagStoredFunction) || st.Inner != nil {
+		return false
+	}
+	for i := range st.Blocks {
+		for j := range st.Blocks[i].Tables {
+			if t := &st.Blocks[i].Tables[j]; t.Source < 0 && t.Name != "" && t.DB == "" {
+				return false
+			}
+		}
+	}
+	if st.Insert != nil && st.Insert.Table.DB == "" {
+		return false
+	}
+	lower := bytes.ToLower(sql)
+	return !bytes.Contains(lower, []byte("database")) && !bytes.Contains(lower, []byte("schema"))
 }

@@ -236,11 +236,7 @@ func (s *Server) logIn(ctx context.Context, o *Options, c *protocol.Conn) (*sess
 	if collation == 0 || collation > 255 {
 		collation = 45
 	}
-	maxPacket := o.MaxPacket
-	if maxPacket == 0 {
-		maxPacket = learned.MaxAllowedPacket
-	}
-	c.SetMaxPacket(maxPacket)
+	c.SetMaxPacket(maxPacket(o))
 	id := s.nextID.Add(1)
 	login := &protocol.Login{
 		Version: version, ConnectionID: id, Collation: uint8(collation), Status: protocol.StatusAutocommit,
@@ -275,6 +271,15 @@ func (s *Server) logIn(ctx context.Context, o *Options, c *protocol.Conn) (*sess
 		return nil, err
 	}
 	return sess, nil
+}
+
+// maxPacket bounds a client's packet: what the servers take, and no more than the options say.
+func maxPacket(o *Options) int {
+	servers := o.Executor.Cluster().Learned().MaxAllowedPacket
+	if o.MaxPacket == 0 || servers > 0 && servers < o.MaxPacket {
+		return servers
+	}
+	return o.MaxPacket
 }
 
 // users knows the passwords of the newest options.

@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"strings"
@@ -49,6 +50,7 @@ type session struct {
 	warnings *protocol.Result // of the last statement, when its connection was given back
 
 	event Event
+	text  text // of the COM_QUERY that runs
 
 	doing   atomic.Int32
 	since   atomic.Int64 // unix nanoseconds: when doing changed
@@ -290,10 +292,14 @@ func (s *session) setOption(payload []byte) error {
 	if len(payload) != 2 {
 		return protocol.Errorf(1835, "HY000", "Malformed communication packet.")
 	}
-	if payload[0] == 0 && payload[1] == 0 {
+	switch binary.LittleEndian.Uint16(payload) {
+	case 0:
 		return protocol.Errorf(1235, "42000", "shardway: several statements in one text aren't supported; send them one by one")
+	case 1:
+		return s.conn.WriteEOF(s.x.Status(), 0)
+	default:
+		return protocol.Errorf(1047, "08S01", "Unknown command")
 	}
-	return s.conn.WriteEOF(s.x.Status(), 0)
 }
 
 func (s *session) resetConnection() error {

@@ -243,10 +243,7 @@ func (s *session) stmtLongData(o *Options, payload []byte) error {
 	for i := range stmt.long {
 		total += len(stmt.long[i].Data)
 	}
-	limit := o.MaxPacket
-	if limit == 0 {
-		limit = o.Executor.Cluster().Learned().MaxAllowedPacket
-	}
+	limit := maxPacket(o)
 	switch {
 	case param >= stmt.params:
 		stmt.longErr = protocol.Errorf(1210, "HY000", "Incorrect arguments to mysqld_stmt_send_long_data")

@@ -93,7 +93,7 @@ func (s *Session) Prepare(ctx context.Context, p *Prepared, shard string, role b
 			c = h.conn
 			err = s.sync(c, s.handle)
 		} else {
-			c, err = s.acquire(ctx, shard, role, nil)
+			c, err = s.acquire(ctx, r, role, nil)
 		}
 		if err != nil {
 			return nil, err

@@ -31,6 +31,8 @@ type Request struct {
 	// themselves, where they can.
 	Sets   []Set
 	Schema string // the schema that the command selects
+	// AnySchema says that the statement is the same whatever the current schema is.
+	AnySchema bool
 
 	UsesLastInsertID, SetsLastInsertID bool
 	// Given says whether an insert id may come from the statement itself instead of the server; nil for never.
@@ -92,7 +94,7 @@ func (s *Session) connection(ctx context.Context, r *Request, tried []string) (*
 			if s.binds(r) {
 				return h.conn, s.bind(h.conn, h.shard)
 			}
-			return h.conn, s.sync(h.conn, s.handle)
+			return h.conn, s.sync(h.conn, s.needs(h.conn, r))
 		}
 	}
 	role := r.Role
@@ -103,7 +105,7 @@ func (s *Session) connection(ctx context.Context, r *Request, tried []string) (*
 			role = backend.Replica
 		}
 	}
-	c, err := s.acquire(ctx, r.Shard, role, tried)
+	c, err := s.acquire(ctx, r, role, tried)
 	if err != nil {
 		return nil, err
 	}
@@ -117,24 +119,25 @@ func (s *Session) connection(ctx context.Context, r *Request, tried []string) (*
 }
 
 // acquire takes a connection from the cluster and gives it the session's state.
-func (s *Session) acquire(ctx context.Context, shard string, role backend.Role, tried []string) (*backend.Conn, error) {
+func (s *Session) acquire(ctx context.Context, r *Request, role backend.Role, tried []string) (*backend.Conn, error) {
+	shard := r.Shard
 	want := backend.Want{Shard: shard, Role: role, Client: s.addr, Prefer: s.handle, Exclude: tried, FoundRows: s.found}
 	for {
 		c, err := s.x.cluster.Acquire(ctx, want)
 		if err != nil {
 			return nil, acquireError(err)
 		}
-		err = s.sync(c, s.handle)
+		err = s.sync(c, s.needs(c, r))
+		var refused *refusedError
 		switch {
 		case err == nil:
 			return c, nil
 		case errors.Is(err, errSchemaStays):
 			c.Discard("another client's schema")
 			continue
-		}
-		var refused *protocol.Error
-		if errors.As(err, &refused) {
-			return nil, refused
+		case errors.As(err, &refused):
+			c.Release()
+			return nil, refused.e
 		}
 		if len(tried) >= maxTries {
 			return nil, protocol.Errorf(1105, "HY000", "shardway: no connection to shard %s lives long enough to be used: %v", shard, err)
@@ -147,21 +150,35 @@ func (s *Session) acquire(ctx context.Context, shard string, role backend.Role, 
 // errSchemaStays: a connection that has a current schema can't be made to have none.
 var errSchemaStays = errors.New("a current schema can't be taken back")
 
-// sync gives a connection a state. The connection is gone when there is an error other than errSchemaStays.
+// needs is the state that a request needs on a connection: the session's, but a client without a current schema can
+// use a connection that has one for a statement to which it makes no difference.
+func (s *Session) needs(c *backend.Conn, r *Request) Handle {
+	if !r.AnySchema || s.state.schema != "" || c.State == s.handle {
+		return s.handle
+	}
+	want := s.state
+	want.schema = stateOf(c.State).schema
+	return want.handle()
+}
+
+// sync gives a connection a state. After a *refusedError the connection is as usable as before, in the state that it
+// says; after any other error but errSchemaStays it is gone.
 func (s *Session) sync(c *backend.Conn, want Handle) error {
 	if c.State == want {
 		return nil
 	}
-	from, to := stateOf(c.State), stateOf(want)
-	if to.schema == "" && from.schema != "" {
+	at, to := stateOf(c.State), stateOf(want)
+	if to.schema == "" && at.schema != "" {
 		return errSchemaStays
 	}
-	for _, sql := range script(&from, &to) {
-		if _, err := c.Exec(sql); err != nil {
-			return s.unsynced(c, sql, err)
+	for _, step := range script(&at, &to) {
+		if _, err := c.Exec(step.sql); err != nil {
+			return s.unsynced(c, step.sql, err)
 		}
+		at = step.then
+		c.State = at.handle()
 	}
-	if to.schema != from.schema {
+	if to.schema != at.schema {
 		if err := initDB(c, to.schema); err != nil {
 			return s.unsynced(c, "USE "+to.schema, err)
 		}
@@ -170,13 +187,19 @@ func (s *Session) sync(c *backend.Conn, want Handle) error {
 	return nil
 }
 
+// refusedError is a server that doesn't take a session's state. The statement wasn't sent.
+type refusedError struct{ e *protocol.Error }
+
+func (e *refusedError) Error() string { return e.e.Error() }
+func (e *refusedError) Unwrap() error { return e.e }
+
 func (s *Session) unsynced(c *backend.Conn, sql string, err error) error {
-	s.lose(c, err)
 	var refused *protocol.Error
-	if errors.As(err, &refused) {
-		return protocol.Errorf(refused.Code, refused.State, "shardway: %s of shard %s doesn't take this session's state (%s): %s",
-			c.Addr(), c.Shard(), sql, refused.Message)
+	if errors.As(err, &refused) && !serverGone(refused) {
+		return &refusedError{protocol.Errorf(refused.Code, refused.State, "shardway: %s of shard %s doesn't take this session's state (%s): %s",
+			c.Addr(), c.Shard(), sql, refused.Message)}
 	}
+	s.lose(c, errors.New(err.Error()))
 	return err
 }
 

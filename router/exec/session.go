@@ -283,17 +283,20 @@ var oneShot = map[string]bool{
 	"pseudo_slave_mode": true, "pseudo_replica_mode": true, "gtid_seq_no": true, "server_id": true, "gtid_domain_id": true,
 }
 
-// untold are variables that follow from others.
-var untold = map[string]bool{"character_set_database": true, "collation_database": true}
+// untold are variables that follow from others, or say what happened and can't be set.
+var untold = map[string]bool{
+	"character_set_database": true, "collation_database": true, "statement_id": true, "last_gtid": true, "in_transaction": true,
+	"error_count": true, "warning_count": true, "proxy_user": true, "external_user": true, "hostname": true,
+}
 
 // learn takes over what a statement changed on its connection, which had the session's state before.
 func (s *Session) learn(c *backend.Conn, r *Request, reply *protocol.Reply) {
-	changed := false
+	changed, schema := false, stateOf(c.State).schema
 	for i := range reply.Changes {
 		ch := &reply.Changes[i]
 		switch ch.Kind {
 		case protocol.ChangeSchema:
-			s.state.schema, changed = ch.Value, true
+			s.state.schema, schema, changed = ch.Value, ch.Value, true
 		case protocol.ChangeSysVar:
 			changed = s.learnVariable(c, r, strings.ToLower(ch.Name), ch.Value) || changed
 		default:
@@ -307,12 +310,14 @@ func (s *Session) learn(c *backend.Conn, r *Request, reply *protocol.Reply) {
 			}
 		}
 		if r.Schema != "" && !c.Tracks {
-			s.state.schema, changed = r.Schema, true
+			s.state.schema, schema, changed = r.Schema, r.Schema, true
 		}
 	}
 	if changed {
 		s.changed()
-		c.State = s.handle
+		now := s.state
+		now.schema = schema // the connection's own, where the client has none
+		c.State = now.handle()
 	}
 }
 

@@ -115,32 +115,35 @@ func isCharset(name string) bool {
 	return ok
 }
 
+// step is one statement on the way from one state to another, and the state after it.
+type step struct {
+	sql  string
+	then state
+}
+
 // script returns the statements that take a connection from one state to another, except for the schema: the
 // character set comes first, since it decides how the texts after it are read.
-func script(from, to *state) []string {
+func script(from, to *state) []step {
 	var charset, rest []string
+	then := state{schema: from.schema}
 	for _, name := range charsetNames {
-		if was, want := from.get(name), to.get(name); was != want {
-			if want == "" {
-				want = freshCharset[name]
-			}
-			charset = append(charset, name+"="+want)
+		want := to.get(name)
+		then.set(name, want)
+		if want == "" {
+			want = freshCharset[name]
 		}
+		charset = append(charset, name+"="+want)
 	}
-	if len(charset) > 0 {
-		// Setting a character set sets its default collation too, so all four go together.
-		charset = charset[:0]
-		for _, name := range charsetNames {
-			want := to.get(name)
-			if want == "" {
-				want = freshCharset[name]
-			}
-			charset = append(charset, name+"="+want)
-		}
+	same := true // setting a character set sets its default collation too, so all four go together
+	for _, name := range charsetNames {
+		same = same && from.get(name) == to.get(name)
 	}
 	for _, v := range from.vars {
-		if !isCharset(v.name) && to.get(v.name) == "" {
-			rest = append(rest, assignment(v.name, freshValue(v.name)))
+		if !isCharset(v.name) {
+			then.set(v.name, v.sql)
+			if to.get(v.name) == "" {
+				rest = append(rest, assignment(v.name, freshValue(v.name)))
+			}
 		}
 	}
 	for _, v := range to.vars {
@@ -148,14 +151,14 @@ func script(from, to *state) []string {
 			rest = append(rest, assignment(v.name, v.sql))
 		}
 	}
-	var all []string
-	if len(charset) > 0 {
-		all = append(all, "SET "+strings.Join(charset, ","))
+	var steps []step
+	if !same {
+		steps = append(steps, step{"SET " + strings.Join(charset, ","), then})
 	}
 	if len(rest) > 0 {
-		all = append(all, "SET "+strings.Join(rest, ","))
+		steps = append(steps, step{"SET " + strings.Join(rest, ","), state{schema: from.schema, vars: to.vars}})
 	}
-	return all
+	return steps
 }
 
 func assignment(name, sql string) string {

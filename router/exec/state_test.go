@@ -80,8 +80,11 @@ func TestScriptTakesAServerFromAnyStateToAnyOther(t *testing.T) {
 			if step == &to {
 				at = from
 			}
-			for _, sql := range script(&at, step) {
-				srv.run(t, sql)
+			for _, one := range script(&at, step) {
+				srv.run(t, one.sql)
+				if !srv.holds(&one.then) {
+					t.Fatalf("after %s the server holds %v, want %v", one.sql, srv, one.then)
+				}
 			}
 			if !srv.holds(step) {
 				t.Fatalf("after %v the server holds %v, want %v", script(&at, step), srv, step)
