@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -103,6 +104,9 @@ func (l *load) client(ctx context.Context, n int) {
 	}
 }
 
+// digits are what makes one error many: ports, ids, times.
+var digits = regexp.MustCompile(`[0-9]+(\.[0-9]+)*(ms|s)?`)
+
 func (l *load) took(err error) bool {
 	if err == nil {
 		l.good.Add(1)
@@ -123,7 +127,7 @@ func (l *load) note(err error) {
 	if strings.Contains(text, "i/o timeout") {
 		l.e.Errorf("a client hung: %v", err)
 	}
-	l.errs.Store(text, struct{}{})
+	l.errs.Store(digits.ReplaceAllString(text, "N"), struct{}{})
 }
 
 // until waits for n more good answers.
