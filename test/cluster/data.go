@@ -24,6 +24,9 @@ type Placed struct {
 
 // slot is SQL that computes the slot of a row.
 func (p Placed) slot(slots int) string {
+	if p.Placement == "crc32" && strings.Contains(p.Options, "fold: rtrim") {
+		return fmt.Sprintf("MOD(CRC32(RTRIM(`%s`)), %d)", p.Key, slots)
+	}
 	if p.Placement == "crc32" {
 		return fmt.Sprintf("MOD(CRC32(`%s`), %d)", p.Key, slots)
 	}
@@ -133,9 +136,9 @@ func Shop() Data {
 			"DROP TABLE digits",
 		},
 		Tables: []Placed{
-			{Name: "users", Key: "id", Placement: "mod", Options: "sequence: id"},
-			{Name: "orders", Key: "user_id", Placement: "mod", Options: "sequence: id"},
-			{Name: "sessions", Key: "token", Placement: "crc32"},
+			{Name: "users", Key: "id", Placement: "mod", Options: "key_type: bigint, sequence: id"},
+			{Name: "orders", Key: "user_id", Placement: "mod", Options: "key_type: bigint, sequence: id"},
+			{Name: "sessions", Key: "token", Placement: "crc32", Options: "fold: rtrim, key_type: varchar(64)"},
 			{Name: "countries"},
 		},
 	}

@@ -36,7 +36,7 @@ func app(f cluster.Flavor) cluster.Data {
 		{Name: "orders", Key: "user_id", Placement: "mod", Options: "key_type: bigint"},
 		{Name: "counters", Key: "id", Placement: "mod", Options: "key_type: bigint unsigned"},
 		{Name: "kinds", Key: "id", Placement: "mod", Options: "key_type: int"},
-		{Name: "sessions", Key: "token", Placement: "crc32"},
+		{Name: "sessions", Key: "token", Placement: "crc32", Options: "fold: rtrim, key_type: varchar(64)"},
 		{Name: "countries"},
 	}}
 }
