@@ -13,6 +13,7 @@ type Column struct {
 	Name     string
 	Type     byte
 	Unsigned bool
+	NotNull  bool
 }
 
 // Rows is a result that Shardway makes itself. A value is a string, int,
@@ -26,6 +27,7 @@ const (
 	collationUTF8MB4 = 45
 	collationBinary  = 63
 
+	flagNotNull  = 0x01
 	flagUnsigned = 0x20
 	flagBinary   = 0x80
 )
@@ -78,6 +80,9 @@ func (c *Column) Definition(dst []byte) []byte {
 	}
 	if c.Unsigned {
 		flags |= flagUnsigned
+	}
+	if c.NotNull {
+		flags |= flagNotNull
 	}
 	dst = binary.LittleEndian.AppendUint16(dst, collation)
 	dst = binary.LittleEndian.AppendUint32(dst, length)

@@ -141,9 +141,14 @@ func (s *session) setEffects(t *text, r *exec.Request) {
 			r.Holds |= exec.WhyUserVariable
 		case parse.ScopeSession:
 			switch {
-			case v.Name == "names" || v.Name == "character set":
-				charset, collation, _ := strings.Cut(v.Text, " collate ")
-				r.Sets = append(r.Sets, s.x.CharsetSets(strings.Trim(charset, `'" `), strings.Trim(collation, `'" `))...)
+			case v.Name == "names" && v.Default:
+				r.Names = "DEFAULT"
+			case v.Name == "names":
+				r.Names = v.Text
+			case v.Name == "collate":
+				r.Names += " COLLATE " + v.Text
+			case v.Name == "character set":
+				r.AsksCharset = true
 			case v.Default:
 				r.Sets = append(r.Sets, exec.Set{Name: v.Name})
 			case v.Literal:
@@ -176,23 +181,30 @@ func (s *session) tempTables(t *text) {
 	}
 }
 
-// about matches the SELECTs that the session itself can answer, of the function and its alias.
-var about = regexp.MustCompile("(?is)^\\s*select\\s+((connection_id|row_count|found_rows)\\s*\\(\\s*\\))(?:\\s+(?:as\\s+)?[`'\"]?([a-z_0-9]+)[`'\"]?)?\\s*(?:limit\\s+[1-9][0-9]*\\s*)?;?\\s*$")
+// about matches the SELECTs that the session itself can answer, of the function or variable and its alias.
+var about = regexp.MustCompile("(?is)^\\s*select\\s+((connection_id|row_count|found_rows)\\s*\\(\\s*\\)|@@(?:session\\.)?(warning_count|error_count))" +
+	"(?:\\s+(?:as\\s+)?[`'\"]?([a-z_0-9]+)[`'\"]?)?\\s*(?:limit\\s+[1-9][0-9]*\\s*)?;?\\s*$")
 
-// answerSelect answers a SELECT of CONNECTION_ID(), ROW_COUNT() or FOUND_ROWS(), which the servers can't know.
+// answerSelect answers a SELECT of CONNECTION_ID(), ROW_COUNT(), FOUND_ROWS() or @@warning_count where the servers
+// can't know.
 func (s *session) answerSelect(t *text) (answered bool, err error) {
 	const asks = parse.FlagConnectionID | parse.FlagRowCount | parse.FlagFoundRows
-	if t.st.Flags&asks == 0 || t.st.Is(parse.FlagFoundRows) && s.x.HasFoundRows() {
+	counts := t.st.Kind == parse.Select && t.st.Is(parse.FlagDiagnostics) && !s.x.HasDiagnostics()
+	switch {
+	case counts && s.refused == nil && s.warnings == nil:
+		return false, nil // there are none, as on any connection that is clean
+	case counts:
+	case t.st.Flags&asks == 0, t.st.Is(parse.FlagFoundRows) && s.x.HasFoundRows():
 		return false, nil
 	}
 	m := about.FindSubmatch(t.sql)
 	if m == nil {
 		return true, protocol.Errorf(1235, "42000",
-			"shardway: CONNECTION_ID(), ROW_COUNT() and FOUND_ROWS() are answered only alone, as in SELECT CONNECTION_ID(); select them in a statement of their own")
+			"shardway: CONNECTION_ID(), ROW_COUNT(), FOUND_ROWS(), @@warning_count and @@error_count are answered only alone, as in SELECT CONNECTION_ID(); select them in a statement of their own")
 	}
-	column := protocol.Column{Name: string(m[1]), Type: protocol.TypeLongLong}
-	if len(m[3]) > 0 {
-		column.Name = string(m[3])
+	column := protocol.Column{Name: string(m[1]), Type: protocol.TypeLongLong, NotNull: true}
+	if len(m[4]) > 0 {
+		column.Name = string(m[4])
 	}
 	var value any
 	switch strings.ToLower(string(m[2])) {
@@ -200,8 +212,15 @@ func (s *session) answerSelect(t *text) (answered bool, err error) {
 		column.Unsigned, value = true, uint64(s.id)
 	case "row_count":
 		value = s.affected
-	default:
+	case "found_rows":
 		value = int64(s.rows)
+	default:
+		column.Unsigned, column.NotNull = true, false
+		name := "count warnings"
+		if strings.EqualFold(string(m[3]), "error_count") {
+			name = "count errors"
+		}
+		value = s.ownDiagnostics(name, nil).Rows[0][0]
 	}
 	s.affected, s.rows = -1, 1
 	return true, s.rowsOut(t, &protocol.Rows{Columns: []protocol.Column{column}, Rows: [][]any{{value}}})

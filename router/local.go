@@ -75,14 +75,14 @@ func (s *session) end(ctx context.Context, t *text) error {
 	} else {
 		s.event.Shard, s.event.Role = s.x.TransactionShard(), exec.Primary.String()
 		sql := t.sql
-		if release {
-			sql = []byte("COMMIT NO RELEASE")
+		if release || chain {
+			sql = []byte("COMMIT AND NO CHAIN NO RELEASE")
 			if t.st.Kind == parse.Rollback {
-				sql = []byte("ROLLBACK NO RELEASE")
+				sql = []byte("ROLLBACK AND NO CHAIN NO RELEASE")
 			}
 		}
 		var out exec.Outcome
-		out, err = s.x.End(ctx, sql)
+		out, err = s.x.End(ctx, sql, chain && !release)
 		err = s.ran(&out, err)
 	}
 	if err == nil && release {

@@ -39,10 +39,7 @@ func (s *session) query(ctx context.Context, o *Options, sql []byte) error {
 func (s *session) parse(o *Options, d *parse.Digest, sql []byte) *parse.Statement {
 	if h := s.x.Handle(); h != s.seen {
 		s.seen = h
-		s.facts.Charset = unquoted(s.x.Variable("character_set_client"))
-		if s.facts.Charset == "" {
-			s.facts.Charset = "utf8mb4"
-		}
+		s.facts.Charset = s.x.Charset()
 		mode := s.x.SQLMode()
 		s.mode = parse.ModeOf(mode, s.facts.Charset)
 		s.facts.Strict = strings.Contains(mode, "STRICT_") || strings.Contains(mode, "TRADITIONAL")
@@ -88,6 +85,9 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 	}
 	switch p := plan.Build(t.st, t.args, m, f).(type) {
 	case *plan.One:
+		if f.TxReadOnly && len(f.TempTables) == 0 && writes(t.st) {
+			return s.readOnlyError(o)
+		}
 		return s.runOne(ctx, o, t, p)
 	case *plan.Local:
 		return s.runLocal(ctx, o, t, p)
@@ -164,4 +164,24 @@ func schemaFree(st *parse.Statement, sql []byte) bool {
 	}
 	lower := bytes.ToLower(sql)
 	return !bytes.Contains(lower, []byte("database")) && !bytes.Contains(lower, []byte("schema"))
+}
+
+// writes says whether a statement is one that a READ ONLY transaction refuses.
+func writes(st *parse.Statement) bool {
+	switch st.Kind {
+	case parse.Insert, parse.Replace, parse.Update, parse.Delete, parse.LoadData, parse.DDL:
+		return !st.Is(parse.FlagTemporary)
+	default:
+		return false
+	}
+}
+
+// readOnlyError is the servers' error for a write in a READ ONLY transaction. A replica would give another one, since
+// it refuses every write.
+func (s *session) readOnlyError(o *Options) error {
+	message := "Cannot execute statement in a READ ONLY transaction"
+	if !strings.Contains(o.Executor.Cluster().Learned().Version, "MariaDB") {
+		message += "."
+	}
+	return &protocol.Error{Code: 1792, State: "25006", Message: message}
 }

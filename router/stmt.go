@@ -65,6 +65,9 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 			return s.answerPrepare(stmt, &protocol.Prepared{})
 		}
 	case *plan.One:
+		if s.facts.TxReadOnly && len(s.facts.TempTables) == 0 && writes(st) {
+			return s.readOnlyError(o)
+		}
 		shard, role = p.Shard.ID, roleOf(p.Role)
 	case *plan.Refuse:
 		// The values decide where a statement runs, and they come later; what no value can cure is refused now.

@@ -83,7 +83,6 @@ func (st *statements) put(p *Prepared, id uint32) (s *serverStatement, evict uin
 
 // Prepare has a server of a shard prepare a statement and returns what it says of it. An error is as Run's.
 func (s *Session) Prepare(ctx context.Context, p *Prepared, shard string, role backend.Role, read bool) (*protocol.Prepared, error) {
-	s.let(whyShort)
 	r := &Request{Command: protocol.ComStmtPrepare, Shard: shard, Role: role, Read: read}
 	for try := 0; ; try++ {
 		h := s.holdFor(r)

@@ -29,8 +29,11 @@ type Request struct {
 	Holds, Frees Why
 	// Sets are the assignments of a SET whose values are plain literals. Servers report those of system variables
 	// themselves, where they can.
-	Sets   []Set
-	Schema string // the schema that the command selects
+	Sets []Set
+	// Names is the text of SET NAMES without these words; AsksCharset says that it is SET CHARACTER SET.
+	Names       string
+	AsksCharset bool
+	Schema      string // the schema that the command selects
 	// AnySchema says that the statement is the same whatever the current schema is.
 	AnySchema bool
 
@@ -42,6 +45,9 @@ type Request struct {
 	Execute   *protocol.Execute
 	Types     []byte
 	LongData  []LongData
+
+	EndsTransaction bool            // COMMIT or ROLLBACK
+	SetStatus       protocol.Status // flags that the client sees besides the server's
 
 	Timeout time.Duration // 0 for none
 }
@@ -256,9 +262,9 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 		if err := s.send(c, r); err != nil {
 			return out, err
 		}
-		relay := protocol.Relay{HoldError: holdError}
+		relay := protocol.Relay{HoldError: holdError, SetStatus: r.SetStatus}
 		if s.tx.open && s.holdOf(c) == nil {
-			relay.SetStatus = protocol.StatusInTrans
+			relay.SetStatus |= protocol.StatusInTrans
 		}
 		out.Reply, err = c.Forward(s.client, r.Reply, &relay)
 		if err != nil {
@@ -348,7 +354,7 @@ func (s *Session) limit(ctx context.Context, c *backend.Conn, d time.Duration) (
 
 // settle decides, after a reply, what the session now has at the server and whether it keeps the connection.
 func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, struck bool) {
-	if len(reply.Changes) > 0 || len(r.Sets) > 0 || r.Schema != "" {
+	if len(reply.Changes) > 0 || len(r.Sets) > 0 || r.Schema != "" || r.Names != "" || r.AsksCharset {
 		s.learn(c, r, reply)
 	}
 	h := s.holdOf(c)
@@ -507,7 +513,7 @@ func (s *Session) lost(c *backend.Conn, err error, unsent bool) error {
 func (e *lostError) forClient(r *Request, addr string) *protocol.Error {
 	what := strings.TrimSuffix(e.err.Error(), ".")
 	switch {
-	case e.inTx && r.Frees&WhyTransaction == 0:
+	case e.inTx && !r.EndsTransaction:
 		return protocol.Errorf(1213, "40001", "shardway: the connection to %s of shard %s broke (%s), so the transaction was rolled back; try it again from its start", addr, r.Shard, what)
 	case e.inTx:
 		return protocol.Errorf(1105, "HY000", "shardway: the connection to %s of shard %s broke (%s) during COMMIT or ROLLBACK: whether the transaction was committed isn't known; look before you try it again", addr, r.Shard, what)

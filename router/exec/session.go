@@ -83,32 +83,16 @@ func (s *Session) start(schema string, collation uint16) {
 		coll, known = learned.Collations[learned.Collation]
 	}
 	if known {
-		s.setCharset(coll.Charset, coll.Name)
+		s.state.set(namesVariable, coll.Charset+" COLLATE "+coll.Name)
 	}
 	s.autocommit = true
 	s.changed()
 }
 
-// setCharset does to the state what SET NAMES charset COLLATE collation does.
-func (s *Session) setCharset(charset, collation string) {
-	for _, name := range charsetNames[:3] {
-		s.state.set(name, quote(charset))
-	}
-	s.state.set("collation_connection", quote(collation))
-}
-
 // changed interns the state after a change.
 func (s *Session) changed() {
-	asFresh := true
-	for _, name := range charsetNames {
-		if v := s.state.get(name); v != "" && v != freshCharset[name] {
-			asFresh = false
-		}
-	}
-	if asFresh {
-		for _, name := range charsetNames {
-			s.state.set(name, "")
-		}
+	if strings.EqualFold(s.state.get(namesVariable), freshNames) {
+		s.state.set(namesVariable, "")
 	}
 	s.handle = s.state.handle()
 	lex := s.state.lexical()
@@ -127,7 +111,7 @@ func (s *Session) Handle() Handle { return s.handle }
 // SQLMode is the session's sql_mode.
 func (s *Session) SQLMode() string {
 	if own := s.state.get("sql_mode"); own != "" {
-		return own
+		return strings.Trim(own, "'")
 	}
 	return s.x.cluster.Learned().SQLMode
 }
@@ -149,16 +133,20 @@ func (s *Session) TempTable(name string, created bool) {
 	}
 }
 
-// CharsetSets are the assignments that SET NAMES charset COLLATE collation makes; collation may be "".
-func (s *Session) CharsetSets(charset, collation string) []Set {
-	sets := make([]Set, 0, len(charsetNames))
-	for _, name := range charsetNames[:3] {
-		sets = append(sets, Set{name, quote(charset)})
+// Charset is the session's character_set_client.
+func (s *Session) Charset() string {
+	if own := s.state.get("character_set_client"); own != "" {
+		return strings.Trim(own, "'")
 	}
-	if collation == "" {
-		collation = charset + "_general_ci"
+	name, _, _ := strings.Cut(s.state.get(namesVariable), " ")
+	switch name = strings.Trim(strings.ToLower(name), `'"`); name {
+	case "":
+		return "utf8mb4"
+	case "default":
+		return s.x.cluster.Learned().Charset
+	default:
+		return name
 	}
-	return append(sets, Set{"collation_connection", quote(collation)})
 }
 
 // Autocommit says whether the client is in autocommit mode.
@@ -303,8 +291,15 @@ func (s *Session) learn(c *backend.Conn, r *Request, reply *protocol.Reply) {
 		}
 	}
 	if reply.Err == nil {
+		if r.Names != "" {
+			for _, name := range charsetNames {
+				s.state.set(name, "")
+			}
+			s.state.set(namesVariable, r.Names)
+			changed = true
+		}
 		for _, set := range r.Sets {
-			if strings.HasPrefix(set.Name, "@") || !c.Tracks {
+			if strings.HasPrefix(set.Name, "@") || !c.Tracks || r.Names != "" && isCharset(set.Name) {
 				s.state.set(set.Name, set.SQL)
 				changed = true
 			}
@@ -312,6 +307,9 @@ func (s *Session) learn(c *backend.Conn, r *Request, reply *protocol.Reply) {
 		if r.Schema != "" && !c.Tracks {
 			s.state.schema, schema, changed = r.Schema, r.Schema, true
 		}
+	}
+	if reply.Err == nil && r.AsksCharset {
+		changed = s.askCharset(c) || changed
 	}
 	if changed {
 		s.changed()
@@ -323,7 +321,7 @@ func (s *Session) learn(c *backend.Conn, r *Request, reply *protocol.Reply) {
 
 func (s *Session) learnVariable(c *backend.Conn, r *Request, name, value string) bool {
 	switch {
-	case untold[name]:
+	case untold[name], r.Names != "" && isCharset(name):
 		return false
 	case name == "last_insert_id" || name == "identity":
 		if id, err := strconv.ParseUint(value, 10, 64); err == nil {
@@ -335,5 +333,21 @@ func (s *Session) learnVariable(c *backend.Conn, r *Request, name, value string)
 		return false
 	}
 	s.state.set(name, trackedSQL(name, value))
+	return true
+}
+
+// askCharset finds out what SET CHARACTER SET has set, which depends on the current schema.
+func (s *Session) askCharset(c *backend.Conn) bool {
+	res, err := c.Query("SELECT @@" + strings.Join(charsetNames[:], ", @@"))
+	if err != nil || len(res.Rows) != 1 || len(res.Rows[0]) != len(charsetNames) {
+		return false
+	}
+	for i, name := range charsetNames {
+		if v := res.Rows[0][i]; v != nil {
+			s.state.set(name, quote(*v))
+		} else {
+			s.state.set(name, "NULL")
+		}
+	}
 	return true
 }

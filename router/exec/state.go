@@ -89,17 +89,16 @@ func stateOf(h Handle) state {
 	return s
 }
 
-// charsetNames are the variables that SET NAMES sets, in the order in which they can be set one after the other.
+// namesVariable stands for SET NAMES: its value is the statement's text, "latin1" or "utf8mb4 COLLATE utf8mb4_bin". The
+// variables that SET NAMES sets can't stand for it, since their values don't name the collation of results.
+const namesVariable = "names"
+
+// freshNames is what a connection has after login: see protocol.DialOptions.Collation.
+const freshNames = "utf8mb4 COLLATE utf8mb4_general_ci"
+
+// charsetNames are the variables that SET NAMES sets, in the order in which they can be set after it.
 var charsetNames = [...]string{
 	"character_set_client", "character_set_connection", "character_set_results", "collation_connection",
-}
-
-// freshCharset is what a connection has after login, by the same names: see protocol.DialOptions.Collation.
-var freshCharset = map[string]string{
-	"character_set_client":     "'utf8mb4'",
-	"character_set_connection": "'utf8mb4'",
-	"character_set_results":    "'utf8mb4'",
-	"collation_connection":     "'utf8mb4_general_ci'",
 }
 
 // freshTracking is what a pooled connection asks of its server so that it reports changes of state.
@@ -111,8 +110,7 @@ var freshTracking = map[string]string{
 }
 
 func isCharset(name string) bool {
-	_, ok := freshCharset[name]
-	return ok
+	return name == namesVariable || slices.Contains(charsetNames[:], name)
 }
 
 // step is one statement on the way from one state to another, and the state after it.
@@ -124,19 +122,22 @@ type step struct {
 // script returns the statements that take a connection from one state to another, except for the schema: the
 // character set comes first, since it decides how the texts after it are read.
 func script(from, to *state) []step {
-	var charset, rest []string
+	var rest []string
 	then := state{schema: from.schema}
+	names := to.get(namesVariable)
+	same := names == from.get(namesVariable)
+	then.set(namesVariable, names)
+	if names == "" {
+		names = freshNames
+	}
+	charset := "SET NAMES " + names
 	for _, name := range charsetNames {
 		want := to.get(name)
-		then.set(name, want)
-		if want == "" {
-			want = freshCharset[name]
+		same = same && want == from.get(name)
+		if want != "" {
+			then.set(name, want)
+			charset += "," + name + "=" + want
 		}
-		charset = append(charset, name+"="+want)
-	}
-	same := true // setting a character set sets its default collation too, so all four go together
-	for _, name := range charsetNames {
-		same = same && from.get(name) == to.get(name)
 	}
 	for _, v := range from.vars {
 		if !isCharset(v.name) {
@@ -153,7 +154,7 @@ func script(from, to *state) []step {
 	}
 	var steps []step
 	if !same {
-		steps = append(steps, step{"SET " + strings.Join(charset, ","), then})
+		steps = append(steps, step{charset, then})
 	}
 	if len(rest) > 0 {
 		steps = append(steps, step{"SET " + strings.Join(rest, ","), state{schema: from.schema, vars: to.vars}})

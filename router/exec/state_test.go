@@ -10,14 +10,6 @@ import (
 // server is what script's statements would do to a server's session, for the few forms that script uses.
 type server map[string]string
 
-func freshServer() server {
-	s := server{}
-	for name, sql := range freshCharset {
-		s[name] = sql
-	}
-	return s
-}
-
 func (s server) run(t *testing.T, sql string) {
 	t.Helper()
 	rest, ok := strings.CutPrefix(sql, "SET ")
@@ -25,14 +17,21 @@ func (s server) run(t *testing.T, sql string) {
 		t.Fatalf("not a SET: %s", sql)
 	}
 	for one := range strings.SplitSeq(rest, ",") {
+		if names, ok := strings.CutPrefix(one, "NAMES "); ok {
+			for _, name := range charsetNames {
+				delete(s, name)
+			}
+			s[namesVariable] = names
+			if names == freshNames {
+				delete(s, namesVariable)
+			}
+			continue
+		}
 		name, value, ok := strings.Cut(one, "=")
 		if !ok {
 			t.Fatalf("no assignment in %q of %s", one, sql)
 		}
 		name = strings.ReplaceAll(strings.TrimPrefix(name, "SESSION "), "`", "")
-		if strings.HasPrefix(name, "character_set_connection") {
-			s["collation_connection"] = "the default of " + value
-		}
 		if value == "DEFAULT" || value == "NULL" && strings.HasPrefix(name, "@") {
 			delete(s, name)
 			continue
@@ -42,7 +41,7 @@ func (s server) run(t *testing.T, sql string) {
 }
 
 func (s server) holds(want *state) bool {
-	all := freshServer()
+	all := server{}
 	for _, v := range want.vars {
 		all[v.name] = v.sql
 	}
@@ -58,7 +57,7 @@ func (s server) holds(want *state) bool {
 }
 
 func TestScriptTakesAServerFromAnyStateToAnyOther(t *testing.T) {
-	names := slices.Concat(charsetNames[:], []string{"sql_mode", "time_zone", "autocommit", "@x", "@a b"})
+	names := slices.Concat(charsetNames[:], []string{namesVariable, "sql_mode", "time_zone", "autocommit", "@x", "@a b"})
 	rng := rand.New(rand.NewPCG(1, 2))
 	random := func() state {
 		var s state
@@ -74,7 +73,7 @@ func TestScriptTakesAServerFromAnyStateToAnyOther(t *testing.T) {
 	}
 	for range 2000 {
 		from, to := random(), random()
-		srv := freshServer()
+		srv := server{}
 		for _, step := range []*state{{}, &from, &to} {
 			at := state{}
 			if step == &to {

@@ -16,6 +16,7 @@ type transaction struct {
 	start    string // the statement that opens it at a server; "" when autocommit off does
 	shard    string // where it is open; "" until the first statement
 	points   []savepoint
+	next     []string // the SET TRANSACTION statements that it was opened with
 }
 
 // savepoint was asked for before the transaction had a shard.
@@ -88,10 +89,11 @@ func (s *Session) bind(c *backend.Conn, shard string) error {
 	if err := s.sync(c, s.handle); err != nil {
 		return err
 	}
+	next := s.next
 	if err := s.applyNext(c, shard); err != nil {
 		return err
 	}
-	s.nextUsed = nil
+	s.tx.next, s.nextUsed = next, nil
 	script := make([]string, 0, 1+len(s.tx.points))
 	if s.tx.start != "" {
 		script = append(script, s.tx.start)
@@ -124,12 +126,26 @@ func (s *Session) applyNext(c *backend.Conn, shard string) error {
 	return nil
 }
 
-// End sends a COMMIT or ROLLBACK to the server of the open transaction and relays the reply.
-func (s *Session) End(ctx context.Context, sql []byte) (Outcome, error) {
-	return s.Run(ctx, &Request{
-		Command: protocol.ComQuery, Payload: sql, Reply: protocol.ReplyQuery, Shard: s.tx.shard, Role: backend.Primary,
-		Uses: WhyTransaction, Frees: WhyTransaction,
-	})
+// End sends a COMMIT or ROLLBACK to the server of the open transaction and relays the reply. chain opens the next
+// transaction with the same characteristics, at the server of its first statement; sql doesn't chain then.
+func (s *Session) End(ctx context.Context, sql []byte, chain bool) (Outcome, error) {
+	was := s.tx
+	r := &Request{
+		Command: protocol.ComQuery, Payload: sql, Reply: protocol.ReplyQuery, Shard: was.shard, Role: backend.Primary,
+		Uses: WhyTransaction, EndsTransaction: true,
+	}
+	if chain {
+		r.SetStatus = protocol.StatusInTrans
+	}
+	out, err := s.Run(ctx, r)
+	if chain && err == nil && out.Reply.Err == nil {
+		if was.start == "" {
+			was.start = "START TRANSACTION"
+		}
+		s.tx = transaction{open: true, readOnly: was.readOnly, start: was.start, next: was.next}
+		s.next = append(s.next, was.next...)
+	}
+	return out, err
 }
 
 // CommitSilently commits the open transaction as a statement that commits implicitly does: nothing is relayed.
@@ -143,7 +159,7 @@ func (s *Session) CommitSilently() error {
 	if _, err := c.Exec("COMMIT"); err != nil {
 		lost := lostError{err: err, inTx: true}
 		s.lose(c, err)
-		return lost.forClient(&Request{Shard: shard, Frees: WhyTransaction}, addr)
+		return lost.forClient(&Request{Shard: shard, EndsTransaction: true}, addr)
 	}
 	s.tx = transaction{}
 	s.letOf(c, WhyTransaction)
