@@ -196,6 +196,8 @@ func (s *session) answerSelect(t *text) (answered bool, err error) {
 	case counts:
 	case t.st.Flags&asks == 0, t.st.Is(parse.FlagFoundRows) && s.x.HasFoundRows():
 		return false, nil
+	case t.st.Flags&asks == parse.FlagConnectionID && s.x.HoldsLock():
+		return false, nil // IS_USED_LOCK(…) = CONNECTION_ID(): both are the server's own numbers
 	}
 	m := about.FindSubmatch(t.sql)
 	if m == nil {

@@ -58,6 +58,14 @@ func (f *fakeServer) handle(s *fakemysql.Session, cmd protocol.Command, payload 
 	if s.Values["tx"] != "" {
 		status |= protocol.StatusInTrans
 	}
+	if cmd == protocol.ComStmtPrepare {
+		s.Prepared(1, strings.Count(string(payload), "?"), "server")
+		return
+	}
+	if cmd == protocol.ComStmtExecute {
+		s.Result(fakemysql.Table([]string{"server"}, []any{f.name}), true, status)
+		return
+	}
 	if cmd != protocol.ComQuery {
 		s.OK(protocol.OK{Status: status})
 		return
@@ -611,4 +619,55 @@ func TestATimeoutAndKillEndAStatementAtItsServer(t *testing.T) {
 	one(t, a, "SELECT server FROM users WHERE id = 3")
 	_, err = b.Exec("KILL 4000000")
 	wantError(t, err, 1094)
+}
+
+func TestAPreparedStatementGoesWhereEachExecutionBinds(t *testing.T) {
+	p := newProxy(t, nil)
+	c := p.connect()
+	send := func(cmd protocol.Command, payload []byte) {
+		t.Helper()
+		if err := c.WriteCommand(cmd, payload); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(protocol.ComStmtPrepare, []byte("SELECT server FROM users WHERE id = ?"))
+	prepared, refused, err := c.ReadPrepared()
+	if err != nil || refused != nil {
+		t.Fatal(err, refused)
+	}
+	served := func() (s0, s1 int) {
+		for name, f := range p.fakes {
+			for _, got := range f.Got() {
+				if got.Command == protocol.ComStmtExecute {
+					if strings.HasPrefix(name, "s0") {
+						s0++
+					} else {
+						s1++
+					}
+				}
+			}
+		}
+		return s0, s1
+	}
+	for i, id := range []byte{2, 3, 3, 2, 4, 5} {
+		e := protocol.Execute{Iterations: 1, NullBitmap: []byte{0}, Values: []byte{id}}
+		if i == 0 {
+			e.Types = []byte{protocol.TypeTiny, 0}
+		}
+		payload := protocol.AppendExecute(nil, prepared.ID, &e, e.Types)
+		if i > 0 { // the types are remembered
+			payload = append(payload, 0, 0, id)
+		}
+		send(protocol.ComStmtExecute, payload)
+		r, err := c.Forward(nil, protocol.ReplyQuery, nil)
+		if err != nil || r.Err != nil || r.Rows != 1 {
+			t.Fatal(err, r.Err, r.Rows)
+		}
+	}
+	if s0, s1 := served(); s0 != 3 || s1 != 3 {
+		t.Errorf("%d executions went to s0 and %d to s1, want 3 and 3", s0, s1)
+	}
 }

@@ -157,7 +157,7 @@ func (s *session) stmtExecute(ctx context.Context, o *Options, payload []byte) e
 	} else if stmt.params > 0 && len(stmt.types) != 2*stmt.params {
 		return protocol.Errorf(1210, "HY000", "Incorrect arguments to mysqld_stmt_execute")
 	}
-	stmt.bound, err = e.exec.DecodeParams(stmt.types, stmt.hasLong, stmt.bound)
+	stmt.bound, err = e.exec.DecodeParams(stmt.types, stmt.hasLong, stmt.bound[:0])
 	if err != nil {
 		return err
 	}

@@ -119,6 +119,9 @@ func (s *Session) SQLMode() string {
 // HasFoundRows says whether the last statement's SQL_CALC_FOUND_ROWS waits at a server.
 func (s *Session) HasFoundRows() bool { return s.holdWith(WhyFoundRows) != nil }
 
+// HoldsLock says whether the client has called GET_LOCK.
+func (s *Session) HoldsLock() bool { return s.holdWith(WhyNamedLock) != nil }
+
 // TempTable takes over that a temporary table, "schema.table" in lower case, was created or dropped.
 func (s *Session) TempTable(name string, created bool) {
 	i := slices.Index(s.tempTables, name)
