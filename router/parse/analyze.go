@@ -5,6 +5,9 @@ import (
 	"strings"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
+
+	"shardway/router/parse/bridge"
+	"shardway/router/parse/digest"
 )
 
 // analyzer fills a Statement from a syntax tree.
@@ -76,7 +79,7 @@ func (a *analyzer) statement(node ast.StmtNode) bool {
 		for _, e := range n.Procedure.Args {
 			a.expr(e, b)
 		}
-		st.Words = words(a.src.plain())
+		st.Words = digest.Words(a.src.plain())
 	default:
 		return false
 	}
@@ -341,14 +344,11 @@ func (a *analyzer) source(n *ast.TableSource, b int) {
 	}
 }
 
-// tableFunction is the name that a bridge gives to JSON_TABLE(…) and the like.
-const tableFunction = "\x01"
-
 // table appends a base table or a reference to a CTE.
 func (a *analyzer) table(n *ast.TableName, alias string, b int) {
 	blk := &a.st.Blocks[b]
 	t := Table{DB: n.Schema.O, Name: n.Name.O, Alias: alias, Source: -1}
-	if t.Name == tableFunction {
+	if t.Name == bridge.TableFunction {
 		t.Name = ""
 		a.st.Flags |= FlagForeignData
 	}

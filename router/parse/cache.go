@@ -61,7 +61,7 @@ func NewCache(maxEntries, maxBytes int) *Cache {
 func (c *Cache) Statement(d *Digest) *Statement {
 	st := c.lookup(d)
 	if st == nil {
-		d.rescan()
+		d.Rescan()
 		st = c.lookup(d) // never nil, now that the literals are kept
 	}
 	return st
@@ -69,7 +69,7 @@ func (c *Cache) Statement(d *Digest) *Statement {
 
 // lookup returns the statement of d's norm, or nil when its literals must be kept.
 func (c *Cache) lookup(d *Digest) *Statement {
-	key := d.key()
+	key := d.Key()
 	s := &c.shards[maphash.Bytes(c.seed, key)%cacheShards]
 	s.mu.RLock()
 	e := s.entries[string(key)]
@@ -79,30 +79,20 @@ func (c *Cache) lookup(d *Digest) *Statement {
 		if !e.used.Load() {
 			e.used.Store(true)
 		}
-		if e.st == nil && d.exact {
+		if e.st == nil && d.Exact() {
 			return Parse(string(d.Norm), d.Mode)
 		}
 		return e.st
 	}
 	s.misses.Add(1)
 	st := Parse(string(d.Norm), d.Mode)
-	if st.Kind == Unparsed && !d.exact && d.lifted() {
+	if st.Kind == Unparsed && !d.Exact() && d.Lifted() {
 		st = nil
 	}
 	if len(key) <= maxCachedNorm {
 		s.add(&cacheEntry{key: string(key), st: st, cost: len(key)*statementCost + entryCost})
 	}
 	return st
-}
-
-// lifted reports whether an Arg is a literal.
-func (d *Digest) lifted() bool {
-	for i := range d.Args {
-		if d.Args[i].Kind != Marker {
-			return true
-		}
-	}
-	return false
 }
 
 // add puts an entry in, and takes others out until the limits hold.

@@ -190,7 +190,7 @@ func (a *analyzer) named(name string, b int) bool {
 func (a *analyzer) operand(e ast.ExprNode, b int) Operand {
 	switch e := bare(e).(type) {
 	case *test_driver.ParamMarkerExpr:
-		if i, ok := a.src.marker(e.Offset); ok {
+		if i, ok := a.src.Marker(e.Offset); ok {
 			return Operand{Kind: OperandArg, Arg: i}
 		}
 	case *test_driver.ValueExpr:
@@ -217,7 +217,7 @@ func (a *analyzer) operand(e ast.ExprNode, b int) Operand {
 		}
 		switch v := bare(e.V).(type) {
 		case *test_driver.ParamMarkerExpr:
-			if i, ok := a.src.marker(v.Offset); ok {
+			if i, ok := a.src.Marker(v.Offset); ok {
 				return Operand{Kind: OperandArg, Arg: i, Neg: true}
 			}
 		case *test_driver.ValueExpr:
@@ -271,17 +271,4 @@ func literal(e *test_driver.ValueExpr) (Value, bool) {
 		return Value{Kind: Bytes, S: []byte(e.GetBinaryLiteral())}, true
 	}
 	return Value{}, false
-}
-
-// marker returns the number of the ? at a position.
-func (src *source) marker(at int) (int, bool) {
-	lo, hi := 0, len(src.markers)
-	for lo < hi {
-		if mid := (lo + hi) / 2; src.markers[mid] < at {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	return lo, lo < len(src.markers) && src.markers[lo] == at
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
+
+	"shardway/router/parse/digest"
 )
 
 // modifiers skips what may stand between CREATE and TABLE.
@@ -18,7 +20,7 @@ func (c *cursor) modifiers(st *Statement) {
 			c.next()
 		case c.accept("DEFINER", "="):
 			c.next()
-			if c.peek().kind == tokVar {
+			if c.peek().Kind == digest.TokVar {
 				c.i++
 			}
 			c.group()
@@ -40,7 +42,7 @@ func (c *cursor) exists() {
 func (c *cursor) ddl(st *Statement, verb string) bool {
 	st.Kind, st.Flags = DDL, FlagImplicitCommit
 	c.modifiers(st)
-	object := c.peek().up
+	object := c.peek().Up
 	switch object {
 	case "PREPARE":
 		if verb == "drop" {
@@ -72,14 +74,14 @@ func (c *cursor) ddl(st *Statement, verb string) bool {
 	case "INDEX", "TRIGGER":
 		return c.ddlOn(st, verb, object)
 	case "DATABASE", "SCHEMA":
-		if t := c.next(); t.isName() {
-			st.Qualifiers = append(st.Qualifiers, c.src.name(t))
+		if t := c.next(); t.IsName() {
+			st.Qualifiers = append(st.Qualifiers, c.src.Name(t))
 		}
 		return true
 	case "":
 		return false
 	}
-	st.Words, st.Qualifiers = words(c.src.plain()), qualifiers(c.src.plain())
+	st.Words, st.Qualifiers = digest.Words(c.src.plain()), digest.Qualifiers(c.src.plain())
 	return true
 }
 
@@ -99,7 +101,7 @@ func (c *cursor) ddlTable(st *Statement, verb string) bool {
 	}
 	rest := c.i
 	for !c.end() {
-		up := c.next().up
+		up := c.next().Up
 		var t Table
 		found := false
 		switch up {
@@ -140,8 +142,8 @@ func (c *cursor) ddlTable(st *Statement, verb string) bool {
 // ddlOn is DDL of what belongs to a table: ON table.
 func (c *cursor) ddlOn(st *Statement, verb, object string) bool {
 	if object == "TRIGGER" {
-		st.Words = words(c.src.plain())
-		st.Qualifiers = slices.DeleteFunc(qualifiers(c.src.plain()), func(q string) bool {
+		st.Words = digest.Words(c.src.plain())
+		st.Qualifiers = slices.DeleteFunc(digest.Qualifiers(c.src.plain()), func(q string) bool {
 			return strings.EqualFold(q, "new") || strings.EqualFold(q, "old")
 		})
 		if verb == "drop" {
@@ -153,7 +155,7 @@ func (c *cursor) ddlOn(st *Statement, verb, object string) bool {
 		}
 	}
 	for !c.end() {
-		if c.next().up != "ON" {
+		if c.next().Up != "ON" {
 			continue
 		}
 		t, ok := c.table()
@@ -171,10 +173,10 @@ func (c *cursor) body(st *Statement) bool {
 		at := cursor{src: c.src, i: c.i}
 		for at.accept("(") {
 		}
-		switch up := at.peek().up; {
+		switch up := at.peek().Up; {
 		case up == "SELECT",
-			up == "WITH" && (at.at(1).up == "RECURSIVE" || at.at(1).isName() && slices.Contains([]string{"AS", "("}, at.at(2).up) && at.at(1).up != "PARSER"),
-			(up == "TABLE" || up == "VALUES") && at.i > 0 && c.at(-1).up == "AS":
+			up == "WITH" && (at.at(1).Up == "RECURSIVE" || at.at(1).IsName() && slices.Contains([]string{"AS", "("}, at.at(2).Up) && at.at(1).Up != "PARSER"),
+			(up == "TABLE" || up == "VALUES") && at.i > 0 && c.at(-1).Up == "AS":
 			start = c.i
 		case c.is("("):
 			c.group()
@@ -185,10 +187,10 @@ func (c *cursor) body(st *Statement) bool {
 	if start == 0 {
 		return true
 	}
-	for i := start; c.src.toks[i].kind != tokEnd; i++ {
+	for i := start; c.src.Tokens[i].Kind != digest.TokEnd; i++ {
 		at := cursor{src: c.src, i: i}
 		if at.accept("WITH", "CHECK", "OPTION") || at.accept("WITH", "CASCADED", "CHECK", "OPTION") || at.accept("WITH", "LOCAL", "CHECK", "OPTION") {
-			c.src.blank(c.src.toks[i].a, c.src.toks[at.i-1].b)
+			c.src.Blank(c.src.Tokens[i].A, c.src.Tokens[at.i-1].B)
 		}
 	}
 	node, err := c.src.read(start)
@@ -206,6 +208,6 @@ func (c *cursor) body(st *Statement) bool {
 	if !a.apart() || a.bad != "" {
 		return false
 	}
-	st.restore(c.src.renamed)
+	st.restore(c.src.bridged)
 	return true
 }

@@ -1,10 +1,14 @@
 // Package parse turns SQL text into the few facts that routing needs, and is the only importer of the SQL parser.
 //
 // A [Digest] lifts the literals of a text out in one pass: its Norm is the text with each literal as a question
-// mark, its Args are the literals as [Value]s. A [Cache] keeps a [Statement] for each norm; only a miss parses
-// ([Parse]), and [Counts] counts. A Statement lists the query [Block]s with their [Table]s and the [Cond]itions over [Column]s and
-// [Operand]s that every row must meet, what an [Insertion] stores, each [Assignment], [SetVar], [Tx] and [Hints];
-// [Kind] and [Flags] say what the statement does, and [Mode] how the server's sql_mode reads the text.
+// mark, its Args are the literals as [Value]s of a [ValueKind]. A [Cache] keeps a [Statement] for each norm; only a
+// miss parses ([Parse]), and [Counts] counts. A Statement lists the query [Block]s, each with a [Role] and its
+// [Table]s, and the conditions that every row must meet ([Cond], of a [CondOp], over [Column]s and [Operand]s of an
+// [OperandKind]), what an [Insertion] stores, each [Assignment], [SetVar] with its [Scope], [Tx] and [Hints]; [Kind]
+// and [Flags] say what the statement does, and [Mode] how the server's sql_mode reads the text.
+//
+// Digest, Value, Mode and Hints are names for the types of package digest, which reads text; package bridge rewrites
+// for the parser what it doesn't know.
 //
 // # Guarantees
 //

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
+
+	"shardway/router/parse/digest"
 )
 
 // form reads the statement at a cursor, which stands after the word that the form is listed under.
@@ -66,22 +68,22 @@ var parsed = []string{"(", "CALL", "DELETE", "DO", "INSERT", "REPLACE", "SELECT"
 
 // statement reads the statement that starts at the token first.
 func (src *source) statement(first int) *Statement {
-	t := src.toks[first]
-	if t.kind == tokEnd {
+	t := src.Tokens[first]
+	if t.Kind == digest.TokEnd {
 		return &Statement{Kind: Empty, Why: "it is empty"}
 	}
 	if !src.compound(first) && src.several(first) {
 		st := &Statement{Kind: Several, Why: "several statements in one text"}
-		st.Words, st.Qualifiers = words(src.plain()), qualifiers(src.plain())
+		st.Words, st.Qualifiers = digest.Words(src.plain()), digest.Qualifiers(src.plain())
 		return st
 	}
-	if slices.Contains(parsed, t.up) {
+	if slices.Contains(parsed, t.Up) {
 		return src.data(first)
 	}
 	st := &Statement{}
-	if f := formOf(t.up); f != nil {
+	if f := formOf(t.Up); f != nil {
 		if c := (&cursor{src: src, i: first + 1}); f(c, st) {
-			st.Bridged = st.Bridged || src.bridged
+			st.Bridged = st.Bridged || src.bridged != nil
 			return st
 		}
 		if st.ParseError != "" {
@@ -92,13 +94,13 @@ func (src *source) statement(first int) *Statement {
 			return unparsed(src, err.Error())
 		}
 	}
-	return unparsed(src, "unknown statement "+src.str(t))
+	return unparsed(src, "unknown statement "+src.Str(t))
 }
 
 // several reports whether another statement follows a semicolon.
 func (src *source) several(first int) bool {
-	for i, t := range src.toks[first:] {
-		if t.up == ";" && src.toks[first+i+1].kind != tokEnd {
+	for i, t := range src.Tokens[first:] {
+		if t.Up == ";" && src.Tokens[first+i+1].Kind != digest.TokEnd {
 			return true
 		}
 	}
@@ -135,27 +137,38 @@ func (src *source) data(first int) *Statement {
 	if a.bad != "" {
 		return unparsed(src, a.bad)
 	}
-	a.st.Bridged = src.bridged
-	a.st.restore(src.renamed)
+	a.st.Bridged = src.bridged != nil
+	a.st.restore(src.bridged)
 	return a.st
 }
 
 // apart analyses what a bridge took out of the text.
 func (a *analyzer) apart() bool {
 	src := a.src
-	a.st.Flags |= src.extra
+	cut := src.bridged
+	if cut == nil {
+		return true
+	}
+	for _, name := range cut.Calls {
+		a.dropped(name)
+	}
 	for _, w := range [...]struct {
+		on   bool
 		flag Flags
 		why  string
 	}{
-		{FlagInto, "SELECT … INTO"}, {FlagUsesUserVar, "a user variable"}, {FlagStoredFunction, "a function that may be a stored one"},
+		{cut.SetsUserVar, FlagSetsUserVar, ""}, {cut.Returning, FlagReturning, ""},
+		{cut.Into, FlagInto, "SELECT … INTO"}, {cut.UsesUserVar, FlagUsesUserVar, "a user variable"},
 	} {
-		if src.extra&w.flag != 0 {
-			a.notRead(w.why)
+		if w.on {
+			a.st.Flags |= w.flag
+			if w.why != "" {
+				a.notRead(w.why)
+			}
 		}
 	}
-	for _, f := range src.apart {
-		if !a.fragment(f, 0) {
+	for _, f := range cut.Apart {
+		if !a.fragment(&source{Source: f}, 0) {
 			return false
 		}
 	}
@@ -182,23 +195,23 @@ func (a *analyzer) fragment(f *source, b int) bool {
 // plain is a statement of which nothing but its kind matters.
 func (c *cursor) plain(st *Statement, kind Kind, name string) bool {
 	st.Kind, st.Name, st.Why = kind, name, strings.ToUpper(name)
-	if w := c.peek(); w.kind == tokWord && kind != XA {
-		st.Name += " " + lower(w.up)
+	if w := c.peek(); w.Kind == digest.TokWord && kind != XA {
+		st.Name += " " + lower(w.Up)
 	} else if kind == XA {
-		st.Name += " " + lower(w.up)
+		st.Name += " " + lower(w.Up)
 	}
 	if kind == Account && st.Name != "set role" {
 		st.Flags |= FlagImplicitCommit
 	}
-	st.Words, st.Qualifiers = words(c.src.plain()), qualifiers(c.src.plain())
+	st.Words, st.Qualifiers = digest.Words(c.src.plain()), digest.Qualifiers(c.src.plain())
 	return true
 }
 
 func (c *cursor) plainOther(st *Statement, up string) bool {
 	if up == "GET" {
 		st.Flags |= FlagDiagnostics
-		for _, t := range c.src.toks[c.i:] {
-			if t.kind == tokVar {
+		for _, t := range c.src.Tokens[c.i:] {
+			if t.Kind == digest.TokVar {
 				st.Flags |= FlagSetsUserVar
 			}
 		}
@@ -214,10 +227,10 @@ func (st *Statement) block(role Role, tables ...Table) {
 func (c *cursor) use(st *Statement) bool {
 	st.Kind, st.Why = Use, "USE"
 	t := c.next()
-	if !t.isName() || !c.end() {
+	if !t.IsName() || !c.end() {
 		return false
 	}
-	st.Name = c.src.name(t)
+	st.Name = c.src.Name(t)
 	st.Qualifiers = []string{st.Name}
 	return true
 }
@@ -225,7 +238,7 @@ func (c *cursor) use(st *Statement) bool {
 func (c *cursor) handler(st *Statement) bool {
 	st.Kind, st.Why = Handler, "HANDLER"
 	t, ok := c.table()
-	st.Name = lower(c.peek().up)
+	st.Name = lower(c.peek().Up)
 	st.block(RoleQuery, t)
 	return ok
 }
@@ -239,8 +252,8 @@ func (c *cursor) kill(st *Statement) bool {
 	if c.accept("ID") {
 		st.Name = "query id"
 	}
-	if t := c.next(); t.kind == tokNumber && c.end() {
-		st.ID, _ = strconv.ParseUint(c.src.str(t), 10, 64)
+	if t := c.next(); t.Kind == digest.TokNumber && c.end() {
+		st.ID, _ = strconv.ParseUint(c.src.Str(t), 10, 64)
 	}
 	return true
 }
@@ -270,8 +283,8 @@ func (c *cursor) lock(st *Statement, up string) bool {
 			return false
 		}
 		c.acceptAny("AS")
-		if next := c.peek(); next.isName() && !slices.Contains([]string{"READ", "WRITE", "LOW_PRIORITY", "CONCURRENT"}, next.up) {
-			t.Alias = c.src.name(c.next())
+		if next := c.peek(); next.IsName() && !slices.Contains([]string{"READ", "WRITE", "LOW_PRIORITY", "CONCURRENT"}, next.Up) {
+			t.Alias = c.src.Name(c.next())
 		}
 		for {
 			w, ok := c.acceptAny("READ", "WRITE", "LOCAL", "LOW_PRIORITY", "CONCURRENT")
@@ -294,7 +307,7 @@ func (c *cursor) flush(st *Statement, name string) bool {
 	if name == "flush" {
 		st.Flags |= FlagImplicitCommit
 	}
-	for i := c.i; c.src.toks[i].kind != tokEnd; i++ {
+	for i := c.i; c.src.Tokens[i].Kind != digest.TokEnd; i++ {
 		at := cursor{src: c.src, i: i}
 		if at.accept("WITH", "READ", "LOCK") || at.accept("FOR", "EXPORT") {
 			st.Kind, st.Name = Lock, "flush tables"
@@ -363,7 +376,7 @@ func (c *cursor) load(st *Statement) bool {
 			t, ok := c.table()
 			t.Write = true
 			st.block(RoleInsertTarget, t)
-			st.Words = words(c.src.plain())
+			st.Words = digest.Words(c.src.plain())
 			return ok
 		default:
 			c.i++
@@ -374,21 +387,21 @@ func (c *cursor) load(st *Statement) bool {
 
 func (c *cursor) prepared(st *Statement, up string) bool {
 	st.Why = up
-	for _, t := range c.src.toks[c.i:] {
-		if t.kind == tokVar {
+	for _, t := range c.src.Tokens[c.i:] {
+		if t.Kind == digest.TokVar {
 			st.Flags |= FlagUsesUserVar // PREPARE … FROM @x too: its text isn't known
 		}
 	}
 	switch up {
 	case "PREPARE":
 		st.Kind = Prepare
-		st.Words = words(c.src.plain())
-		st.Qualifiers = qualifiers(c.src.plain())
+		st.Words = digest.Words(c.src.plain())
+		st.Qualifiers = digest.Qualifiers(c.src.plain())
 	case "EXECUTE":
 		st.Kind = Execute
 		if c.accept("IMMEDIATE") {
 			st.Name = "immediate"
-			st.Words, st.Qualifiers = words(c.src.plain()), qualifiers(c.src.plain())
+			st.Words, st.Qualifiers = digest.Words(c.src.plain()), digest.Qualifiers(c.src.plain())
 			return true
 		}
 	default:
@@ -398,16 +411,16 @@ func (c *cursor) prepared(st *Statement, up string) bool {
 		}
 	}
 	t := c.next()
-	st.Name = lower(c.src.name(t))
-	return t.isName()
+	st.Name = lower(c.src.Name(t))
+	return t.IsName()
 }
 
 // explain is DESCRIBE table, EXPLAIN statement and EXPLAIN ROUTE statement.
 func (c *cursor) explain(st *Statement) bool {
-	verb := c.at(-1).up
+	verb := c.at(-1).Up
 	if c.accept("ROUTE") {
 		st.Kind, st.Why = ExplainRoute, "EXPLAIN ROUTE"
-		st.InnerText = strings.TrimSpace(string(c.src.orig[c.peek().a:]))
+		st.InnerText = strings.TrimSpace(string(c.src.Orig[c.peek().A:]))
 		return st.InnerText != ""
 	}
 	runs := verb == "ANALYZE"
@@ -433,10 +446,10 @@ func (c *cursor) explain(st *Statement) bool {
 	}
 	if c.accept("FOR") { // FOR SCHEMA x
 		if _, ok := c.acceptAny("SCHEMA", "DATABASE"); ok {
-			st.Qualifiers = append(st.Qualifiers, c.src.name(c.next()))
+			st.Qualifiers = append(st.Qualifiers, c.src.Name(c.next()))
 		}
 	}
-	if slices.Contains(parsed, c.peek().up) {
+	if slices.Contains(parsed, c.peek().Up) {
 		st.Kind = Explain
 		inner := c.src.statement(c.i)
 		if inner.Kind == Unparsed {
@@ -444,7 +457,7 @@ func (c *cursor) explain(st *Statement) bool {
 			return false
 		}
 		inner.finish()
-		inner.Params = len(c.src.markers)
+		inner.Params = len(c.src.Markers)
 		st.Inner = inner
 		st.Bridged = inner.Bridged
 		st.Flags |= inner.Flags &^ (FlagRead | FlagLimited | FlagReturning)

@@ -65,6 +65,17 @@ func (a *analyzer) call(n *ast.FuncCallExpr) {
 	}
 }
 
+// dropped notes a call in what a bridge took out of the text.
+func (a *analyzer) dropped(name string) {
+	if flags, ok := stateful[name]; ok {
+		a.st.Flags |= flags
+		a.notRead("function " + strings.ToUpper(name))
+	} else if !builtins[name] {
+		a.st.Flags |= FlagStoredFunction
+		a.notRead("a function that may be a stored one")
+	}
+}
+
 // variable notes what a variable means for the statement.
 func (a *analyzer) variable(n *ast.VariableExpr) {
 	name := lower(n.Name)

@@ -85,7 +85,7 @@ func describeTo(b *strings.Builder, st *Statement, args []Value, in string) {
 	for _, s := range st.Set {
 		extra := ""
 		if s.Literal {
-			extra += " literal " + show(s.Value)
+			extra += " literal " + s.Value.String()
 		}
 		if s.Default {
 			extra += " default"
@@ -205,13 +205,13 @@ func operandsText(list []Operand, args []Value) string {
 		case OperandArg:
 			s = "arg out of range"
 			if o.Arg < len(args) {
-				s = show(args[o.Arg])
+				s = args[o.Arg].String()
 			}
 			if o.Neg {
 				s = "-" + s
 			}
 		case OperandConst:
-			s = "const " + show(o.Value)
+			s = "const " + o.Value.String()
 		case OperandColumn:
 			s = columnText(o.Col)
 		case OperandDefault:

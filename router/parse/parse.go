@@ -1,9 +1,7 @@
 package parse
 
 import (
-	"bytes"
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 	"sync"
@@ -12,6 +10,9 @@ import (
 	"github.com/pingcap/tidb/pkg/parser"
 	"github.com/pingcap/tidb/pkg/parser/ast"
 	"github.com/pingcap/tidb/pkg/parser/mysql"
+
+	"shardway/router/parse/bridge"
+	"shardway/router/parse/digest"
 )
 
 // Parse reads a norm as Digest makes it; any other text will do as well, with its literals as constants. It never
@@ -22,34 +23,53 @@ import (
 // ways; when that makes any difference the statement is Unparsed.
 func Parse(norm string, mode Mode) *Statement {
 	text := []byte(norm)
-	if mode&MultibyteUnsafe != 0 && !isASCII(text) {
-		return unparsed(&source{text: text, mode: mode}, "the client's character set can hide quotes inside characters, so the text isn't read; send it as utf8mb4")
+	if mode&digest.MultibyteUnsafe != 0 && !digest.IsASCII(text) {
+		return unparsed(&source{Source: &digest.Source{Text: text, Mode: mode}}, "the client's character set can hide quotes inside characters, so the text isn't read; send it as utf8mb4")
 	}
-	src := scanTokens(text, mode, true)
+	src := split(text, mode, true)
 	st := parseSource(src)
-	if src.perhaps {
+	if src.Perhaps {
 		st.Flags |= FlagExecutable
-		other := parseSource(scanTokens(text, mode, false))
+		other := parseSource(split(text, mode, false))
 		other.Flags |= FlagExecutable
 		if !reflect.DeepEqual(st, other) {
-			st = unparsed(scanTokens(text, mode, true), "an executable comment that only some servers run changes what the statement means; write the statement without it")
+			st = unparsed(split(text, mode, true), "an executable comment that only some servers run changes what the statement means; write the statement without it")
 			st.Flags |= FlagExecutable
 		}
 	}
 	return st
 }
 
+// source is a norm on its way to the parser.
+type source struct {
+	*digest.Source
+	unbridged []byte         // Text before it was bridged; nil when it wasn't
+	bridged   *bridge.Result // what a bridge took out of the text; nil when the parser reads it as written
+}
+
+func split(norm []byte, mode Mode, open bool) *source {
+	return &source{Source: digest.Split(norm, mode, open)}
+}
+
+// plain returns the text as it was before it was bridged, without comments.
+func (src *source) plain() []byte {
+	if src.unbridged != nil {
+		return src.unbridged
+	}
+	return src.Text
+}
+
 // parseSource reads a text that has been split into tokens.
 func parseSource(src *source) *Statement {
-	if src.bad != "" {
-		return unparsed(src, src.bad)
+	if src.Bad != "" {
+		return unparsed(src, src.Bad)
 	}
-	if !utf8.Valid(src.text) {
+	if !utf8.Valid(src.Text) {
 		return unparsed(src, "a name isn't valid utf8")
 	}
 	st := src.statement(0)
-	st.Hints = src.hints
-	st.Params = len(src.markers)
+	st.Hints = src.Hints
+	st.Params = len(src.Markers)
 	st.finish()
 	return st
 }
@@ -63,8 +83,8 @@ func (st *Statement) finish() {
 			}
 		}
 	}
-	st.Qualifiers = tidy(st.Qualifiers)
-	st.Words = tidy(st.Words)
+	st.Qualifiers = digest.Tidy(st.Qualifiers)
+	st.Words = digest.Tidy(st.Words)
 	if st.Why != "" || st.Kind != Select && st.Kind != Show && st.Kind != Describe && st.Kind != Explain {
 		st.Flags &^= FlagRead
 	} else {
@@ -72,94 +92,31 @@ func (st *Statement) finish() {
 	}
 }
 
-// tidy returns names in lower case, sorted, each once.
-func tidy(names []string) []string {
-	if len(names) == 0 {
-		return nil
-	}
-	for i, n := range names {
-		names[i] = lower(n)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
 // unparsed returns the Statement of a text that can't be read.
 func unparsed(src *source, why string) *Statement {
-	st := &Statement{Kind: Unparsed, ParseError: why, Why: "it can't be parsed: " + why, Hints: src.hints, Params: len(src.markers)}
-	st.Words = words(src.plain())
-	st.Qualifiers = tidy(qualifiers(src.plain()))
+	st := &Statement{Kind: Unparsed, ParseError: why, Why: "it can't be parsed: " + why, Hints: src.Hints, Params: len(src.Markers)}
+	st.Words = digest.Words(src.plain())
+	st.Qualifiers = digest.Qualifiers(src.plain())
 	return st
 }
 
-// nameSet collects names, without allocating for those it has.
-type nameSet map[string]struct{}
-
-func (m nameSet) add(name []byte) {
-	if _, ok := m[string(name)]; !ok {
-		m[string(name)] = struct{}{}
+// read parses the statement at the token first; where the parser can't, it tries again with the text bridged.
+func (src *source) read(first int) (ast.StmtNode, error) {
+	node, err := src.tree(first)
+	if err == nil {
+		return node, nil
 	}
-}
-
-func (m nameSet) list() []string { return tidy(slices.Collect(maps.Keys(m))) }
-
-// words returns every identifier-like word of a text, also in strings and comments.
-func words(s []byte) []string {
-	set := make(nameSet)
-	for i := 0; i < len(s); {
-		if !isIdent(s[i]) {
-			i++
-			continue
-		}
-		j := skipWord(s, i)
-		set.add(s[i:j])
-		i = j
+	src.unbridged = slices.Clone(src.Text)
+	bridged, ok := bridge.Build(src.Source, first)
+	if !ok {
+		return nil, err
 	}
-	// A quoted identifier may hold anything.
-	var buf []byte
-	for _, q := range [...]byte{'`', '"'} {
-		for i := 0; i < len(s); i++ {
-			if s[i] != q {
-				continue
-			}
-			end, ok := skipQuoted(s, i)
-			if !ok {
-				break
-			}
-			buf = appendUnescaped(buf[:0], s[i+1:end-1], q, false)
-			set.add(buf)
-			i = end - 1
-		}
+	node, again := src.tree(first)
+	if again != nil {
+		return nil, err
 	}
-	return set.list()
-}
-
-// qualifiers returns every name in a text that is followed by a dot.
-func qualifiers(s []byte) []string {
-	set := make(nameSet)
-	for i, c := range s {
-		if c != '.' {
-			continue
-		}
-		j := i
-		for j > 0 && isSpace(s[j-1]) {
-			j--
-		}
-		if j > 0 && (s[j-1] == '`' || s[j-1] == '"') {
-			if k := bytes.LastIndexByte(s[:j-1], s[j-1]); k >= 0 {
-				set.add(s[k+1 : j-1])
-			}
-			continue
-		}
-		k := j
-		for k > 0 && isIdent(s[k-1]) {
-			k--
-		}
-		if k < j && !isDigit(s[k]) || k < j-1 {
-			set.add(s[k:j])
-		}
-	}
-	return set.list()
+	src.bridged = bridged
+	return node, nil
 }
 
 // parsers holds parsers, which aren't safe for concurrent use and not cheap to make.
@@ -179,12 +136,12 @@ func (src *source) tree(first int) (node ast.StmtNode, err error) {
 		p.Reset()
 		parsers.Put(p)
 	}()
-	p.SetSQLMode(parserMode(src.mode))
+	p.SetSQLMode(parserMode(src.Mode))
 	p.SetMariaDB(true)
-	text := src.text
+	text := src.Text
 	if first > 0 {
 		text = slices.Clone(text)
-		(&source{text: text}).blank(0, src.toks[first].a)
+		(&digest.Source{Text: text}).Blank(0, src.Tokens[first].A)
 	}
 	nodes, _, err := p.ParseSQL(string(text), parser.CharsetConnection(""), parser.CollationConnection(""))
 	if err != nil {
@@ -202,11 +159,11 @@ func parserMode(m Mode) mysql.SQLMode {
 		ours   Mode
 		theirs mysql.SQLMode
 	}{
-		{AnsiQuotes, mysql.ModeANSIQuotes},
-		{NoBackslashEscapes, mysql.ModeNoBackslashEscapes},
-		{PipesAsConcat, mysql.ModePipesAsConcat},
-		{HighNotPrecedence, mysql.ModeHighNotPrecedence},
-		{IgnoreSpace, mysql.ModeIgnoreSpace},
+		{digest.AnsiQuotes, mysql.ModeANSIQuotes},
+		{digest.NoBackslashEscapes, mysql.ModeNoBackslashEscapes},
+		{digest.PipesAsConcat, mysql.ModePipesAsConcat},
+		{digest.HighNotPrecedence, mysql.ModeHighNotPrecedence},
+		{digest.IgnoreSpace, mysql.ModeIgnoreSpace},
 	} {
 		if m&f.ours != 0 {
 			mode |= f.theirs

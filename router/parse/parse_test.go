@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"shardway/router/parse/digest"
 )
 
 // texts are the SQL of the golden files.
@@ -33,41 +35,6 @@ func texts(t testing.TB) (list []string) {
 		t.Fatal("too few texts", len(list))
 	}
 	return list
-}
-
-// checkDigest checks what must hold of a digest.
-func checkDigest(t *testing.T, sql string, mode Mode) {
-	t.Helper()
-	var d Digest
-	d.Scan([]byte(sql), mode)
-	norm := string(d.Norm)
-	last := 0
-	for i, v := range d.Args {
-		if v.Start < last || v.End <= v.Start || v.End > len(sql) {
-			t.Fatalf("%q: arg %d is [%d:%d] after %d", sql, i, v.Start, v.End, last)
-		}
-		last = v.End
-	}
-	src := scanTokens([]byte(norm), mode, true)
-	if src.bad == "" && !d.odd && len(src.markers) != len(d.Args) {
-		t.Fatalf("%q: %d args, but norm %q has %d markers", sql, len(d.Args), norm, len(src.markers))
-	}
-	exact := d.exact
-	var again Digest
-	again.Scan([]byte(norm), mode)
-	if string(again.Norm) != norm {
-		t.Fatalf("%q: norm %q scans to %q", sql, norm, again.Norm)
-	}
-	if again.lifted() {
-		t.Fatalf("%q: norm %q still holds literals to lift", sql, norm)
-	}
-	d.rescan()
-	if exact && string(d.Norm) != norm {
-		t.Fatalf("%q: rescan makes %q of %q", sql, d.Norm, norm)
-	}
-	if d.lifted() {
-		t.Fatalf("%q: rescan lifts", sql)
-	}
 }
 
 // facts are what two statements of one meaning have in common, whether their literals are Args or constants.
@@ -105,7 +72,7 @@ func checkLifting(t *testing.T, sql string, mode Mode) {
 	for i := range args {
 		args[i].S = bytes.Clone(args[i].S)
 	}
-	d.rescan()
+	d.Rescan()
 	kept := Parse(string(d.Norm), mode)
 	if lifted.Kind == Unparsed || kept.Kind == Unparsed {
 		return
@@ -115,20 +82,12 @@ func checkLifting(t *testing.T, sql string, mode Mode) {
 	}
 }
 
-func TestDigestProperties(t *testing.T) {
+func TestLifting(t *testing.T) {
 	for _, sql := range texts(t) {
-		for _, mode := range []Mode{0, AnsiQuotes, NoBackslashEscapes, MultibyteUnsafe} {
-			checkDigest(t, sql, mode)
+		for _, mode := range []Mode{0, digest.AnsiQuotes, digest.NoBackslashEscapes, digest.MultibyteUnsafe} {
 			checkLifting(t, sql, mode)
 		}
 	}
-}
-
-func FuzzDigest(f *testing.F) {
-	for _, sql := range texts(f) {
-		f.Add(sql, byte(0))
-	}
-	f.Fuzz(func(t *testing.T, sql string, mode byte) { checkDigest(t, sql, Mode(mode)) })
 }
 
 func FuzzParse(f *testing.F) {
@@ -231,22 +190,6 @@ func TestMultibyte(t *testing.T) {
 	st := NewCache(1000, 1<<20).Statement(&d)
 	if st.Kind != Unparsed || len(d.Args) != 0 || !bytes.Equal(d.Norm, sql) {
 		t.Errorf("kind %s, norm %q", kindNames[st.Kind], d.Norm)
-	}
-}
-
-func TestModeOf(t *testing.T) {
-	for _, c := range []struct {
-		mode, charset string
-		want          Mode
-	}{
-		{"", "utf8mb4", 0},
-		{"STRICT_TRANS_TABLES,ANSI_QUOTES,NO_ENGINE_SUBSTITUTION", "latin1", AnsiQuotes},
-		{"no_backslash_escapes,pipes_as_concat", "", NoBackslashEscapes | PipesAsConcat},
-		{"REAL_AS_FLOAT,ANSI", "SJIS", AnsiQuotes | PipesAsConcat | IgnoreSpace | MultibyteUnsafe},
-	} {
-		if got := ModeOf(c.mode, c.charset); got != c.want {
-			t.Errorf("ModeOf(%q, %q) = %b, want %b", c.mode, c.charset, got, c.want)
-		}
 	}
 }
 

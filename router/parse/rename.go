@@ -1,36 +1,13 @@
 package parse
 
-import "slices"
+import "shardway/router/parse/bridge"
 
-// ordinary are words that the parser keeps for itself and that are ordinary names to MariaDB or to older MySQL.
-var ordinary = []string{
-	"CUME_DIST", "DENSE_RANK", "FIRST_VALUE", "GROUPS", "ILIKE", "LAG", "LAST_VALUE", "LEAD", "NTH_VALUE", "NTILE", "PERCENT_RANK", "RANK",
-	"ROW_NUMBER", "STORED", "TABLESAMPLE", "UNTIL", "VIRTUAL",
-}
-
-// beforeTable are words that a table's name follows.
-var beforeTable = []string{"INTO", "TABLE", "UPDATE", "FROM", "JOIN", "IGNORE", "."}
-
-// ordinaryName lets a word that the parser keeps for itself pass as a name: for the parser its first letter is $.
-func (b *bridge) ordinaryName(t token) {
-	if b.tok(b.i+1).up == "(" && !slices.Contains(beforeTable, b.tok(b.i-1).up) {
-		return // a function
-	}
-	name := b.src.str(t)
-	if b.src.renamed == nil {
-		b.src.renamed = make(map[string]string)
-	}
-	b.src.renamed["$"+name[1:]] = name
-	b.src.text[t.a] = '$'
-	b.changed = true
-}
-
-// restore gives names back what ordinaryName took.
-func (st *Statement) restore(names map[string]string) {
-	if names == nil {
+// restore gives names back what a bridge took.
+func (st *Statement) restore(bridged *bridge.Result) {
+	if bridged == nil || bridged.Renamed == nil {
 		return
 	}
-	r := renamer(names)
+	r := renamer(bridged.Renamed)
 	for i := range st.Blocks {
 		blk := &st.Blocks[i]
 		for j := range blk.Tables {

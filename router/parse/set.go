@@ -3,17 +3,19 @@ package parse
 import (
 	"slices"
 	"strings"
+
+	"shardway/router/parse/digest"
 )
 
 // set is SET in all its forms.
 func (c *cursor) set(st *Statement) bool {
 	st.Kind, st.Why = Set, "SET"
 	switch {
-	case c.is("PASSWORD") && c.at(1).up != ".":
+	case c.is("PASSWORD") && c.at(1).Up != ".":
 		return c.plain(st, Account, "set")
-	case c.is("ROLE"), c.is("DEFAULT") && c.at(1).up == "ROLE":
+	case c.is("ROLE"), c.is("DEFAULT") && c.at(1).Up == "ROLE":
 		return c.plain(st, Account, "set")
-	case c.is("RESOURCE") && c.at(1).up == "GROUP":
+	case c.is("RESOURCE") && c.at(1).Up == "GROUP":
 		return c.plain(st, Other, "set")
 	case c.accept("STATEMENT"):
 		return c.setStatement(st)
@@ -51,7 +53,7 @@ func (c *cursor) setStatement(st *Statement) bool {
 
 // scope reads GLOBAL, SESSION and the like, where a variable's name follows.
 func (c *cursor) scope() (Scope, bool) {
-	if !c.at(1).isName() {
+	if !c.at(1).IsName() {
 		return ScopeSession, false
 	}
 	w, ok := c.acceptAny("GLOBAL", "SESSION", "LOCAL", "PERSIST", "PERSIST_ONLY")
@@ -88,18 +90,18 @@ func (c *cursor) assignment(st *Statement, scope Scope, until string) bool {
 	v := SetVar{Scope: scope}
 	t := c.peek()
 	switch {
-	case c.is("NAMES") && c.at(1).up != "=" && c.at(1).up != ":=":
+	case c.is("NAMES") && c.at(1).Up != "=" && c.at(1).Up != ":=":
 		c.i++
 		return c.names(st)
-	case c.accept("CHARACTER", "SET"), c.is("CHARSET") && c.at(1).up != "=" && c.at(1).up != ":=" && c.next().up != "":
+	case c.accept("CHARACTER", "SET"), c.is("CHARSET") && c.at(1).Up != "=" && c.at(1).Up != ":=" && c.next().Up != "":
 		v.Name = "character set"
 		return c.value(st, v, until)
-	case t.kind == tokVar:
+	case t.Kind == digest.TokVar:
 		c.i++
-		text := c.src.str(t)
+		text := c.src.Str(t)
 		if !strings.HasPrefix(text, "@@") {
 			v.Scope = ScopeUser
-			v.Name = lower(c.src.name(token{kind: quotedKind(text[1:]), a: t.a + 1, b: t.b}))
+			v.Name = lower(c.src.Name(digest.Token{Kind: quotedKind(text[1:]), A: t.A + 1, B: t.B}))
 			st.Flags |= FlagSetsUserVar
 			break
 		}
@@ -109,16 +111,16 @@ func (c *cursor) assignment(st *Statement, scope Scope, until string) bool {
 		if c.is(".") && slices.Contains([]string{"global", "session", "local", "persist", "persist_only"}, v.Name) {
 			c.i++
 			v.Scope = scopeOf(strings.ToUpper(v.Name))
-			v.Name = lower(c.src.name(c.next()))
+			v.Name = lower(c.src.Name(c.next()))
 			explicit = true
 		}
 		c.dotted(&v)
 		if !explicit && isTxVar(v.Name) {
 			v.Scope = ScopeNext
 		}
-	case t.isName():
+	case t.IsName():
 		c.i++
-		v.Name = lower(c.src.name(t))
+		v.Name = lower(c.src.Name(t))
 		c.dotted(&v)
 	default:
 		return false
@@ -138,31 +140,31 @@ func isTxVar(name string) bool {
 	return false
 }
 
-func quotedKind(s string) tokenKind {
+func quotedKind(s string) digest.TokenKind {
 	if s != "" && (s[0] == '`' || s[0] == '\'' || s[0] == '"') {
-		return tokQuoted
+		return digest.TokQuoted
 	}
-	return tokWord
+	return digest.TokWord
 }
 
 // dotted reads the rest of a name with dots.
 func (c *cursor) dotted(v *SetVar) {
-	for c.is(".") && c.at(1).isName() {
+	for c.is(".") && c.at(1).IsName() {
 		c.i++
-		v.Name += "." + lower(c.src.name(c.next()))
+		v.Name += "." + lower(c.src.Name(c.next()))
 	}
 }
 
 // names is SET NAMES charset [COLLATE collation].
 func (c *cursor) names(st *Statement) bool {
 	t := c.next()
-	if !t.isName() && t.kind != tokString {
+	if !t.IsName() && t.Kind != digest.TokString {
 		return false
 	}
 	st.Set = append(st.Set, c.literal(SetVar{Name: "names"}, t, t))
 	if c.accept("COLLATE") {
 		t := c.next()
-		if !t.isName() && t.kind != tokString {
+		if !t.IsName() && t.Kind != digest.TokString {
 			return false
 		}
 		st.Set = append(st.Set, c.literal(SetVar{Name: "collate"}, t, t))
@@ -176,10 +178,10 @@ func (c *cursor) value(st *Statement, v SetVar, until string) bool {
 	depth := 0
 	for !c.end() {
 		t := c.peek()
-		if depth == 0 && (t.up == "," || until != "" && t.up == until) {
+		if depth == 0 && (t.Up == "," || until != "" && t.Up == until) {
 			break
 		}
-		switch t.up {
+		switch t.Up {
 		case "(":
 			depth++
 		case ")":
@@ -190,11 +192,11 @@ func (c *cursor) value(st *Statement, v SetVar, until string) bool {
 	if c.i == first {
 		return false
 	}
-	a, b := c.src.toks[first], c.src.toks[c.i-1]
+	a, b := c.src.Tokens[first], c.src.Tokens[c.i-1]
 	v = c.literal(v, a, b)
 	if !v.Literal && !v.Default {
-		v.Text = string(c.src.text[a.a:b.b])
-		if !c.expression(st, a.a, b.b) {
+		v.Text = string(c.src.Text[a.A:b.B])
+		if !c.expression(st, a.A, b.B) {
 			return false
 		}
 	}
@@ -203,12 +205,12 @@ func (c *cursor) value(st *Statement, v SetVar, until string) bool {
 }
 
 // literal fills in the value made of the tokens a to b, if it is a literal, a signed number, or a word.
-func (c *cursor) literal(v SetVar, a, b token) SetVar {
-	v.Text = string(c.src.text[a.a:b.b])
+func (c *cursor) literal(v SetVar, a, b digest.Token) SetVar {
+	v.Text = string(c.src.Text[a.A:b.B])
 	neg := false
-	if a.kind == tokOp && (a.up == "-" || a.up == "+") && b.kind == tokNumber && b.a > a.a {
-		between := strings.TrimSpace(string(c.src.text[a.b:b.a]))
-		neg = a.up == "-"
+	if a.Kind == digest.TokOp && (a.Up == "-" || a.Up == "+") && b.Kind == digest.TokNumber && b.A > a.A {
+		between := strings.TrimSpace(string(c.src.Text[a.B:b.A]))
+		neg = a.Up == "-"
 		if between != "" {
 			return v
 		}
@@ -217,9 +219,9 @@ func (c *cursor) literal(v SetVar, a, b token) SetVar {
 	if a != b {
 		return v
 	}
-	switch text := c.src.str(a); a.kind {
-	case tokWord:
-		switch a.up {
+	switch text := c.src.Str(a); a.Kind {
+	case digest.TokWord:
+		switch a.Up {
 		case "DEFAULT":
 			v.Default = true
 			return v
@@ -232,14 +234,14 @@ func (c *cursor) literal(v SetVar, a, b token) SetVar {
 		default:
 			v.Value = Value{Kind: String, S: []byte(text)}
 		}
-	case tokQuoted:
-		v.Value = Value{Kind: String, S: []byte(c.src.name(a))}
-	case tokString:
+	case digest.TokQuoted:
+		v.Value = Value{Kind: String, S: []byte(c.src.Name(a))}
+	case digest.TokString:
 		if text[0] != '\'' && text[0] != '"' {
 			return v
 		}
-		v.Value = Value{Kind: String, S: appendUnescaped(nil, []byte(text[1:len(text)-1]), text[0], c.src.mode&NoBackslashEscapes == 0)}
-	case tokNumber:
+		v.Value = Value{Kind: String, S: c.src.Unquoted(a)}
+	case digest.TokNumber:
 		var d Digest
 		d.Scan([]byte("SELECT "+text), 0)
 		if len(d.Args) != 1 {
@@ -263,7 +265,7 @@ func (c *cursor) literal(v SetVar, a, b token) SetVar {
 
 // expression analyses text[i:j]: functions, variables, subqueries.
 func (c *cursor) expression(st *Statement, i, j int) bool {
-	f := c.src.fragment(i, j)
+	f := &source{Source: c.src.Fragment(i, j)}
 	a := &analyzer{src: c.src, st: st}
 	for range st.Blocks {
 		a.scopes = append(a.scopes, -1)

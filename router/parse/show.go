@@ -3,6 +3,8 @@ package parse
 import (
 	"slices"
 	"strings"
+
+	"shardway/router/parse/digest"
 )
 
 // show is SHOW, and SHOW SHARDWAY.
@@ -11,8 +13,8 @@ func (c *cursor) show(st *Statement) bool {
 	if c.accept("SHARDWAY") {
 		st.Kind, st.Why = ShowShardway, "SHOW SHARDWAY"
 		t := c.next()
-		st.Name = lower(t.up)
-		return t.kind == tokWord && c.end()
+		st.Name = lower(t.Up)
+		return t.Kind == digest.TokWord && c.end()
 	}
 	for {
 		if _, ok := c.acceptAny("FULL", "EXTENDED", "GLOBAL", "SESSION", "LOCAL", "ALL", "STORAGE"); !ok {
@@ -26,8 +28,8 @@ func (c *cursor) show(st *Statement) bool {
 		st.Name = "count "
 	}
 	var name []string
-	for t := c.peek(); t.kind == tokWord && !slices.Contains(afterShow, t.up); t = c.peek() {
-		name = append(name, lower(c.next().up))
+	for t := c.peek(); t.Kind == digest.TokWord && !slices.Contains(afterShow, t.Up); t = c.peek() {
+		name = append(name, lower(c.next().Up))
 		if len(name) == 3 {
 			break
 		}
@@ -53,8 +55,8 @@ func (c *cursor) show(st *Statement) bool {
 		return true
 	}
 	if _, ok := c.acceptAny("FROM", "IN"); ok {
-		if t := c.next(); t.isName() {
-			st.Qualifiers = append(st.Qualifiers, c.src.name(t))
+		if t := c.next(); t.IsName() {
+			st.Qualifiers = append(st.Qualifiers, c.src.Name(t))
 		}
 	}
 	c.filter(st)
@@ -70,7 +72,7 @@ func (c *cursor) showTable(st *Statement) bool {
 	}
 	t, ok := c.table()
 	if _, from := c.acceptAny("FROM", "IN"); from {
-		t.DB = c.src.name(c.next())
+		t.DB = c.src.Name(c.next())
 	}
 	st.block(RoleQuery, t)
 	c.filter(st)
@@ -79,19 +81,19 @@ func (c *cursor) showTable(st *Statement) bool {
 
 func (c *cursor) showCreate(st *Statement) bool {
 	object := c.next()
-	if object.kind != tokWord {
+	if object.Kind != digest.TokWord {
 		return false
 	}
-	if object.up == "PACKAGE" {
+	if object.Up == "PACKAGE" {
 		c.accept("BODY")
 	}
-	st.Name = "create " + lower(object.up)
+	st.Name = "create " + lower(object.Up)
 	c.accept("IF", "NOT", "EXISTS")
-	if object.up == "USER" {
+	if object.Up == "USER" {
 		return true
 	}
 	t, ok := c.table()
-	switch object.up {
+	switch object.Up {
 	case "TABLE", "VIEW", "SEQUENCE":
 		st.block(RoleQuery, t)
 	case "DATABASE", "SCHEMA":
@@ -108,17 +110,17 @@ func (c *cursor) showCreate(st *Statement) bool {
 func (c *cursor) filter(st *Statement) {
 	for ; !c.end(); c.i++ {
 		t := c.peek()
-		name := lower(t.up)
+		name := lower(t.Up)
 		switch {
-		case t.kind == tokVar && !strings.HasPrefix(c.src.str(t), "@@"):
+		case t.Kind == digest.TokVar && !strings.HasPrefix(c.src.Str(t), "@@"):
 			st.Flags |= FlagUsesUserVar
-			st.Why = "user variable " + c.src.str(t)
-		case t.up == "SELECT":
+			st.Why = "user variable " + c.src.Str(t)
+		case t.Up == "SELECT":
 			st.Why = "SHOW with a subquery"
-			st.Words = words(c.src.plain())
-		case t.isName() && c.at(1).up == "(" && !builtins[name] && !slices.Contains([]string{"and", "or", "not", "where", "like", "xor"}, name):
+			st.Words = digest.Words(c.src.plain())
+		case t.IsName() && c.at(1).Up == "(" && !builtins[name] && !slices.Contains([]string{"and", "or", "not", "where", "like", "xor"}, name):
 			st.Flags |= stateful[name]
-			st.Why = "function " + c.src.name(t)
+			st.Why = "function " + c.src.Name(t)
 		}
 	}
 }

@@ -1,9 +1,6 @@
 package parse
 
-import (
-	"strings"
-	"time"
-)
+import "strings"
 
 // Statement is what routing needs to know of one SQL text. It is immutable, and a pure function of its norm and
 // mode: two texts with one norm differ in their Args alone.
@@ -130,14 +127,6 @@ const (
 	FlagLimited                            // an UPDATE or DELETE with LIMIT, a SELECT with LIMIT in the outermost block
 	FlagExecutable                         // holds an executable comment (/*! */, /*M! */) that only some servers run
 )
-
-// Hints are what shardway comments ask for: /* shardway: primary */, /* shardway: shard=s1, timeout=500ms */.
-type Hints struct {
-	Primary bool          // read from the primary
-	Shard   string        // run on this shard; "" when not asked
-	Timeout time.Duration // stop after this long; 0 when not asked
-	Unknown []string      // words that aren't hints, for an error message
-}
 
 // Block is one query block: a SELECT, an UPDATE, a DELETE, or the target of an INSERT.
 type Block struct {

@@ -75,8 +75,8 @@ func (c *cursor) savepoint(st *Statement, up string) bool {
 
 func (c *cursor) savepointName(st *Statement) bool {
 	t := c.next()
-	st.Tx.Savepoint = c.src.name(t)
-	return t.isName() && c.end()
+	st.Tx.Savepoint = c.src.Name(t)
+	return t.IsName() && c.end()
 }
 
 // transaction is SET TRANSACTION.

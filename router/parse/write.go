@@ -45,8 +45,11 @@ func (a *analyzer) insert(n *ast.InsertStmt) {
 
 // rowAlias turns a column of the row alias, INSERT … AS new(a, b), into what was to be stored.
 func (a *analyzer) rowAlias(o *Operand, ins *Insertion) {
-	as := a.src.rowAlias
-	if o.Kind != OperandColumn || len(as) == 0 || !strings.EqualFold(o.Col.Qualifier, as[0]) {
+	if o.Kind != OperandColumn || a.src.bridged == nil || len(a.src.bridged.RowAlias) == 0 {
+		return
+	}
+	as := a.src.bridged.RowAlias
+	if !strings.EqualFold(o.Col.Qualifier, as[0]) {
 		return
 	}
 	if cols := as[1:]; len(cols) > 0 {

@@ -1,33 +1,40 @@
-package parse
+package bridge
 
 import (
 	"slices"
 	"strings"
 
-	"github.com/pingcap/tidb/pkg/parser/ast"
+	"shardway/router/parse/digest"
 )
 
-// read parses the statement at the token first; where the parser can't, it tries again with the text bridged.
-func (src *source) read(first int) (ast.StmtNode, error) {
-	node, err := src.tree(first)
-	if err == nil {
-		return node, nil
-	}
-	src.unbridged = slices.Clone(src.text)
-	if !(&bridge{src: src, verb: src.toks[first].up}).run(first) {
-		return nil, err
-	}
-	node, again := src.tree(first)
-	if again != nil {
-		return nil, err
-	}
-	src.bridged = true
-	return node, nil
+// Result is what a bridge took out of a text and the parser therefore doesn't see.
+type Result struct {
+	Apart    []*digest.Source  // expressions, each as a SELECT of its own
+	Renamed  map[string]string // names as the parser sees them, and what they were
+	RowAlias []string          // the row alias of INSERT … AS new(a, b), and its columns
+	Calls    []string          // functions called, lower case
+
+	UsesUserVar bool // reads a user variable
+	SetsUserVar bool // SELECT … INTO @a
+	Into        bool // SELECT … INTO
+	Returning   bool // INSERT, REPLACE, DELETE or UPDATE … RETURNING
 }
 
-// bridge rewrites, in place and for analysis alone, forms that servers know and the parser doesn't.
+// TableFunction is the name of the table that stands for JSON_TABLE(…) and the like.
+const TableFunction = "\x01"
+
+// Build bridges the statement at the token first. It changes src's Text, and is false when there was nothing to bridge
+// or too much.
+func Build(src *digest.Source, first int) (*Result, bool) {
+	b := &bridge{src: src, verb: src.Tokens[first].Up}
+	ok := b.run(first)
+	return &b.out, ok
+}
+
+// bridge is the work on one statement.
 type bridge struct {
-	src     *source
+	src     *digest.Source
+	out     Result
 	verb    string // the statement's first word
 	i       int    // the token at hand
 	open    []int  // tokens of the open parentheses
@@ -42,7 +49,7 @@ const maxSteps = 1_000_000
 // blank drops the tokens from i up to but without j.
 func (b *bridge) blank(i, j int) {
 	if j > i {
-		b.src.blank(b.src.toks[i].a, b.src.toks[j-1].b)
+		b.src.Blank(b.src.Tokens[i].A, b.src.Tokens[j-1].B)
 		b.changed = true
 		b.i = j - 1
 	}
@@ -54,12 +61,12 @@ func (b *bridge) drop(i, j int) {
 	for k := i; k < j; k++ {
 		t := b.tok(k)
 		switch {
-		case t.up == "SELECT":
+		case t.Up == "SELECT":
 			return // too much to drop: the parser's message it is
-		case t.kind == tokVar:
-			b.src.extra |= FlagUsesUserVar
-		case t.isName() && k > i && b.tok(k+1).up == "(" && !builtins[lower(b.src.name(t))] && !slices.Contains(callLike, t.up):
-			b.src.extra |= FlagStoredFunction
+		case t.Kind == digest.TokVar:
+			b.out.UsesUserVar = true
+		case t.IsName() && k > i && b.tok(k+1).Up == "(" && !slices.Contains(callLike, t.Up):
+			b.out.Calls = append(b.out.Calls, strings.ToLower(b.src.Name(t)))
 		}
 	}
 	b.blank(i, j)
@@ -68,21 +75,21 @@ func (b *bridge) drop(i, j int) {
 // callLike are keywords that a parenthesis follows.
 var callLike = []string{"BY", "GROUP", "IN", "OVER", "OF", "AND", "OR", "NOT", "TO", "FROM", "BETWEEN"}
 
-func (b *bridge) tok(i int) token {
-	return b.src.toks[max(0, min(i, len(b.src.toks)-1))]
+func (b *bridge) tok(i int) digest.Token {
+	return b.src.Tokens[max(0, min(i, len(b.src.Tokens)-1))]
 }
 
 func (b *bridge) run(first int) bool {
-	for b.i = first; b.tok(b.i).kind != tokEnd; b.i++ {
+	for b.i = first; b.tok(b.i).Kind != digest.TokEnd; b.i++ {
 		if b.steps > maxSteps {
 			return false
 		}
 		t := b.tok(b.i)
-		if t.kind == tokWord && slices.Contains(ordinary, t.up) {
+		if t.Kind == digest.TokWord && slices.Contains(ordinary, t.Up) {
 			b.ordinaryName(t)
 			continue
 		}
-		switch up := t.up; up {
+		switch up := t.Up; up {
 		case "(":
 			b.open = append(b.open, b.i)
 		case ")":
@@ -106,29 +113,29 @@ func (b *bridge) run(first int) bool {
 		case "MODE":
 			b.lockWait()
 		case "OFFSET":
-			if up := b.tok(b.i + 2).up; up == "ROW" || up == "ROWS" {
+			if up := b.tok(b.i + 2).Up; up == "ROW" || up == "ROWS" {
 				b.blank(b.i, b.i+3)
 			}
 		case "PREVIOUS":
-			if b.tok(b.i+1).up == "VALUE" && b.tok(b.i+2).up == "FOR" {
+			if b.tok(b.i+1).Up == "VALUE" && b.tok(b.i+2).Up == "FOR" {
 				b.put(b.i, b.i+1, "NEXT")
 			}
 		case "RETURNING":
 			b.returning()
 		case "ROW":
-			if prev := b.tok(b.i - 1).up; b.values && len(b.open) == 0 && (prev == "VALUES" || prev == ",") {
+			if prev := b.tok(b.i - 1).Up; b.values && len(b.open) == 0 && (prev == "VALUES" || prev == ",") {
 				b.blank(b.i, b.i+1)
 			}
 		case "SOUNDS":
-			if b.tok(b.i+1).up == "LIKE" {
+			if b.tok(b.i+1).Up == "LIKE" {
 				b.blank(b.i, b.i+1)
 			}
 		case "VALUES", "VALUE", "SET":
 			b.list(first, up)
 		case "WITHIN":
-			if b.tok(b.i+1).up == "GROUP" {
+			if b.tok(b.i+1).Up == "GROUP" {
 				end := b.groupEnd(b.i + 2)
-				if b.tok(end).up == "OVER" {
+				if b.tok(end).Up == "OVER" {
 					end = b.groupEnd(end + 1)
 				}
 				b.drop(b.i, end)
@@ -140,16 +147,16 @@ func (b *bridge) run(first int) bool {
 
 // put replaces the tokens from i up to but without j.
 func (b *bridge) put(i, j int, text string) {
-	b.src.put(b.src.toks[i].a, b.src.toks[j-1].b, text)
+	b.src.Put(b.src.Tokens[i].A, b.src.Tokens[j-1].B, text)
 	b.changed = true
 }
 
 // groupEnd returns the token after the group whose parenthesis is token i; i when there is none.
 func (b *bridge) groupEnd(i int) int {
-	c := cursor{src: b.src, i: i}
-	c.group()
-	b.steps += c.i - i
-	return c.i
+	i = min(i, len(b.src.Tokens)-1)
+	end := b.src.GroupEnd(i)
+	b.steps += end - i
+	return end
 }
 
 // notAliases are words that follow a subquery and a parenthesis follows, but that aren't names.
@@ -164,19 +171,19 @@ func (b *bridge) derivedColumns() {
 	}
 	start := b.open[len(b.open)-1]
 	b.open = b.open[:len(b.open)-1]
-	if !slices.Contains([]string{"SELECT", "WITH", "VALUES", "TABLE", "("}, b.tok(start+1).up) {
+	if !slices.Contains([]string{"SELECT", "WITH", "VALUES", "TABLE", "("}, b.tok(start+1).Up) {
 		return
 	}
 	i := b.i + 1
-	if b.tok(i).up == "AS" {
+	if b.tok(i).Up == "AS" {
 		i++
 	}
-	if !b.tok(i).isName() || slices.Contains(notAliases, b.tok(i).up) || b.tok(i+1).up != "(" {
+	if !b.tok(i).IsName() || slices.Contains(notAliases, b.tok(i).Up) || b.tok(i+1).Up != "(" {
 		return
 	}
 	end := b.groupEnd(i + 1)
 	for j := i + 2; j < end-1; j++ {
-		if t := b.tok(j); !t.isName() && t.up != "," {
+		if t := b.tok(j); !t.IsName() && t.Up != "," {
 			return
 		}
 	}
@@ -185,15 +192,15 @@ func (b *bridge) derivedColumns() {
 
 // rowAlias handles INSERT … VALUES (…) AS new(a, b) ON DUPLICATE KEY UPDATE.
 func (b *bridge) rowAlias() {
-	if b.verb != "INSERT" || !b.values || len(b.open) > 0 || !b.tok(b.i+1).isName() {
+	if b.verb != "INSERT" || !b.values || len(b.open) > 0 || !b.tok(b.i+1).IsName() {
 		return
 	}
 	end := b.groupEnd(b.i + 2)
-	if next := b.tok(end); next.up == "ON" || next.up == "RETURNING" || next.kind == tokEnd {
-		b.src.rowAlias = nil
+	if next := b.tok(end); next.Up == "ON" || next.Up == "RETURNING" || next.Kind == digest.TokEnd {
+		b.out.RowAlias = nil
 		for j := b.i + 1; j < end; j++ {
-			if t := b.tok(j); t.isName() {
-				b.src.rowAlias = append(b.src.rowAlias, b.src.name(t))
+			if t := b.tok(j); t.IsName() {
+				b.out.RowAlias = append(b.out.RowAlias, b.src.Name(t))
 			}
 		}
 		b.blank(b.i, end)
@@ -206,7 +213,7 @@ func (b *bridge) list(first int, up string) {
 		return
 	}
 	b.values = b.values || b.verb == "INSERT" || b.verb == "REPLACE"
-	if b.i == first && up == "VALUES" && b.tok(b.i+1).up == "(" {
+	if b.i == first && up == "VALUES" && b.tok(b.i+1).Up == "(" {
 		b.put(b.i, b.i+1, "SELECT")
 	}
 }
@@ -220,30 +227,18 @@ func (b *bridge) returning() {
 	if !slices.Contains([]string{"INSERT", "REPLACE", "DELETE", "UPDATE"}, b.verb) {
 		return
 	}
-	end := len(b.src.toks) - 1
-	b.src.apart = append(b.src.apart, b.src.fragment(b.tok(b.i).b, b.tok(end).a))
-	b.src.extra |= FlagReturning
+	end := len(b.src.Tokens) - 1
+	b.out.Apart = append(b.out.Apart, b.src.Fragment(b.tok(b.i).B, b.tok(end).A))
+	b.out.Returning = true
 	b.blank(b.i, end)
 }
 
 // closing returns the token that closes the innermost open parenthesis.
 func (b *bridge) closing() int {
 	if len(b.open) == 0 {
-		return len(b.src.toks) - 1
+		return len(b.src.Tokens) - 1
 	}
 	return max(b.i, b.groupEnd(b.open[len(b.open)-1])-1)
-}
-
-// fragment returns SELECT text[i:j] as a source whose markers are numbered as here.
-func (src *source) fragment(i, j int) *source {
-	const head = "SELECT "
-	f := &source{mode: src.mode, text: append([]byte(head), src.text[i:j]...)}
-	f.toks = []token{{}}
-	f.markers = make([]int, len(src.markers))
-	for n, at := range src.markers {
-		f.markers[n] = at - i + len(head)
-	}
-	return f
 }
 
 // into handles SELECT … INTO @a, @b and INTO OUTFILE anywhere in the statement.
@@ -252,27 +247,27 @@ func (b *bridge) into() {
 		return
 	}
 	i := b.i + 1
-	switch b.tok(i).up {
+	switch b.tok(i).Up {
 	case "OUTFILE", "DUMPFILE":
 		for i++; ; i++ {
 			t := b.tok(i)
-			if t.kind != tokString && t.kind != tokMarker && !slices.Contains(fileWords, t.up) &&
-				(!t.isName() || b.tok(i-1).up != "SET" && b.tok(i-1).up != "CHARSET") {
+			if t.Kind != digest.TokString && t.Kind != digest.TokMarker && !slices.Contains(fileWords, t.Up) &&
+				(!t.IsName() || b.tok(i-1).Up != "SET" && b.tok(i-1).Up != "CHARSET") {
 				break
 			}
 		}
 	default:
-		for b.tok(i).kind == tokVar || b.tok(i).isName() {
-			if b.tok(i).kind == tokVar {
-				b.src.extra |= FlagSetsUserVar
+		for b.tok(i).Kind == digest.TokVar || b.tok(i).IsName() {
+			if b.tok(i).Kind == digest.TokVar {
+				b.out.SetsUserVar = true
 			}
-			if i++; b.tok(i).up != "," {
+			if i++; b.tok(i).Up != "," {
 				break
 			}
 			i++
 		}
 	}
-	b.src.extra |= FlagInto
+	b.out.Into = true
 	b.blank(b.i, i)
 }
 
@@ -288,7 +283,7 @@ func (b *bridge) tableFunction() {
 	}
 	depth, comma := 0, 0
 	for j := b.i + 1; j < end && comma == 0; j++ {
-		switch b.tok(j).up {
+		switch b.tok(j).Up {
 		case "(":
 			depth++
 		case ")":
@@ -302,19 +297,19 @@ func (b *bridge) tableFunction() {
 	if comma == 0 {
 		return
 	}
-	b.src.apart = append(b.src.apart, b.src.fragment(b.tok(b.i+1).b, b.tok(comma).a))
-	b.put(b.i, end, "`"+tableFunction+"`")
+	b.out.Apart = append(b.out.Apart, b.src.Fragment(b.tok(b.i+1).B, b.tok(comma).A))
+	b.put(b.i, end, "`"+TableFunction+"`")
 	b.i = end - 1
 }
 
 // forClause handles FOR SYSTEM_TIME, FOR PORTION OF, and more than one locking clause.
 func (b *bridge) forClause() {
-	switch b.tok(b.i + 1).up {
+	switch b.tok(b.i + 1).Up {
 	case "SYSTEM_TIME":
 		b.drop(b.i, b.periodEnd(b.i+2))
 	case "PORTION":
 		i := b.i
-		for t := b.tok(i); t.kind != tokEnd && t.up != "SET" && t.up != "WHERE"; t = b.tok(i) {
+		for t := b.tok(i); t.Kind != digest.TokEnd && t.Up != "SET" && t.Up != "WHERE"; t = b.tok(i) {
 			i++
 		}
 		b.drop(b.i, i)
@@ -324,7 +319,7 @@ func (b *bridge) forClause() {
 			return
 		}
 		i := b.i + 2
-		for t := b.tok(i); t.kind != tokEnd && t.up != ")" && t.up != "FOR"; t = b.tok(i) {
+		for t := b.tok(i); t.Kind != digest.TokEnd && t.Up != ")" && t.Up != "FOR"; t = b.tok(i) {
 			i++
 		}
 		b.blank(b.i, i)
@@ -339,36 +334,36 @@ var afterTable = []string{
 
 // periodEnd returns the token after FOR SYSTEM_TIME's period, which starts at token i.
 func (b *bridge) periodEnd(i int) int {
-	if b.tok(i).up == "ALL" {
+	if b.tok(i).Up == "ALL" {
 		return i + 1
 	}
 	start := i
 	depth := 0
-	for ; b.tok(i).kind != tokEnd; i++ {
+	for ; b.tok(i).Kind != digest.TokEnd; i++ {
 		t := b.tok(i)
-		if t.up == "(" {
+		if t.Up == "(" {
 			depth++
 			continue
 		}
-		if t.up == ")" && depth > 0 {
+		if t.Up == ")" && depth > 0 {
 			depth--
 			continue
 		}
-		if depth > 0 || t.kind == tokMarker || t.kind == tokString || t.kind == tokNumber || t.kind == tokVar {
+		if depth > 0 || t.Kind == digest.TokMarker || t.Kind == digest.TokString || t.Kind == digest.TokNumber || t.Kind == digest.TokVar {
 			continue
 		}
-		if t.up != "" && slices.Contains(afterTable, t.up) {
+		if t.Up != "" && slices.Contains(afterTable, t.Up) {
 			break
 		}
-		if i == start || !t.isName() {
+		if i == start || !t.IsName() {
 			continue
 		}
-		if before := b.tok(i - 2).up; before == "INTERVAL" {
+		if before := b.tok(i - 2).Up; before == "INTERVAL" {
 			continue // its unit
 		}
 		prev := b.tok(i - 1)
-		value := b.tok(i-3).up == "INTERVAL" || prev.kind == tokString || prev.kind == tokNumber || prev.kind == tokMarker || prev.up == ")"
-		if t.up == "AS" && i > start+1 || value && t.up != "AND" && t.up != "TO" {
+		value := b.tok(i-3).Up == "INTERVAL" || prev.Kind == digest.TokString || prev.Kind == digest.TokNumber || prev.Kind == digest.TokMarker || prev.Up == ")"
+		if t.Up == "AS" && i > start+1 || value && t.Up != "AND" && t.Up != "TO" {
 			break // an alias
 		}
 	}
@@ -377,7 +372,7 @@ func (b *bridge) periodEnd(i int) int {
 
 // lockWait handles LOCK IN SHARE MODE NOWAIT, WAIT n and SKIP LOCKED.
 func (b *bridge) lockWait() {
-	switch b.tok(b.i + 1).up {
+	switch b.tok(b.i + 1).Up {
 	case "NOWAIT":
 		b.blank(b.i+1, b.i+2)
 	case "WAIT", "SKIP":
@@ -388,9 +383,9 @@ func (b *bridge) lockWait() {
 // rowsExamined handles LIMIT … ROWS EXAMINED n.
 func (b *bridge) rowsExamined() {
 	switch {
-	case b.tok(b.i).up == "LIMIT" && b.tok(b.i+1).up == "ROWS" && b.tok(b.i+2).up == "EXAMINED":
+	case b.tok(b.i).Up == "LIMIT" && b.tok(b.i+1).Up == "ROWS" && b.tok(b.i+2).Up == "EXAMINED":
 		b.blank(b.i, b.i+4)
-	case b.tok(b.i).up == "ROWS" && b.tok(b.i+1).up == "EXAMINED":
+	case b.tok(b.i).Up == "ROWS" && b.tok(b.i+1).Up == "EXAMINED":
 		b.blank(b.i, b.i+3)
 	}
 }
@@ -398,10 +393,10 @@ func (b *bridge) rowsExamined() {
 // history handles MariaDB's DELETE HISTORY FROM t BEFORE SYSTEM_TIME.
 func (b *bridge) history(up string) {
 	switch {
-	case up == "HISTORY" && b.tok(b.i-1).up == "DELETE":
+	case up == "HISTORY" && b.tok(b.i-1).Up == "DELETE":
 		b.blank(b.i, b.i+1)
-	case up == "BEFORE" && b.tok(b.i+1).up == "SYSTEM_TIME":
-		b.drop(b.i, len(b.src.toks)-1)
+	case up == "BEFORE" && b.tok(b.i+1).Up == "SYSTEM_TIME":
+		b.drop(b.i, len(b.src.Tokens)-1)
 	}
 }
 
@@ -419,7 +414,7 @@ func (b *bridge) cast() {
 	b.steps += end - b.i
 	depth, as := 0, 0
 	for j := b.i + 1; j < end; j++ {
-		switch b.tok(j).up {
+		switch b.tok(j).Up {
 		case "(":
 			depth++
 		case ")":
@@ -430,24 +425,24 @@ func (b *bridge) cast() {
 			}
 		}
 	}
-	if as == 0 || slices.Contains(castTypes, b.tok(as+1).up) {
+	if as == 0 || slices.Contains(castTypes, b.tok(as+1).Up) {
 		return
 	}
-	b.src.blank(b.tok(as).a, b.tok(end-1).a)
+	b.src.Blank(b.tok(as).A, b.tok(end-1).A)
 	b.put(b.i, b.i+1, "~")
 }
 
 // charset replaces names of collations and character sets that the parser doesn't know.
 func (b *bridge) charset(up string) {
 	t := b.tok(b.i + 1)
-	if t.kind == tokEnd || t.up == "(" {
+	if t.Kind == digest.TokEnd || t.Up == "(" {
 		return
 	}
 	name := "binary"
 	if up == "USING" {
 		name = "utf8"
 	}
-	if t.b-t.a >= len(name) && (up == "COLLATE" || len(b.open) > 0) && strings.ToLower(b.src.str(t)) != name {
+	if t.B-t.A >= len(name) && (up == "COLLATE" || len(b.open) > 0) && strings.ToLower(b.src.Str(t)) != name {
 		b.put(b.i+1, b.i+2, name)
 	}
 }

@@ -1,15 +1,23 @@
-package parse
+package digest
 
 import (
 	"strings"
 	"time"
 )
 
+// Hints are what shardway comments ask for: /* shardway: primary */, /* shardway: shard=s1, timeout=500ms */.
+type Hints struct {
+	Primary bool          // read from the primary
+	Shard   string        // run on this shard; "" when not asked
+	Timeout time.Duration // stop after this long; 0 when not asked
+	Unknown []string      // words that aren't hints, for an error message
+}
+
 // read takes the words of one shardway comment, separated by spaces or commas. A later word overrides an earlier one.
 func (h *Hints) read(text string) {
 	for _, w := range strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' || r == '\t' || r == '\n' || r == '\r' }) {
 		name, value, _ := strings.Cut(w, "=")
-		switch lower(name) {
+		switch strings.ToLower(name) {
 		case "primary":
 			if value == "" {
 				h.Primary = true

@@ -1,4 +1,4 @@
-package parse
+package digest
 
 // The lexical rules here are those of the servers' own scanners; where MySQL and MariaDB differ, or where a form is
 // so rare that it isn't worth a rule, the scanner keeps the text as it is, which is always right.

@@ -1,7 +1,6 @@
-package parse
+package digest
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 )
@@ -54,7 +53,7 @@ func TestDigest(t *testing.T) {
 		d.Scan([]byte(c.sql), c.mode)
 		got := strings.TrimSpace(string(d.Norm)) + " |"
 		for _, v := range d.Args {
-			got += " " + show(v)
+			got += " " + v.String()
 		}
 		if got != c.want && got != strings.TrimSpace(c.want) {
 			t.Errorf("%q\n got %s\nwant %s", c.sql, got, c.want)
@@ -64,29 +63,6 @@ func TestDigest(t *testing.T) {
 		if string(d.Norm) != norm {
 			t.Errorf("%q: norm %q scans to %q", c.sql, norm, d.Norm)
 		}
-	}
-}
-
-func show(v Value) string {
-	switch v.Kind {
-	case Marker:
-		return "?"
-	case Int:
-		return fmt.Sprint(v.I)
-	case Uint:
-		return fmt.Sprintf("u%d", v.U)
-	case Decimal:
-		return "d" + string(v.S)
-	case Float:
-		return fmt.Sprintf("f%g", v.F)
-	case Bytes:
-		return fmt.Sprintf("x%x", v.S)
-	case Null:
-		return "NULL"
-	case Bool:
-		return fmt.Sprintf("bool %d", v.I)
-	default:
-		return fmt.Sprintf("%q", v.S)
 	}
 }
 

@@ -1,4 +1,4 @@
-package parse
+package digest
 
 import "bytes"
 
@@ -13,7 +13,7 @@ type Digest struct {
 	Args []Value
 
 	sql   []byte
-	norm  []byte // Norm and, after its end, the mode: the key of the cache
+	norm  []byte // Norm and, after its end, the mode
 	buf   []byte // contents of strings with escapes, bytes of hexadecimal literals
 	exact bool   // literals were kept
 	odd   bool   // only the text as it is can be the norm
@@ -48,12 +48,25 @@ func (d *Digest) Scan(sql []byte, mode Mode) {
 	d.scan(false)
 }
 
-// rescan keeps all literals in the norm: Args are the markers alone.
-func (d *Digest) rescan() { d.scan(true) }
+// Rescan reads the text of the last Scan again and keeps all literals in the norm: Args are the markers alone.
+func (d *Digest) Rescan() { d.scan(true) }
+
+// Exact reports whether the norm was made with literals kept.
+func (d *Digest) Exact() bool { return d.exact }
+
+// Lifted reports whether an Arg is a literal.
+func (d *Digest) Lifted() bool {
+	for i := range d.Args {
+		if d.Args[i].Kind != Marker {
+			return true
+		}
+	}
+	return false
+}
 
 func (d *Digest) scan(exact bool) {
 	d.exact = exact
-	if d.Mode&MultibyteUnsafe != 0 && !isASCII(d.sql) {
+	if d.Mode&MultibyteUnsafe != 0 && !IsASCII(d.sql) {
 		// A byte of a character may look like a quote here, so nothing can be said about where strings end.
 		d.verbatim()
 		return
@@ -87,8 +100,8 @@ func (d *Digest) seal(norm []byte) {
 	d.Norm = d.norm[:len(norm):len(norm)]
 }
 
-// key is the norm and the mode.
-func (d *Digest) key() []byte { return d.norm }
+// Key is the norm and the mode: what a cache of statements goes by. It is valid as long as Norm.
+func (d *Digest) Key() []byte { return d.norm }
 
 // trimEnd drops what servers drop: semicolons and white space at the end.
 func trimEnd(b []byte) []byte {
@@ -98,7 +111,8 @@ func trimEnd(b []byte) []byte {
 	return b
 }
 
-func isASCII(s []byte) bool {
+// IsASCII reports whether a text has ASCII characters alone.
+func IsASCII(s []byte) bool {
 	for _, c := range s {
 		if c >= 0x80 {
 			return false
