@@ -188,7 +188,7 @@ func (w *wire) changeUser(user, password, db string) error {
 	if err := w.writePacket(append([]byte{comChangeUser}, b...)); err != nil {
 		return err
 	}
-	return w.finishLogin(plugin)
+	return w.finishLogin()
 }
 
 // TestProbesAreSilent opens TCP connections that say nothing, hang up early or

@@ -7,6 +7,8 @@ import (
 	"database/sql"
 	"fmt"
 	"io"
+	"maps"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,8 +19,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"net"
 
 	"github.com/go-sql-driver/mysql"
 )
@@ -49,9 +49,7 @@ func (d *daemon) configuration(s settings, database string) string {
 		"pool":    "{max_per_server: 50}",
 		"log":     "{format: text, level: info}",
 	}
-	for k, v := range s {
-		keys[k] = v
-	}
+	maps.Copy(keys, s)
 	var b strings.Builder
 	for k, v := range keys {
 		if v != "" {

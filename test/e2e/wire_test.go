@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 )
@@ -188,8 +189,7 @@ func (w *wire) login(o wireOptions) error {
 		plugin = w.plugin
 	}
 	answer := w.scramble(plugin)
-	b := append(head, o.user...)
-	b = append(b, 0, byte(len(answer)))
+	b := slices.Concat(head, []byte(o.user), []byte{0, byte(len(answer))})
 	b = append(b, answer...)
 	if o.db != "" {
 		b = append(append(b, o.db...), 0)
@@ -198,7 +198,7 @@ func (w *wire) login(o wireOptions) error {
 	if err := w.writePacket(b); err != nil {
 		return err
 	}
-	return w.finishLogin(plugin)
+	return w.finishLogin()
 }
 
 func (w *wire) scramble(plugin string) []byte {
@@ -224,7 +224,7 @@ func (w *wire) scramble(plugin string) []byte {
 }
 
 // finishLogin goes through whatever the server asks for until OK or ERR.
-func (w *wire) finishLogin(plugin string) error {
+func (w *wire) finishLogin() error {
 	for {
 		p, err := w.readPacket()
 		if err != nil {
@@ -238,9 +238,8 @@ func (w *wire) finishLogin(plugin string) error {
 			return parseError(p)
 		case p[0] == 0xfe:
 			name, rest, _ := bytes.Cut(p[1:], []byte{0})
-			plugin = string(name)
 			w.salt = append([]byte{}, bytes.TrimRight(rest, "\x00")...)
-			if err := w.writePacket(w.scramble(plugin)); err != nil {
+			if err := w.writePacket(w.scramble(string(name))); err != nil {
 				return err
 			}
 		case p[0] == 0x01 && len(p) == 2 && p[1] == 3: // fast path went well; OK follows
