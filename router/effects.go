@@ -61,6 +61,9 @@ func (s *session) effects(t *text, r *exec.Request) error {
 	case parse.Insert, parse.Replace:
 		r.Given = func(id uint64) bool { return given(t, id) }
 	case parse.Set:
+		if next := scopesOf(t.st)&(1<<parse.ScopeNext) != 0; next {
+			return protocol.Errorf(1235, "42000", "shardway: SET of the next transaction's characteristics together with other variables isn't supported; set them in statements of their own")
+		}
 		s.setEffects(t, r)
 	case parse.Use:
 		r.Schema = st.Name
@@ -126,6 +129,14 @@ func given(t *text, id uint64) bool {
 	return false
 }
 
+// scopesOf is the set of scopes that a SET writes.
+func scopesOf(st *parse.Statement) (set uint) {
+	for i := range st.Set {
+		set |= 1 << st.Set[i].Scope
+	}
+	return set
+}
+
 // setEffects says what SET leaves at its server. Servers report system variables themselves; user variables follow
 // the client as long as their values are plain literals.
 func (s *session) setEffects(t *text, r *exec.Request) {
@@ -149,10 +160,8 @@ func (s *session) setEffects(t *text, r *exec.Request) {
 				r.Names += " COLLATE " + v.Text
 			case v.Name == "character set":
 				r.AsksCharset = true
-			case v.Default:
-				r.Sets = append(r.Sets, exec.Set{Name: v.Name})
-			case v.Literal:
-				r.Sets = append(r.Sets, exec.Set{Name: v.Name, SQL: v.Text})
+			default:
+				r.Assigns = append(r.Assigns, v.Name)
 			}
 		default:
 		}

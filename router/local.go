@@ -114,11 +114,7 @@ func (s *session) savepoint(ctx context.Context, t *text, op plan.LocalOp) error
 
 func (s *session) setTransaction(ctx context.Context, o *Options, t *text) error {
 	if t.st.Tx.Scope == parse.ScopeNext {
-		if s.x.InTransaction() {
-			return protocol.Errorf(1568, "25001", "Transaction characteristics can't be changed while a transaction is in progress")
-		}
-		s.x.Next(string(t.sql))
-		return s.ok()
+		return s.nextTransaction(t)
 	}
 	role := exec.Any
 	if t.st.Tx.Scope == parse.ScopeGlobal {
@@ -129,6 +125,15 @@ func (s *session) setTransaction(ctx context.Context, o *Options, t *text) error
 		Shard: o.Maps.Current().DefaultShard(s.x.Schema()).ID, Role: role,
 	})
 	return s.ran(&out, err)
+}
+
+// nextTransaction keeps a statement that sets the characteristics of the next transaction alone.
+func (s *session) nextTransaction(t *text) error {
+	if s.x.InTransaction() {
+		return protocol.Errorf(1568, "25001", "Transaction characteristics can't be changed while a transaction is in progress")
+	}
+	s.x.Next(string(t.sql))
+	return s.ok()
 }
 
 func (s *session) showShardway(t *text) error {

@@ -85,6 +85,9 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 	}
 	switch p := plan.Build(t.st, t.args, m, f).(type) {
 	case *plan.One:
+		if t.st.Kind == parse.Set && scopesOf(t.st) == 1<<parse.ScopeNext {
+			return s.nextTransaction(t)
+		}
 		if f.TxReadOnly && len(f.TempTables) == 0 && writes(t.st) {
 			return s.readOnlyError(o)
 		}

@@ -12,7 +12,7 @@ import (
 	"shardway/router/backend"
 )
 
-// Set is one assignment of a SET statement: Name in lower case, "@x" for user variables; SQL is the value's text.
+// Set is one assignment to a user variable: Name is "@x" in lower case, SQL the value's text.
 type Set struct{ Name, SQL string }
 
 // Request is one command for one server.
@@ -27,9 +27,10 @@ type Request struct {
 	Uses Why // holds whose connection it needs, if there is one
 	// Holds are the reasons for which the connection is kept when it succeeds, Frees those that end.
 	Holds, Frees Why
-	// Sets are the assignments of a SET whose values are plain literals. Servers report those of system variables
-	// themselves, where they can.
-	Sets []Set
+	// Sets are the assignments of a SET to user variables whose values are plain literals, and Assigns the names of
+	// the session's system variables that it assigns, which servers report.
+	Sets    []Set
+	Assigns []string
 	// Names is the text of SET NAMES without these words; AsksCharset says that it is SET CHARACTER SET.
 	Names       string
 	AsksCharset bool
@@ -354,7 +355,7 @@ func (s *Session) limit(ctx context.Context, c *backend.Conn, d time.Duration) (
 
 // settle decides, after a reply, what the session now has at the server and whether it keeps the connection.
 func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, struck bool) {
-	if len(reply.Changes) > 0 || len(r.Sets) > 0 || r.Schema != "" || r.Names != "" || r.AsksCharset {
+	if len(reply.Changes) > 0 || len(r.Sets) > 0 || len(r.Assigns) > 0 || r.Schema != "" || r.Names != "" || r.AsksCharset {
 		s.learn(c, r, reply)
 	}
 	h := s.holdOf(c)

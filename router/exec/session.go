@@ -302,10 +302,11 @@ func (s *Session) learn(c *backend.Conn, r *Request, reply *protocol.Reply) {
 			changed = true
 		}
 		for _, set := range r.Sets {
-			if strings.HasPrefix(set.Name, "@") || !c.Tracks || r.Names != "" && isCharset(set.Name) {
-				s.state.set(set.Name, set.SQL)
-				changed = true
-			}
+			s.state.set(set.Name, set.SQL)
+			changed = true
+		}
+		if len(r.Assigns) > 0 {
+			changed = s.askAssigned(c, r, reply) || changed
 		}
 		if r.Schema != "" && !c.Tracks {
 			s.state.schema, schema, changed = r.Schema, r.Schema, true
@@ -337,6 +338,37 @@ func (s *Session) learnVariable(c *backend.Conn, r *Request, name, value string)
 	}
 	s.state.set(name, trackedSQL(name, value))
 	return true
+}
+
+// askAssigned finds out the values of variables that a SET has assigned and that the server hasn't reported: an
+// embedded server reports none, and MariaDB none that is written as @@name.
+func (s *Session) askAssigned(c *backend.Conn, r *Request, reply *protocol.Reply) (changed bool) {
+	var names []string
+	for _, name := range r.Assigns {
+		told := slices.ContainsFunc(reply.Changes, func(ch protocol.Change) bool {
+			return ch.Kind == protocol.ChangeSysVar && strings.EqualFold(ch.Name, name)
+		})
+		if !told && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return false
+	}
+	res, err := c.Query("SELECT @@SESSION." + strings.Join(names, ", @@SESSION."))
+	if err != nil || len(res.Rows) != 1 || len(res.Rows[0]) != len(names) {
+		s.keep(c, r.Shard, WhyVariable)
+		return false
+	}
+	for i, name := range names {
+		if v := res.Rows[0][i]; v != nil {
+			changed = s.learnVariable(c, r, name, *v) || changed
+		} else {
+			s.state.set(name, "NULL")
+			changed = true
+		}
+	}
+	return changed
 }
 
 // askCharset finds out what SET CHARACTER SET has set, which depends on the current schema.
