@@ -2,8 +2,6 @@
 
 GO      ?= go
 TAGS    := gms_pure_go
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS := -X main.version=$(VERSION)
 
 LINT_VERSION := v2.15.0
 LINT         := .bin/golangci-lint-$(LINT_VERSION)
@@ -22,12 +20,12 @@ help: ## list the targets
 
 run: ## try Shardway over embedded servers: needs Go alone; Ctrl-C ends it
 	@mkdir -p bin
-	$(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/shardway-demo ./cmd/shardway-demo
+	$(GO) build -tags $(TAGS) -o bin/shardway-demo ./cmd/shardway-demo
 	@exec bin/shardway-demo
 
 build: ## bin/shardway, bin/shardctl, bin/shardway-demo
 	@mkdir -p bin
-	$(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	$(GO) build -tags $(TAGS) -o bin/ ./cmd/...
 
 test: test-tools ## install what the tests need where it is missing, then run every test
 	@test/all
