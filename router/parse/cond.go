@@ -67,9 +67,9 @@ func (a *analyzer) cond(e ast.ExprNode, b int) *Cond {
 		case opcode.LogicOr:
 			return or(a.chain(e, b)...)
 		case opcode.EQ:
-			return a.equal(CondEqual, e.L, e.R, b)
+			return a.equal(CondEqual, e.L, e.R, b, false)
 		case opcode.NullEQ:
-			return a.equal(CondNullSafeEqual, e.L, e.R, b)
+			return a.equal(CondNullSafeEqual, e.L, e.R, b, false)
 		default:
 			return nil
 		}
@@ -107,8 +107,8 @@ func (a *analyzer) chain(e *ast.BinaryOperationExpr, b int) []*Cond {
 	return list
 }
 
-// equal is l = r or l <=> r.
-func (a *analyzer) equal(op CondOp, l, r ast.ExprNode, b int) *Cond {
+// equal is l = r or l <=> r, in a comparison of rows if inRow.
+func (a *analyzer) equal(op CondOp, l, r ast.ExprNode, b int, inRow bool) *Cond {
 	l, r = bare(l), bare(r)
 	if lr, ok := l.(*ast.RowExpr); ok {
 		rr, ok := r.(*ast.RowExpr)
@@ -117,7 +117,7 @@ func (a *analyzer) equal(op CondOp, l, r ast.ExprNode, b int) *Cond {
 		}
 		list := make([]*Cond, len(lr.Values))
 		for i := range lr.Values {
-			list[i] = a.equal(op, lr.Values[i], rr.Values[i], b)
+			list[i] = a.equal(op, lr.Values[i], rr.Values[i], b, true)
 		}
 		return and(list...)
 	}
@@ -125,9 +125,9 @@ func (a *analyzer) equal(op CondOp, l, r ast.ExprNode, b int) *Cond {
 	rc, rok := r.(*ast.ColumnNameExpr)
 	switch {
 	case lok:
-		return &Cond{Op: op, Col: a.column(lc.Name, b), Vals: []Operand{a.operand(r, b)}}
+		return &Cond{Op: op, Col: a.column(lc.Name, b), Vals: []Operand{a.operand(r, b)}, InRow: inRow}
 	case rok:
-		return &Cond{Op: op, Col: a.column(rc.Name, b), Vals: []Operand{a.operand(l, b)}}
+		return &Cond{Op: op, Col: a.column(rc.Name, b), Vals: []Operand{a.operand(l, b)}, InRow: inRow}
 	}
 	return nil
 }
@@ -143,7 +143,7 @@ func (a *analyzer) in(e *ast.PatternInExpr, b int) *Cond {
 	}
 	list := make([]*Cond, len(e.List))
 	for i, v := range e.List {
-		list[i] = a.equal(CondEqual, e.Expr, v, b)
+		list[i] = a.equal(CondEqual, e.Expr, v, b, true)
 	}
 	return or(list...)
 }
@@ -208,6 +208,12 @@ func (a *analyzer) operand(e ast.ExprNode, b int) Operand {
 			break // NULL, or an error
 		}
 		return Operand{Kind: OperandInserted, Col: a.column(e.Column.Name, b)}
+	case *ast.BinaryOperationExpr:
+		switch e.Op {
+		case opcode.Plus, opcode.Minus, opcode.Mul:
+			return a.arithmetic(e, b)
+		default:
+		}
 	case *ast.UnaryOperationExpr:
 		if e.Op == opcode.Plus {
 			return a.operand(e.V, b)
@@ -224,9 +230,27 @@ func (a *analyzer) operand(e ast.ExprNode, b int) Operand {
 			if v, ok := literal(v); ok {
 				return negated(v)
 			}
+		case *ast.UnaryOperationExpr, *ast.BinaryOperationExpr:
+			return (&Expr{Op: ExprNeg, L: a.operand(v, b)}).operand()
 		}
 	}
 	return Operand{}
+}
+
+// arithmetic is l + r, l - r or l * r. A long chain isn't looked at: Expr is for small ones.
+func (a *analyzer) arithmetic(e *ast.BinaryOperationExpr, b int) Operand {
+	n := 0
+	for l := e; l != nil; n++ {
+		if n > maxFolds {
+			return Operand{}
+		}
+		l, _ = bare(l.L).(*ast.BinaryOperationExpr)
+	}
+	l := a.operand(e.L, b)
+	if l.Kind == OperandUnknown {
+		return l
+	}
+	return arithmetic(e.Op, l, a.operand(e.R, b))
 }
 
 func negated(v Value) Operand {

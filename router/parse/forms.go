@@ -157,8 +157,10 @@ func (a *analyzer) apart() bool {
 		flag Flags
 		why  string
 	}{
-		{cut.SetsUserVar, FlagSetsUserVar, ""}, {cut.Returning, FlagReturning, ""},
-		{cut.Into, FlagInto, "SELECT … INTO"}, {cut.UsesUserVar, FlagUsesUserVar, "a user variable"},
+		{cut.SetsUserVar, FlagSetsUserVar, ""},
+		{cut.Returning, FlagReturning, ""},
+		{cut.Into, FlagInto, "SELECT … INTO"},
+		{cut.UsesUserVar, FlagUsesUserVar, "a user variable"},
 	} {
 		if w.on {
 			a.st.Flags |= w.flag

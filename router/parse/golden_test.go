@@ -218,6 +218,11 @@ func operandsText(list []Operand, args []Value) string {
 			s = "DEFAULT"
 		case OperandInserted:
 			s = "inserted " + columnText(o.Col)
+		case OperandExpr:
+			s = "expr out of range"
+			if n, ok := o.Integer(args); ok {
+				s = fmt.Sprint("expr ", n)
+			}
 		case OperandUnknown:
 			s = "unknown"
 		}
@@ -239,10 +244,15 @@ func condText(c *Cond, args []Value) string {
 		return "(" + strings.Join(parts, " and ") + ")"
 	case CondOr:
 		return "(" + strings.Join(parts, " or ") + ")"
-	case CondEqual:
-		return columnText(c.Col) + " = " + operandsText(c.Vals, args)
-	case CondNullSafeEqual:
-		return columnText(c.Col) + " <=> " + operandsText(c.Vals, args)
+	case CondEqual, CondNullSafeEqual:
+		op := " = "
+		if c.Op == CondNullSafeEqual {
+			op = " <=> "
+		}
+		if c.InRow {
+			op += "in a row "
+		}
+		return columnText(c.Col) + op + operandsText(c.Vals, args)
 	case CondIn:
 		return columnText(c.Col) + " in {" + operandsText(c.Vals, args) + "}"
 	case CondNever:

@@ -185,6 +185,9 @@ type Cond struct {
 	Args []*Cond
 	Col  Column
 	Vals []Operand
+	// InRow says of CondEqual and CondNullSafeEqual that the client compared rows, (a, b) = (1, 2) or (a, b) IN ((1, 2)),
+	// where servers convert values by other rules than for a = 1.
+	InRow bool
 }
 
 // Column is a column as written, with the table that its qualifier means.
@@ -205,6 +208,7 @@ const (
 	OperandConst                       // Value: TRUE, FALSE, NULL, a literal that is part of the norm
 	OperandColumn                      // Col
 	OperandDefault                     // DEFAULT
+	OperandExpr                        // Expr: arithmetic on Args and literals, see Operand.Integer
 	OperandInserted                    // VALUES(Col), or Col of the row alias: what the INSERT would have stored there
 )
 
@@ -215,6 +219,7 @@ type Operand struct {
 	Neg   bool // a minus sign before the Arg
 	Value Value
 	Col   Column
+	Expr  *Expr
 }
 
 // Insertion is what an INSERT or REPLACE stores.

@@ -219,8 +219,11 @@ func (b *builder) narrowValue(c *parse.Cond, blk int, in []source) (changed bool
 		if v.Kind == shardmap.Null && c.Op == parse.CondNullSafeEqual {
 			continue // rows without a key are nowhere by rule, but may be anywhere in fact
 		}
-		t := in[i].table
-		switch loc := t.Locate(v, shardmap.Compare); loc.Kind {
+		t, use := in[i].table, shardmap.Equal
+		if c.InRow {
+			use = shardmap.Compare
+		}
+		switch loc := t.Locate(v, use); loc.Kind {
 		case shardmap.Placed:
 			if in[i].in.and(only(loc.Shard)) {
 				in[i].by, in[i].op, in[i].slot, changed = c, op, loc.Slot, true
@@ -368,6 +371,11 @@ func (b *builder) value(op *parse.Operand) shardmap.Value {
 		return b.literal(&b.args[op.Arg], op.Neg)
 	case op.Kind == parse.OperandConst:
 		return b.literal(&op.Value, op.Neg)
+	case op.Kind == parse.OperandExpr:
+		if n, ok := op.Integer(b.args); ok {
+			return shardmap.Value{Kind: shardmap.Int, I: n}
+		}
+		return shardmap.Value{}
 	default:
 		return shardmap.Value{}
 	}

@@ -414,6 +414,8 @@ func (b *builder) chooseRole() (Role, roleReason) {
 	switch {
 	case st.Hints.Primary:
 		return Primary, roleHint
+	case f.InTx && f.TxShard == "" && b.place == placeFree && st.Is(parse.FlagRead):
+		return Any, roleTxLater
 	case f.InTx && f.TxReadOnly && st.Is(parse.FlagRead):
 		return Replica, roleTxReadOnly
 	case f.InTx:

@@ -82,8 +82,10 @@ func (b *builder) stored(op *parse.Operand, t *shardmap.Table, ignore bool) (sha
 	switch op.Kind {
 	case parse.OperandDefault:
 		return shardmap.Location{}, "gives DEFAULT to the key " + t.Key + ", which decides its shard; give it a value"
-	case parse.OperandColumn, parse.OperandUnknown, parse.OperandInserted:
-		return shardmap.Location{}, "gives an expression to the key " + t.Key + ", which decides its shard; give it a constant or a bound value"
+	case parse.OperandColumn, parse.OperandUnknown, parse.OperandInserted, parse.OperandExpr:
+		if _, ok := op.Integer(b.args); !ok || t.Placement == shardmap.CRC32 { // the text of a sum depends on its type
+			return shardmap.Location{}, "gives an expression to the key " + t.Key + ", which decides its shard; give it a constant or a bound value"
+		}
 	case parse.OperandArg, parse.OperandConst:
 	}
 	v := b.value(op)

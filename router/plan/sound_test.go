@@ -94,7 +94,7 @@ func (g *generator) constant() term {
 	if g.r.IntN(3) > 0 {
 		n = []int{5, 10, 7, 12}[g.r.IntN(4)] // so that conditions meet
 	}
-	switch g.r.IntN(14) {
+	switch g.r.IntN(17) {
 	case 0:
 		return term{"NULL", func(*env) (float64, bool) { return 0, true }}
 	case 1:
@@ -113,6 +113,12 @@ func (g *generator) constant() term {
 		return constant(fmt.Sprintf("(%d)", n), float64(n))
 	case 8:
 		return constant(fmt.Sprintf("%d + 1", n), float64(n+1))
+	case 9:
+		return constant(fmt.Sprintf("%d - 3", n), float64(n-3))
+	case 10:
+		return constant(fmt.Sprintf("2 * (%d)", n), float64(2*n))
+	case 11:
+		return constant(fmt.Sprintf("-(%d - -1)", n), float64(-n-1))
 	default:
 		return constant(strconv.Itoa(n), float64(n))
 	}

@@ -56,6 +56,7 @@ const (
 	roleRead roleReason = iota
 	roleWrite
 	roleTx
+	roleTxLater
 	roleTxReadOnly
 	roleHint
 	roleNoAutocommit
@@ -80,6 +81,8 @@ func (p *One) roleWhy() string {
 		return "not a read: " + verb(p.st)
 	case roleTx:
 		return "in a transaction"
+	case roleTxLater:
+		return "a read that leaves open on which shard the transaction will run"
 	case roleTxReadOnly:
 		return "a read in a READ ONLY transaction"
 	case roleHint:
@@ -247,6 +250,11 @@ func (b *builder) operand(op *parse.Operand) string {
 		return "VALUES(" + op.Col.Name + ")"
 	case parse.OperandDefault:
 		return "DEFAULT"
+	case parse.OperandExpr:
+		if n, ok := op.Integer(b.args); ok {
+			return strconv.FormatInt(n, 10)
+		}
+		return "an expression"
 	case parse.OperandUnknown:
 		return "an expression"
 	case parse.OperandArg:
