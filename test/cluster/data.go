@@ -136,8 +136,8 @@ func Shop() Data {
 			"DROP TABLE digits",
 		},
 		Tables: []Placed{
-			{Name: "users", Key: "id", Placement: "mod", Options: "key_type: bigint, sequence: id"},
-			{Name: "orders", Key: "user_id", Placement: "mod", Options: "key_type: bigint, sequence: id"},
+			{Name: "users", Key: "id", Placement: "mod", Options: "sequence: id"},
+			{Name: "orders", Key: "user_id", Placement: "mod", Options: "sequence: id"},
 			{Name: "sessions", Key: "token", Placement: "crc32", Options: "fold: rtrim, key_type: varchar(64)"},
 			{Name: "countries"},
 		},
