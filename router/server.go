@@ -263,7 +263,8 @@ func (s *Server) logIn(ctx context.Context, o *Options, c *protocol.Conn) (*sess
 			return refuse(e)
 		}
 	}
-	if err := c.WriteOK(protocol.OK{Status: sess.x.Status()}); err == nil {
+	err = c.WriteOK(protocol.OK{Status: sess.x.Status()})
+	if err == nil {
 		err = c.Flush()
 	}
 	if err != nil {

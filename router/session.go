@@ -164,11 +164,8 @@ var errLeave = errors.New("the session ends")
 
 // readAgain says whether a session goes on after its connection couldn't be read.
 func (s *session) readAgain(err error) bool {
-	var e *protocol.Error
-	if errors.As(err, &e) {
-		return e.Code == 1153 || e.Code == 1835
-	}
-	return false
+	e, ok := errors.AsType[*protocol.Error](err)
+	return ok && (e.Code == 1153 || e.Code == 1835)
 }
 
 // now says what the session is doing.
@@ -206,8 +203,7 @@ func (s *session) command(ctx context.Context, cmd protocol.Command, payload []b
 		s.user = known
 	}
 	err := s.dispatch(ctx, o, cmd, payload)
-	var e *protocol.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*protocol.Error](err); ok {
 		if s.event.Outcome == OutcomeOK {
 			s.event.Outcome, s.event.Code = OutcomeRefused, e.Code
 			s.refused, s.warnings = e, nil
@@ -319,10 +315,8 @@ func (s *session) changeUser(ctx context.Context, o *Options, payload []byte) er
 	s.event.Kind = "change_user"
 	client, err := s.login.ChangeUser(s.conn, payload)
 	if err != nil {
-		var e *protocol.Error
-		if errors.As(err, &e) {
-			_ = s.conn.WriteError(e)
-			return errLeave // as servers do: a failed change ends the connection
+		if _, ok := errors.AsType[*protocol.Error](err); ok {
+			return errLeave // the client has the error; a failed change ends the connection, as at a server
 		}
 		return err
 	}
@@ -356,8 +350,7 @@ func (s *session) ran(out *exec.Outcome, err error) error {
 	s.refused, s.warnings = nil, nil
 	s.event.Server = out.Server
 	if err != nil {
-		var e *protocol.Error
-		if errors.As(err, &e) {
+		if e, ok := errors.AsType[*protocol.Error](err); ok {
 			s.event.Outcome, s.event.Code = OutcomeLost, e.Code
 			s.refused = e
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"shardway/protocol"
@@ -228,20 +227,6 @@ func (s *Session) lose(c *backend.Conn, err error) (held bool) {
 	return held
 }
 
-// serverGone are the errors after which a server ends the connection without having run the statement.
-func serverGone(e *protocol.Error) bool {
-	switch e.Code {
-	case 1053, // shutdown in progress
-		1077, // normal shutdown
-		1152, // aborted connection
-		1927, // MariaDB: connection was killed
-		3169, // session was killed
-		4031: // disconnected because of inactivity
-		return true
-	}
-	return false
-}
-
 // unknownStatement is the error of an EXECUTE whose statement the server doesn't know.
 const unknownStatement = 1243
 
@@ -365,20 +350,20 @@ func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, str
 	}
 	autocommit := s.autocommit
 	inTx := reply.Status&protocol.StatusInTrans != 0
-	if reply.Err != nil {
+	switch {
+	case reply.Err != nil && why&WhyTransaction == 0 && s.autocommit:
 		inTx = false
-		if why&WhyTransaction != 0 || !s.autocommit {
-			// An ERR packet says nothing of the transaction, and some errors end it.
-			status, err := ping(c)
-			if err != nil {
-				s.lose(c, err)
-				return
-			}
-			inTx = status&protocol.StatusInTrans != 0
+	case reply.Err != nil:
+		// An ERR packet says nothing of the transaction, and some errors end it.
+		status, err := ping(c)
+		if err != nil {
+			s.lose(c, err)
+			return
 		}
-	} else if r.Reply == protocol.ReplyString {
+		inTx = status&protocol.StatusInTrans != 0
+	case r.Reply == protocol.ReplyString:
 		inTx = why&WhyTransaction != 0
-	} else {
+	default:
 		s.autocommit = reply.Status&protocol.StatusAutocommit != 0
 	}
 
@@ -484,52 +469,4 @@ func (s *Session) AskInsertID() {
 	case id == s.givenID:
 		s.lastInsertID = id
 	}
-}
-
-// lostError is a server connection that broke.
-type lostError struct {
-	err    error
-	held   bool // the session had something on the connection
-	inTx   bool // a transaction
-	unsent bool // the server can't have run the statement
-}
-
-func (e *lostError) Error() string { return e.err.Error() }
-func (e *lostError) Unwrap() error { return e.err }
-
-func (s *Session) lost(c *backend.Conn, err error, unsent bool) error {
-	var refused *protocol.Error
-	if errors.As(err, &refused) && !serverGone(refused) {
-		s.lose(c, err)
-		return refused
-	}
-	inTx := false
-	if h := s.holdOf(c); h != nil {
-		inTx = h.why&WhyTransaction != 0
-	}
-	return &lostError{err: err, inTx: inTx, held: s.lose(c, errors.New(err.Error())), unsent: unsent}
-}
-
-// forClient is what the client is told: a code that makes drivers retry where that is safe and helps.
-func (e *lostError) forClient(r *Request, addr string) *protocol.Error {
-	what := strings.TrimSuffix(e.err.Error(), ".")
-	switch {
-	case e.inTx && !r.EndsTransaction:
-		return protocol.Errorf(1213, "40001", "shardway: the connection to %s of shard %s broke (%s), so the transaction was rolled back; try it again from its start", addr, r.Shard, what)
-	case e.inTx:
-		return protocol.Errorf(1105, "HY000", "shardway: the connection to %s of shard %s broke (%s) during COMMIT or ROLLBACK: whether the transaction was committed isn't known; look before you try it again", addr, r.Shard, what)
-	case r.Read || e.unsent:
-		return protocol.Errorf(1105, "HY000", "shardway: the connection to %s of shard %s broke (%s) and no other server could answer; nothing was changed, so the statement may be tried again", addr, r.Shard, what)
-	default:
-		return protocol.Errorf(1105, "HY000", "shardway: the connection to %s of shard %s broke (%s): whether the statement ran isn't known; look before you try it again", addr, r.Shard, what)
-	}
-}
-
-// acquireError is what the client is told when no connection is to be had.
-func acquireError(err error) *protocol.Error {
-	var e *protocol.Error
-	if errors.As(err, &e) {
-		return e
-	}
-	return protocol.Errorf(1105, "HY000", "shardway: %v", err)
 }

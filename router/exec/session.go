@@ -272,6 +272,7 @@ func (s *Session) Status() protocol.Status {
 var oneShot = map[string]bool{
 	"insert_id": true, "rand_seed1": true, "rand_seed2": true, "gtid_next": true, "pseudo_thread_id": true,
 	"pseudo_slave_mode": true, "pseudo_replica_mode": true, "gtid_seq_no": true, "server_id": true, "gtid_domain_id": true,
+	"require_row_format": true,
 }
 
 // untold are variables that follow from others, or say what happened and can't be set.

@@ -130,13 +130,13 @@ func script(from, to *state) []step {
 	if names == "" {
 		names = freshNames
 	}
-	charset := "SET NAMES " + names
+	charset := []string{"SET NAMES " + names}
 	for _, name := range charsetNames {
 		want := to.get(name)
 		same = same && want == from.get(name)
 		if want != "" {
 			then.set(name, want)
-			charset += "," + name + "=" + want
+			charset = append(charset, name+"="+want)
 		}
 	}
 	for _, v := range from.vars {
@@ -154,7 +154,7 @@ func script(from, to *state) []step {
 	}
 	var steps []step
 	if !same {
-		steps = append(steps, step{charset, then})
+		steps = append(steps, step{strings.Join(charset, ","), then})
 	}
 	if len(rest) > 0 {
 		steps = append(steps, step{"SET " + strings.Join(rest, ","), state{schema: from.schema, vars: to.vars}})
@@ -175,6 +175,10 @@ func freshValue(name string) string {
 	}
 	if strings.HasPrefix(name, "@") {
 		return "NULL"
+	}
+	switch name {
+	case "foreign_key_checks", "unique_checks": // MySQL's DEFAULT turns these off
+		return "@@GLOBAL." + name
 	}
 	return "DEFAULT"
 }
