@@ -158,7 +158,7 @@ func (a *analyzer) apart() bool {
 		why  string
 	}{
 		{cut.SetsUserVar, FlagSetsUserVar, ""},
-		{cut.Returning, FlagReturning, ""},
+		{cut.Returning != nil, FlagReturning, ""},
 		{cut.Into, FlagInto, "SELECT … INTO"},
 		{cut.UsesUserVar, FlagUsesUserVar, "a user variable"},
 	} {
@@ -170,15 +170,21 @@ func (a *analyzer) apart() bool {
 		}
 	}
 	for _, f := range cut.Apart {
-		if !a.fragment(&source{Source: f}, 0) {
+		// Which block it was in isn't known, so columns in its subqueries mean no table around them.
+		if !a.fragment(f, 0, -1) {
 			return false
 		}
+	}
+	if cut.Returning != nil {
+		return a.fragment(cut.Returning, 0, 0)
 	}
 	return true
 }
 
-// fragment analyses the expressions of a fragment in a block.
-func (a *analyzer) fragment(f *source, b int) bool {
+// fragment analyses the expressions of a fragment in block b. Columns of its subqueries may mean tables of the block
+// scope and those around it; of none when it is -1.
+func (a *analyzer) fragment(text *digest.Source, b, scope int) bool {
+	f := &source{Source: text}
 	node, err := f.tree(0)
 	if err != nil {
 		return false
@@ -189,7 +195,7 @@ func (a *analyzer) fragment(f *source, b int) bool {
 	}
 	whole := a.src
 	a.src = f
-	a.expr(sel.Fields, b)
+	sel.Fields.Accept(&finder{a: a, b: b, scope: scope})
 	a.src = whole
 	return true
 }

@@ -1,7 +1,9 @@
 package parse
 
 import (
+	"bytes"
 	_ "embed"
+	"slices"
 	"strings"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
@@ -31,7 +33,7 @@ var stateful = map[string]Flags{
 	"release_lock": FlagReleaseLock, "release_all_locks": FlagReleaseLock,
 	"last_insert_id": FlagLastInsertID, "found_rows": FlagFoundRows, "row_count": FlagRowCount,
 	"nextval": FlagSequenceNext, "lastval": FlagSequenceNext, "setval": FlagSequenceNext,
-	"connection_id": FlagConnectionID, "uuid_short": 0, "load_file": 0,
+	"connection_id": FlagConnectionID, "ps_current_thread_id": 0, "uuid_short": 0, "load_file": 0,
 	"master_pos_wait": 0, "source_pos_wait": 0, "wait_for_executed_gtid_set": 0,
 	"wait_until_sql_thread_after_gtids": 0, "master_gtid_wait": 0,
 	"service_get_read_locks": FlagGetLock, "service_get_write_locks": FlagGetLock, "service_release_locks": FlagReleaseLock,
@@ -42,9 +44,18 @@ var stateful = map[string]Flags{
 	"keyring_key_generate": 0, "keyring_key_remove": 0, "keyring_key_store": 0,
 }
 
+// grammar are the parser's own names for what isn't written as a function's name: INSERT(…), CHAR(…), MEMBER OF, DATE '…'.
+// A text that spells one of them means a function of that name.
+var grammar = []string{
+	"insert_func", "char_func", "json_memberof", "'tidb`.(dateliteral", "'tidb`.(timeliteral", "'tidb`.(timestampliteral",
+}
+
 // call notes what a function call means for the statement.
 func (a *analyzer) call(n *ast.FuncCallExpr) {
-	name := strings.TrimPrefix(n.FnName.L, "'tidb`.(") // the parser's name for DATE '…' and the like
+	name := n.FnName.L
+	if slices.Contains(grammar, name) && !bytes.Contains(bytes.ToLower(a.src.Text), []byte(name)) {
+		return
+	}
 	if n.Schema.O != "" {
 		a.st.Qualifiers = append(a.st.Qualifiers, n.Schema.O)
 		a.st.Flags |= FlagStoredFunction
@@ -99,7 +110,7 @@ func (a *analyzer) systemVariable(name string) {
 	switch name {
 	case "last_insert_id", "identity":
 		a.st.Flags |= FlagLastInsertID
-	case "insert_id":
+	case "insert_id", "in_transaction", "last_gtid":
 	case "warning_count", "error_count":
 		a.st.Flags |= FlagDiagnostics
 	case "pseudo_thread_id":
@@ -112,12 +123,13 @@ func (a *analyzer) systemVariable(name string) {
 
 // expr notes what is anywhere in an expression or clause of block b: functions, variables, subqueries, databases.
 func (a *analyzer) expr(n ast.Node, b int) {
-	n.Accept(&finder{a: a, b: b})
+	n.Accept(&finder{a: a, b: b, scope: b})
 }
 
 type finder struct {
-	a *analyzer
-	b int
+	a     *analyzer
+	b     int
+	scope int // the block whose tables columns of subqueries may mean; -1 for none
 }
 
 // Enter implements ast.Visitor.
@@ -125,13 +137,13 @@ func (f *finder) Enter(n ast.Node) (ast.Node, bool) {
 	a := f.a
 	switch n := n.(type) {
 	case *ast.SubqueryExpr:
-		a.query(n.Query, f.b, f.b, false)
+		a.query(n.Query, f.b, f.scope, false)
 		return n, true
 	case *ast.SelectStmt:
-		a.query(n, f.b, f.b, false)
+		a.query(n, f.b, f.scope, false)
 		return n, true
 	case *ast.SetOprStmt:
-		a.query(n, f.b, f.b, false)
+		a.query(n, f.b, f.scope, false)
 		return n, true
 	case *ast.FuncCallExpr:
 		a.call(n)

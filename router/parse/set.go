@@ -265,14 +265,14 @@ func (c *cursor) literal(v SetVar, a, b digest.Token) SetVar {
 
 // expression analyses text[i:j]: functions, variables, subqueries.
 func (c *cursor) expression(st *Statement, i, j int) bool {
-	f := &source{Source: c.src.Fragment(i, j)}
+	f := c.src.Fragment(i, j)
 	a := &analyzer{src: c.src, st: st}
 	for range st.Blocks {
 		a.scopes = append(a.scopes, -1)
 	}
 	b := a.block(-1, -1, RoleQuery, false)
 	blocks := len(st.Blocks)
-	if !a.fragment(f, b) {
+	if !a.fragment(f, b, b) {
 		return false
 	}
 	if len(st.Blocks) == blocks { // no subquery: the block says nothing

@@ -9,15 +9,16 @@ import (
 
 // Result is what a bridge took out of a text and the parser therefore doesn't see.
 type Result struct {
-	Apart    []*digest.Source  // expressions, each as a SELECT of its own
+	Apart    []*digest.Source  // expressions of some query block, each as a SELECT of its own
 	Renamed  map[string]string // names as the parser sees them, and what they were
 	RowAlias []string          // the row alias of INSERT … AS new(a, b), and its columns
 	Calls    []string          // functions called, lower case
+	// Returning are the expressions of RETURNING of a write, as a SELECT of their own; nil without.
+	Returning *digest.Source
 
 	UsesUserVar bool // reads a user variable
 	SetsUserVar bool // SELECT … INTO @a
 	Into        bool // SELECT … INTO
-	Returning   bool // INSERT, REPLACE, DELETE or UPDATE … RETURNING
 }
 
 // TableFunction is the name of the table that stands for JSON_TABLE(…) and the like.
@@ -120,8 +121,14 @@ func (b *bridge) run(first int) bool {
 			if b.tok(b.i+1).Up == "VALUE" && b.tok(b.i+2).Up == "FOR" {
 				b.put(b.i, b.i+1, "NEXT")
 			}
+		case "QUALIFY":
+			b.qualify()
 		case "RETURNING":
 			b.returning()
+		case "ROLLUP", "CUBE":
+			if b.tok(b.i-1).Up == "BY" && b.tok(b.i+1).Up == "(" {
+				b.blank(b.i, b.i+1)
+			}
 		case "ROW":
 			if prev := b.tok(b.i - 1).Up; b.values && len(b.open) == 0 && (prev == "VALUES" || prev == ",") {
 				b.blank(b.i, b.i+1)
@@ -228,9 +235,24 @@ func (b *bridge) returning() {
 		return
 	}
 	end := len(b.src.Tokens) - 1
-	b.out.Apart = append(b.out.Apart, b.src.Fragment(b.tok(b.i).B, b.tok(end).A))
-	b.out.Returning = true
+	b.out.Returning = b.src.Fragment(b.tok(b.i).B, b.tok(end).A)
 	b.blank(b.i, end)
+}
+
+// afterQualify are words that can follow QUALIFY's condition.
+var afterQualify = []string{"EXCEPT", "FOR", "INTERSECT", "INTO", "LIMIT", "LOCK", "ORDER", "UNION"}
+
+// qualify handles QUALIFY, whose condition is analysed on its own. What follows a table of that name stays.
+func (b *bridge) qualify() {
+	i := b.i + 1
+	if b.tok(b.i-1).Up == "." || slices.Contains(afterTable, b.tok(i).Up) && b.tok(i).Kind != digest.TokString {
+		return
+	}
+	for t := b.tok(i); t.Kind != digest.TokEnd && t.Up != ")" && !slices.Contains(afterQualify, t.Up); t = b.tok(i) {
+		i = max(i+1, b.groupEnd(i))
+	}
+	b.out.Apart = append(b.out.Apart, b.src.Fragment(b.tok(b.i).B, b.tok(i).A))
+	b.blank(b.i, i)
 }
 
 // closing returns the token that closes the innermost open parenthesis.

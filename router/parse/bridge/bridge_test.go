@@ -11,7 +11,7 @@ import (
 func TestBuild(t *testing.T) {
 	for _, c := range []struct{ sql, text, result string }{
 		{sql: "select a from t where b = 1"},
-		{sql: "delete from t where a = ? returning b, ?", text: "delete from t where a = ?", result: "apart SELECT  b, ? [-4 11]; returning"},
+		{sql: "delete from t where a = ? returning b, ?", text: "delete from t where a = ?", result: "returning SELECT  b, ? [-4 11]"},
 		{sql: "insert into t (a) values (1) as n(x) on duplicate key update a = n.x", text: "insert into t (a) values (1) on duplicate key update a = n.x", result: "alias n x"},
 		{sql: "select a from t into @x, @y", text: "select a from t", result: "into sets"},
 		{sql: "select a from t for system_time as of f(@x) where b = 1", text: "select a from t where b = 1", result: "uses; calls f"},
@@ -20,6 +20,12 @@ func TestBuild(t *testing.T) {
 		{sql: "values (1, 2)", text: "SELECT (1, 2)"},
 		{sql: "select cast(a as inet6)", text: "select ~ (a )"},
 		{sql: "select * from (select 1) as t (a)", text: "select * from (select 1) as t"},
+		{sql: "select a from t group by rollup(a, b)", text: "select a from t group by (a, b)"},
+		{
+			sql:  "select a from t qualify rank() over (order by a) = 1 order by a",
+			text: "select a from t order by a", result: "apart SELECT  rank() over (order by a) = 1  []",
+		},
+		{sql: "select a from t qualify where a = cast(1 as inet6)", text: "select a from t qualify where a = ~ (1 )"},
 		{sql: "select a from t limit 1 rows examined 5", text: "select a from t limit 1"},
 	} {
 		src := digest.Split([]byte(c.sql), 0, true)
@@ -45,6 +51,9 @@ func show(r *Result) string {
 	for _, f := range r.Apart {
 		parts = append(parts, fmt.Sprintf("apart %s %v", f.Text, f.Markers))
 	}
+	if r.Returning != nil {
+		parts = append(parts, fmt.Sprintf("returning %s %v", r.Returning.Text, r.Returning.Markers))
+	}
 	for name, old := range r.Renamed {
 		parts = append(parts, "renamed "+name+" "+old)
 	}
@@ -54,7 +63,7 @@ func show(r *Result) string {
 	for _, f := range []struct {
 		on   bool
 		name string
-	}{{r.Into && !r.SetsUserVar, "into"}, {r.Into && r.SetsUserVar, "into sets"}, {r.UsesUserVar, "uses"}, {r.Returning, "returning"}} {
+	}{{r.Into && !r.SetsUserVar, "into"}, {r.Into && r.SetsUserVar, "into sets"}, {r.UsesUserVar, "uses"}} {
 		if f.on {
 			parts = append(parts, f.name)
 		}
