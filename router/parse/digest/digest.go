@@ -105,10 +105,14 @@ func (d *Digest) Key() []byte { return d.norm }
 
 // trimEnd drops what servers drop: semicolons and white space at the end.
 func trimEnd(b []byte) []byte {
-	for len(b) > 0 && (isSpace(b[len(b)-1]) || b[len(b)-1] == ';') {
-		b = b[:len(b)-1]
+	n := len(b)
+	for n > 0 && (isSpace(b[n-1]) || b[n-1] == ';') {
+		n--
 	}
-	return b
+	if bytes.HasSuffix(b[:n], []byte("--")) {
+		return b // at the end, they would be a comment
+	}
+	return b[:n]
 }
 
 // IsASCII reports whether a text has ASCII characters alone.
@@ -283,7 +287,7 @@ func (d *Digest) blank(i, j int) int {
 // word handles sql[i:j], a keyword or an identifier, and what is glued to it. It returns where to go on, or -1.
 func (d *Digest) word(i, j int) int {
 	s := d.sql
-	if i > 0 && s[i-1] == '.' && d.lead {
+	if i > 0 && s[i-1] == '.' && d.lead && d.prev != prevOperand { // not the dot of 0.
 		d.prev = prevName
 		return j
 	}
