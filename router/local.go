@@ -162,7 +162,7 @@ func (s *session) showShardway(t *text) error {
 
 func (s *session) explainRoute(o *Options, t *text) error {
 	d := digests.Get().(*parse.Digest)
-	defer digests.Put(d)
+	defer putDigest(d, len(t.st.InnerText))
 	st := s.parse(o, d, []byte(t.st.InnerText))
 	m := o.Maps.Current()
 	columns, rows := plan.Rows(plan.Build(st, d.Args, m, s.know()), m)

@@ -15,6 +15,16 @@ import (
 // digests are shared, since an idle session needs none.
 var digests = sync.Pool{New: func() any { return new(parse.Digest) }}
 
+// keepDigest bounds in bytes the text whose digest is used again: a digest keeps buffers of its text's size.
+const keepDigest = 64 << 10
+
+// putDigest gives a digest back that has scanned n bytes.
+func putDigest(d *parse.Digest, n int) {
+	if n <= keepDigest {
+		digests.Put(d)
+	}
+}
+
 // text is a statement as the client sent it, either way.
 type text struct {
 	st   *parse.Statement
@@ -26,7 +36,7 @@ type text struct {
 
 func (s *session) query(ctx context.Context, o *Options, sql []byte) error {
 	d := digests.Get().(*parse.Digest)
-	defer digests.Put(d)
+	s.digest = d // until the event has been observed
 	st := s.parse(o, d, sql)
 	s.event.Digest = d.Norm
 	s.text = text{st: st, args: d.Args, sql: sql}

@@ -49,8 +49,9 @@ type session struct {
 	refused  *protocol.Error  // of the last statement, when Shardway gave it
 	warnings *protocol.Result // of the last statement, when its connection was given back
 
-	event Event
-	text  text // of the COM_QUERY that runs
+	event  Event
+	text   text          // of the COM_QUERY that runs
+	digest *parse.Digest // of its text
 
 	doing   atomic.Int32
 	since   atomic.Int64 // unix nanoseconds: when doing changed
@@ -220,6 +221,11 @@ func (s *session) command(ctx context.Context, cmd protocol.Command, payload []b
 		s.event.DB = s.facts.DB
 		s.event.Duration = time.Since(started)
 		o.Observer.Observe(&s.event)
+	}
+	if s.digest != nil {
+		s.event.Digest = nil
+		putDigest(s.digest, len(payload))
+		s.digest = nil
 	}
 	return err
 }

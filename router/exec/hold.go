@@ -138,7 +138,7 @@ func (s *Session) let(why Why) {
 		case h.why != 0:
 			kept = append(kept, h)
 		case h.spoilt:
-			h.conn.Discard("session state")
+			cleanse(h.conn)
 		default:
 			h.conn.Release()
 		}

@@ -63,8 +63,7 @@ func (e *lostError) forClient(r *Request, addr string) *protocol.Error {
 
 // acquireError is what the client is told when no connection is to be had.
 func acquireError(err error) *protocol.Error {
-	var e *protocol.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*protocol.Error](err); ok {
 		return e
 	}
 	return protocol.Errorf(1105, "HY000", "shardway: %v", err)

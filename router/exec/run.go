@@ -218,8 +218,7 @@ func (s *Session) lose(c *backend.Conn, err error) (held bool) {
 		}
 		s.forget(c)
 	}
-	var refused *protocol.Error
-	if errors.As(err, &refused) {
+	if _, ok := errors.AsType[*protocol.Error](err); ok {
 		c.Discard("state refused")
 	} else {
 		c.Failed(err)

@@ -220,13 +220,21 @@ func (s *Session) ran() (struck bool) {
 // rollbackWait bounds how long the end of a session waits for a server to roll back.
 const rollbackWait = 2 * time.Second
 
+// cleanse ends a connection on which a client has left something, after the server has let go of it: a lock is free
+// when cleanse returns.
+func cleanse(c *backend.Conn) {
+	_ = c.SetDeadline(time.Now().Add(rollbackWait))
+	_, _ = simple(c, protocol.ComResetConnection, nil)
+	c.Discard("session state")
+}
+
 // Close rolls back and gives every connection back.
 func (s *Session) Close() {
 	for _, h := range s.holds {
 		h.why &^= whyShort
 		switch {
 		case h.spoilt:
-			h.conn.Discard("session end")
+			cleanse(h.conn)
 			continue
 		case h.why&WhyTransaction != 0:
 			_ = h.conn.SetDeadline(time.Now().Add(rollbackWait))
