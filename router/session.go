@@ -211,7 +211,8 @@ func (s *session) command(ctx context.Context, cmd protocol.Command, payload []b
 		}
 		err = s.conn.WriteError(e)
 	}
-	if schema := s.x.Schema(); s.schema.Load() == nil || *s.schema.Load() != schema {
+	if now := s.schema.Load(); now == nil || *now != s.x.Schema() {
+		schema := s.x.Schema()
 		s.schema.Store(&schema)
 	}
 	if o.Observer != nil && s.event.Kind != "" {

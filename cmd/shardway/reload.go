@@ -28,7 +28,7 @@ func (d *daemon) reload(ctx context.Context, why string) {
 		refuse(fmt.Errorf("log.format: a change from %s to %s needs a restart", old.config.Log.Format, c.Log.Format))
 		return
 	}
-	next, err := prepare(ctx, c, d.log)
+	next, err := prepare(ctx, c, old, d.log)
 	if err != nil {
 		refuse(err)
 		return
@@ -54,6 +54,7 @@ func (d *daemon) reload(ctx context.Context, why string) {
 	d.cluster.SetOptions(backendOptions(next, d.log))
 	d.router.SetOptions(d.routerOptions(next))
 	if newMap {
+		d.cluster.Apply(next.m) // before a plan can name a new shard
 		d.live.Swap(next.m)
 	}
 	d.start(ctx, opened)

@@ -63,7 +63,7 @@ func serve(ctx context.Context, p *program, src config.Sources) error {
 		src: src, log: newLog(p.stderr, c.Log.Format, level), level: level,
 		clients: map[string]*endpoint{}, ops: map[string]*endpoint{}, failed: make(chan error, 1),
 	}
-	parts, err := prepare(ctx, c, d.log)
+	parts, err := prepare(ctx, c, nil, d.log)
 	if err != nil {
 		return err
 	}

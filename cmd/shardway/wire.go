@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
@@ -31,11 +33,15 @@ type parts struct {
 	m      *shardmap.Map
 	client *protocol.TLSReloader // nil: clients can't encrypt
 	server *tls.Config           // nil: as backend makes it
+	// serverFiles is a digest of what server was made of.
+	serverFiles [sha256.Size]byte
 }
 
-// prepare reads everything that the configuration names.
-func prepare(ctx context.Context, c *config.Config, log *slog.Logger) (*parts, error) {
-	p := &parts{config: c}
+// prepare reads everything that the configuration names. before is what is in
+// force, nil at the start: connections to servers are made anew when their TLS
+// changes, so it is kept where it is the same.
+func prepare(ctx context.Context, c *config.Config, before *parts, log *slog.Logger) (*parts, error) {
+	p := &parts{config: c, serverFiles: filesDigest(c.Servers.TLS)}
 	var errs []error
 	fail := func(key string, err error) {
 		if err != nil {
@@ -61,7 +67,21 @@ func prepare(ctx context.Context, c *config.Config, log *slog.Logger) (*parts, e
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
+	if before != nil && before.serverFiles == p.serverFiles {
+		p.server = before.server
+	}
 	return p, nil
+}
+
+// filesDigest covers the settings and the contents of the files they name.
+func filesDigest(t config.ServerTLS) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	fmt.Fprintf(h, "%+v", t)
+	for _, name := range []string{t.CA, t.Cert, t.Key} {
+		data, err := os.ReadFile(name)
+		fmt.Fprintf(h, "%d %v %s", len(data), err == nil, data)
+	}
+	return [sha256.Size]byte(h.Sum(nil))
 }
 
 func openStore(c *config.Config) (shardmap.Store, error) {
