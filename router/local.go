@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -140,6 +141,10 @@ func (s *session) showShardway(t *text) error {
 	table, err := s.srv.Table(t.st.Name)
 	if err != nil {
 		return protocol.Errorf(1064, "42000", "shardway: %v", err)
+	}
+	if t.st.Name == "sessions" && len(s.user.Databases) > 0 {
+		// A user of some databases sees its own sessions, as SHOW PROCESSLIST shows them without the PROCESS privilege.
+		table.Rows = slices.DeleteFunc(table.Rows, func(row []any) bool { return row[1] != s.entered })
 	}
 	rows := &protocol.Rows{Rows: table.Rows}
 	for i, name := range table.Columns {

@@ -64,7 +64,7 @@ func newSession(s *Server, o *Options, c *protocol.Conn, id uint32, user *User, 
 	addr := clientAddr(c)
 	sess := &session{
 		srv: s, conn: c, id: id, user: user, login: login, client: client, addr: c.RemoteAddr().String(), started: time.Now(),
-		x: o.Executor.NewSession(c, addr, client.Database, client.Collation, client.Capabilities&protocol.CapFoundRows != 0),
+		x: o.Executor.NewSession(c, addr, client),
 	}
 	sess.since.Store(sess.started.UnixNano())
 	sess.affected = -1
@@ -307,7 +307,7 @@ func (s *session) setOption(payload []byte) error {
 
 func (s *session) resetConnection() error {
 	s.event.Kind = "reset"
-	s.x.Reset(s.x.Schema(), s.client.Collation)
+	s.x.Reset(s.client, s.x.Schema())
 	s.forgetAll()
 	return s.ok()
 }
@@ -347,7 +347,7 @@ func (s *session) changeUser(ctx context.Context, o *Options, payload []byte) er
 		return errLeave
 	}
 	s.client = client
-	s.x.Reset(client.Database, client.Collation)
+	s.x.Reset(client, client.Database)
 	s.forgetAll()
 	return s.ok()
 }

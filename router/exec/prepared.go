@@ -25,8 +25,12 @@ func (s *Session) Prepared(text string) *Prepared {
 	return &Prepared{Text: text, lex: s.lex, key: statementKey{s.lex, text}}
 }
 
-// maxStatements bounds the prepared statements of one server connection; the least recently used goes first.
-const maxStatements = 200
+// maxStatements bounds the prepared statements of one server connection; the least recently used goes first. A
+// hundred connections of a pool stay below the servers' default of max_prepared_stmt_count, 16382.
+const maxStatements = 100
+
+// tooManyStatements is the error of a server that has max_prepared_stmt_count statements.
+const tooManyStatements = 1461
 
 // statements are the prepared statements of one server connection.
 type statements struct {
@@ -59,6 +63,18 @@ func (st *statements) get(p *Prepared) *serverStatement {
 }
 
 func (st *statements) forget(p *Prepared) { delete(st.byKey, p.key) }
+
+// closeAll closes the statements without an open cursor, and says whether there were any.
+func (st *statements) closeAll(c *backend.Conn) bool {
+	closed := false
+	for key, one := range st.byKey {
+		if !one.open && c.WriteCommand(protocol.ComStmtClose, le32(one.id)) == nil {
+			delete(st.byKey, key)
+			closed = true
+		}
+	}
+	return closed
+}
 
 // put remembers a statement and returns the id of one to close for it, 0 for none.
 func (st *statements) put(p *Prepared, id uint32) (s *serverStatement, evict uint32) {
@@ -140,13 +156,10 @@ func (s *Session) prepareOn(c *backend.Conn, p *Prepared) (*protocol.Prepared, e
 			}
 		}
 	}
-	if err := c.WriteCommand(protocol.ComStmtPrepare, []byte(p.Text)); err != nil {
-		return nil, err
+	prepared, refused, err := prepareText(c, p.Text)
+	if err == nil && refused != nil && refused.Code == tooManyStatements && statementsOf(c).closeAll(c) {
+		prepared, refused, err = prepareText(c, p.Text)
 	}
-	if err := c.Flush(); err != nil {
-		return nil, err
-	}
-	prepared, refused, err := c.ReadPrepared()
 	if err != nil {
 		return nil, err
 	}
@@ -165,6 +178,17 @@ func (s *Session) prepareOn(c *backend.Conn, p *Prepared) (*protocol.Prepared, e
 		}
 	}
 	return prepared, nil
+}
+
+func prepareText(c *backend.Conn, text string) (*protocol.Prepared, *protocol.Error, error) {
+	err := c.WriteCommand(protocol.ComStmtPrepare, []byte(text))
+	if err == nil {
+		err = c.Flush()
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return c.ReadPrepared()
 }
 
 // serverError is an ERR packet that left the connection as it was.

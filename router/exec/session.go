@@ -66,19 +66,22 @@ type Session struct {
 	struck  bool          // under killing: that a kill was sent to it
 }
 
-// NewSession returns the session of a client that has logged in. The client's collation is a server's collation id,
-// 0 for that of the server; foundRows is the client's CLIENT_FOUND_ROWS.
-func (x *Executor) NewSession(client *protocol.Conn, addr netip.Addr, schema string, collation uint16, foundRows bool) *Session {
-	s := &Session{x: x, client: client, addr: addr, found: foundRows}
-	s.start(schema, collation)
+// NewSession returns the session of a client that has logged in over conn.
+func (x *Executor) NewSession(conn *protocol.Conn, addr netip.Addr, login *protocol.Client) *Session {
+	s := &Session{x: x, client: conn, addr: addr}
+	s.start(login, login.Database)
 	return s
 }
 
 // start gives the session the state of a client that has just logged in.
-func (s *Session) start(schema string, collation uint16) {
+func (s *Session) start(login *protocol.Client, schema string) {
 	s.state = state{schema: schema}
+	s.found = login.Capabilities.Has(protocol.CapFoundRows)
 	learned := s.x.cluster.Learned()
-	coll, known := learned.Collations[collation]
+	if login.Capabilities.Has(protocol.CapIgnoreSpace) {
+		s.state.set("sql_mode", quote(strings.TrimPrefix(learned.SQLMode+",IGNORE_SPACE", ",")))
+	}
+	coll, known := learned.Collations[login.Collation]
 	if !known {
 		coll, known = learned.Collations[learned.Collation]
 	}
@@ -253,12 +256,12 @@ func (s *Session) Close() {
 	s.publish()
 }
 
-// Reset does what COM_RESET_CONNECTION does: everything but the schema and the login is as after login. collation
-// is that of the login.
-func (s *Session) Reset(schema string, collation uint16) {
+// Reset does what COM_RESET_CONNECTION and COM_CHANGE_USER do: everything is as after the login, but the schema is as
+// given.
+func (s *Session) Reset(login *protocol.Client, schema string) {
 	s.Close()
 	s.lastInsertID = 0
-	s.start(schema, collation)
+	s.start(login, schema)
 }
 
 // Status is the status of a reply that no server gave.
