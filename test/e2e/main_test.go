@@ -91,31 +91,35 @@ func (e *env) must(err error) {
 func onEach(t *testing.T, name string, data func(cluster.Flavor) cluster.Data, test func(e *env)) {
 	t.Helper()
 	for _, f := range cluster.Flavors() {
-		t.Run(string(f), func(t *testing.T) {
-			if why := f.Missing(); why != "" {
-				t.Skip(why)
-			}
-			c, err := clusters[f]()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := daemonBinary(); err != nil {
-				t.Fatal(err)
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
-			defer cancel()
-			e := &env{T: t, ctx: ctx, c: c}
-			if data != nil {
-				e.db = data(f)
-				e.db.Name = name
-				e.must(c.Load(ctx, e.db))
-			}
-			test(e)
-		})
+		t.Run(string(f), func(t *testing.T) { on(t, f, name, data, test) })
 	}
 }
 
-// onServers is for tests that end servers: they are all running again afterwards.
+// on runs a test on one kind of server, for what doesn't depend on the kind.
+func on(t *testing.T, f cluster.Flavor, name string, data func(cluster.Flavor) cluster.Data, test func(e *env)) {
+	t.Helper()
+	if why := f.Missing(); why != "" {
+		t.Skip(why)
+	}
+	c, err := clusters[f]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := daemonBinary(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+	defer cancel()
+	e := &env{T: t, ctx: ctx, c: c}
+	if data != nil {
+		e.db = data(f)
+		e.db.Name = name
+		e.must(c.Load(ctx, e.db))
+	}
+	test(e)
+}
+
+// restartAfter is for tests that end servers: they are all running again afterwards.
 func (e *env) restartAfter() {
 	e.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)

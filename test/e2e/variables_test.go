@@ -25,6 +25,7 @@ func TestEveryVariableStaysWithItsClient(t *testing.T) {
 		}
 		rows, err := e.plain(nil).text("SHOW SESSION VARIABLES")
 		e.must(err)
+		a, b := e.dial(d, nil), e.dial(d, nil)
 		checked := 0
 		for _, row := range rows {
 			name, value := row[0], row[1]
@@ -42,7 +43,6 @@ func TestEveryVariableStaysWithItsClient(t *testing.T) {
 				continue
 			}
 			ask := "SELECT @@SESSION." + name + " FROM users WHERE id = 7"
-			a, b := e.dial(d, nil), e.dial(d, nil)
 			before, err := b.one("/* shardway: primary */ " + ask)
 			if err != nil {
 				continue // a global variable
@@ -66,8 +66,12 @@ func TestEveryVariableStaysWithItsClient(t *testing.T) {
 				}
 				break
 			}
-			a.close()
-			b.close()
+			// For the next variable this client is as after its login.
+			if _, err := a.simple(comReset); err != nil {
+				e.Errorf("%s: reset: %v", name, err)
+				a.close()
+				a = e.dial(d, nil)
+			}
 		}
 		if checked < 60 {
 			e.Errorf("only %d variables were checked", checked)

@@ -77,6 +77,7 @@ type wireOptions struct {
 	without                           uint32 // of modernCaps
 	collation                         byte
 	tls                               *tls.Config
+	from                              string // IP address that the client has; any when empty
 	plugin                            string // to begin with; the server's default when empty
 }
 
@@ -117,7 +118,11 @@ func dialWire(o wireOptions) (*wire, error) {
 	if network == "" {
 		network = "tcp"
 	}
-	nc, err := net.DialTimeout(network, o.addr, 10*time.Second)
+	dialer := net.Dialer{Timeout: 10 * time.Second}
+	if o.from != "" {
+		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(o.from)}
+	}
+	nc, err := dialer.Dial(network, o.addr)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@
 #   # args A, B, …     prepared, run with these: 5, -5, 5u, 'text', X'ff', 1.5, null
 #   # text             not as a prepared statement in the second pass
 #   # code             compare the code of an error, not its text
+#   # own N            Shardway answers this itself, with N warnings, whatever number the server has
 #   # rows             compare rows and errors only, not the definitions of columns
 
 # --- one row by its key, in all the ways that it may be written
@@ -35,6 +36,7 @@ SELECT name FROM users WHERE id = b'111';
 SELECT name FROM users WHERE id = TRUE;
 SELECT name FROM users WHERE id = FALSE;
 SELECT name FROM users WHERE id = NULL;
+# refused 1235
 SELECT name FROM users WHERE id <=> NULL;
 SELECT name FROM users WHERE id = +7;
 SELECT name FROM users WHERE id = - 3;
@@ -213,6 +215,8 @@ DELETE FROM users WHERE id = 1007 RETURNING id, name;
 SELECT SQL_CALC_FOUND_ROWS id FROM notes ORDER BY id LIMIT 2;
 SELECT FOUND_ROWS();
 SELECT id FROM notes ORDER BY id LIMIT 4;
+# MySQL warns, in text, that the function is deprecated; Shardway's own answer doesn't.
+# own 0
 SELECT FOUND_ROWS();
 SELECT SQL_CALC_FOUND_ROWS id FROM orders WHERE user_id = 8 LIMIT 1;
 SELECT FOUND_ROWS();
@@ -257,7 +261,6 @@ SELECT n.txt, t.v FROM notes n JOIN tmp t ON t.id = n.id ORDER BY n.id;
 DROP TEMPORARY TABLE tmp;
 SELECT * FROM tmp;
 SELECT GET_LOCK('e2e-lock', 1);
-# refused 1235
 SELECT IS_USED_LOCK('e2e-lock') = CONNECTION_ID();
 SELECT RELEASE_LOCK('e2e-lock');
 SELECT RELEASE_LOCK('e2e-lock');
