@@ -2,6 +2,7 @@ package exec
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -44,7 +45,11 @@ func (s *Session) Columns(ctx context.Context, shard, schema, table string) ([]s
 	res, err := c.Query("SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA=" + quote(schema) +
 		" AND TABLE_NAME=" + quote(table) + " ORDER BY ORDINAL_POSITION")
 	if err != nil {
-		return nil, s.lost(c, err, true)
+		err = s.lost(c, err, true)
+		if lost, ok := errors.AsType[*lostError](err); ok {
+			return nil, lost.forClient(&Request{Shard: shard, Read: true})
+		}
+		return nil, err
 	}
 	c.Release()
 	names := make([]string, 0, len(res.Rows))

@@ -36,6 +36,8 @@ const (
 	whyAll = WhyTransaction | WhyTemporaryTable | WhyTableLock | WhyNamedLock | WhyHandler | WhyXA
 	// whyWrites are the reasons for which every statement that isn't a read must use the connection.
 	whyWrites = WhyUserVariable | WhyPrepared | WhyVariable | WhyUnknown
+	// whyPartly are the reasons that a statement may have brought about before it failed.
+	whyPartly = WhyUnknown | WhyUserVariable | WhyNamedLock
 	// whySpoils are the reasons that leave something on the connection which only its end takes away.
 	whySpoils = WhyTemporaryTable | WhyTableLock | WhyNamedLock | WhyHandler | WhyXA | WhyUserVariable | WhyPrepared | WhyVariable | WhyUnknown | WhyCursor
 )
@@ -87,12 +89,14 @@ func (s *Session) holdFor(r *Request) *hold {
 		return h
 	}
 	binds := s.binds(r)
+	primary := s.roleOf(r) == backend.Primary
 	for i := range s.holds {
 		h := &s.holds[i]
 		switch {
 		case h.why&r.Uses != 0:
 			return h
 		case h.shard != r.Shard || h.why&^whyShort == 0:
+		case primary && h.conn.Role() == backend.Replica: // such as an open cursor: a replica takes no writes
 		case binds, h.why&whyAll != 0, h.why&whyWrites != 0 && (!r.Read || r.Holds != 0):
 			return h
 		}
@@ -154,7 +158,7 @@ func (s *Session) Shed() (warnings *protocol.Result, found *uint64) {
 	if h := s.holdWith(WhyDiagnostics); h != nil {
 		res, err := h.conn.Query("SHOW WARNINGS")
 		if err != nil {
-			s.lose(h.conn, err)
+			s.broke(h.conn, err)
 		} else {
 			warnings = res
 		}
@@ -162,7 +166,7 @@ func (s *Session) Shed() (warnings *protocol.Result, found *uint64) {
 	if h := s.holdWith(WhyFoundRows); h != nil {
 		n, err := askNumber(h.conn, "SELECT FOUND_ROWS()")
 		if err != nil {
-			s.lose(h.conn, err)
+			s.broke(h.conn, err)
 		} else {
 			found = &n
 		}

@@ -25,6 +25,7 @@ func serverGone(e *protocol.Error) bool {
 // lostError is a server connection that broke.
 type lostError struct {
 	err    error
+	addr   string
 	held   bool // the session had something on the connection
 	inTx   bool // a transaction
 	unsent bool // the server can't have run the statement
@@ -34,20 +35,23 @@ func (e *lostError) Error() string { return e.err.Error() }
 func (e *lostError) Unwrap() error { return e.err }
 
 func (s *Session) lost(c *backend.Conn, err error, unsent bool) error {
-	var refused *protocol.Error
-	if errors.As(err, &refused) && !serverGone(refused) {
-		s.lose(c, err)
+	_, broke := errors.AsType[*protocol.SideError](err)
+	if refused, ok := errors.AsType[*protocol.Error](err); ok && !broke && !serverGone(refused) {
+		if s.holdOf(c) == nil {
+			c.Discard("state refused")
+		}
 		return refused
 	}
 	inTx := false
 	if h := s.holdOf(c); h != nil {
 		inTx = h.why&WhyTransaction != 0
 	}
-	return &lostError{err: err, inTx: inTx, held: s.lose(c, errors.New(err.Error())), unsent: unsent}
+	return &lostError{err: err, addr: c.Addr(), inTx: inTx, held: s.lose(c, errors.New(err.Error())), unsent: unsent}
 }
 
 // forClient is what the client is told: a code that makes drivers retry where that is safe and helps.
-func (e *lostError) forClient(r *Request, addr string) *protocol.Error {
+func (e *lostError) forClient(r *Request) *protocol.Error {
+	addr := e.addr
 	what := strings.TrimSuffix(e.err.Error(), ".")
 	switch {
 	case e.inTx && !r.EndsTransaction:

@@ -2,6 +2,7 @@ package exec
 
 import (
 	"context"
+	"errors"
 
 	"shardway/protocol"
 	"shardway/router/backend"
@@ -110,6 +111,9 @@ func (s *Session) Prepare(ctx context.Context, p *Prepared, shard string, role b
 		} else {
 			c, err = s.acquire(ctx, r, role, nil)
 		}
+		if lost, ok := errors.AsType[*lostError](err); ok {
+			return nil, lost.forClient(r)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -124,9 +128,12 @@ func (s *Session) Prepare(ctx context.Context, p *Prepared, shard string, role b
 			s.keep(c, shard, WhyDiagnostics)
 			return nil, e
 		}
-		held := s.lose(c, err)
-		if held || try >= maxTries {
-			return nil, (&lostError{err: err, unsent: true, inTx: held}).forClient(r, c.Addr())
+		lost, ok := errors.AsType[*lostError](s.lost(c, err, true))
+		if !ok {
+			return nil, err
+		}
+		if lost.held || try >= maxTries {
+			return nil, lost.forClient(r)
 		}
 	}
 }
@@ -306,7 +313,7 @@ func (s *Session) CloseCursor(p *Prepared) {
 		_, err = c.Forward(nil, protocol.ReplySimple, &protocol.Relay{})
 	}
 	if err != nil {
-		s.lose(c, err)
+		s.broke(c, err)
 		return
 	}
 	st.open = false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -65,12 +66,13 @@ func (s *Session) Run(ctx context.Context, r *Request) (Outcome, error) {
 		s.let(whyShort &^ r.Uses)
 	}
 	var tried []string
-	for {
+	next := s.next
+	for try := 0; ; try++ {
+		var out Outcome
 		c, err := s.connection(ctx, r, tried)
-		if err != nil {
-			return Outcome{}, err
+		if err == nil {
+			out, err = s.runOn(ctx, c, r)
 		}
-		out, err := s.runOn(ctx, c, r)
 		if err == nil {
 			return out, nil
 		}
@@ -78,14 +80,18 @@ func (s *Session) Run(ctx context.Context, r *Request) (Outcome, error) {
 		if !errors.As(err, &lost) {
 			return out, err
 		}
+		primary := s.roleOf(r) == backend.Primary // there is no other server: one fresh connection to it may do
 		retry := (lost.unsent || r.Read) && !lost.held && !out.Reply.FirstByte
 		switch {
-		case retry && len(tried) < maxTries:
-			tried = append(tried, c.Addr())
+		case retry && (primary && try < 1 || !primary && try < maxTries):
+			if !primary {
+				tried = append(tried, lost.addr)
+			}
+			s.next = next
 		case out.Reply.Broken:
-			return out, fmt.Errorf("the reply of %s broke off: %w", c.Addr(), lost.err)
+			return out, fmt.Errorf("the reply of %s broke off: %w", lost.addr, lost.err)
 		default:
-			return out, lost.forClient(r, c.Addr())
+			return out, lost.forClient(r)
 		}
 	}
 }
@@ -93,25 +99,41 @@ func (s *Session) Run(ctx context.Context, r *Request) (Outcome, error) {
 // maxTries bounds on how many servers one read is tried.
 const maxTries = 4
 
+// roleOf says which server of the shard a request needs. What opens a transaction or stays on the connection has to be
+// at the primary, since later writes follow it there.
+func (s *Session) roleOf(r *Request) backend.Role {
+	switch {
+	case s.binds(r):
+		if s.tx.readOnly && r.Role == backend.Replica {
+			return backend.Replica
+		}
+		return backend.Primary
+	case r.Role == backend.Any && (r.Holds&^whyShort != 0 || slices.ContainsFunc(r.Assigns, func(name string) bool { return oneShot[name] })):
+		return backend.Primary
+	default:
+		return r.Role
+	}
+}
+
 // connection returns the connection on which a request has to run, in the session's state.
 func (s *Session) connection(ctx context.Context, r *Request, tried []string) (*backend.Conn, error) {
 	if len(s.holds) > 0 {
 		if h := s.holdFor(r); h != nil {
+			c := h.conn
+			var err error
 			if s.binds(r) {
-				return h.conn, s.bind(h.conn, h.shard)
+				err = s.bind(c, h.shard)
+			} else {
+				err = s.sync(c, s.needs(c, r))
 			}
-			return h.conn, s.sync(h.conn, s.needs(h.conn, r))
+			if errors.Is(err, errSchemaStays) {
+				err = protocol.Errorf(1046, "3D000", "No database selected; shardway: the connection that this session keeps on shard %s (%s) has a current schema: name the schema of each table, or USE one", h.shard, h.why)
+			}
+			return c, err
 		}
 	}
-	role := r.Role
 	binds := s.binds(r)
-	if binds {
-		role = backend.Primary
-		if s.tx.readOnly && r.Role == backend.Replica {
-			role = backend.Replica
-		}
-	}
-	c, err := s.acquire(ctx, r, role, tried)
+	c, err := s.acquire(ctx, r, s.roleOf(r), tried)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +150,7 @@ func (s *Session) connection(ctx context.Context, r *Request, tried []string) (*
 func (s *Session) acquire(ctx context.Context, r *Request, role backend.Role, tried []string) (*backend.Conn, error) {
 	shard := r.Shard
 	want := backend.Want{Shard: shard, Role: role, Client: s.addr, Prefer: s.handle, Exclude: tried, FoundRows: s.found}
-	for {
+	for try := len(tried); ; {
 		c, err := s.x.cluster.Acquire(ctx, want)
 		if err != nil {
 			return nil, acquireError(err)
@@ -145,11 +167,12 @@ func (s *Session) acquire(ctx context.Context, r *Request, role backend.Role, tr
 			c.Release()
 			return nil, refused.e
 		}
-		if len(tried) >= maxTries {
+		if try++; try > maxTries {
 			return nil, protocol.Errorf(1105, "HY000", "shardway: no connection to shard %s lives long enough to be used: %v", shard, err)
 		}
-		tried = append(tried, c.Addr())
-		want.Exclude = tried
+		if role != backend.Primary {
+			want.Exclude = append(want.Exclude, c.Addr())
+		}
 	}
 }
 
@@ -157,9 +180,15 @@ func (s *Session) acquire(ctx context.Context, r *Request, role backend.Role, tr
 var errSchemaStays = errors.New("a current schema can't be taken back")
 
 // needs is the state that a request needs on a connection: the session's, but a client without a current schema can
-// use a connection that has one for a statement to which it makes no difference.
+// use a connection that has one for a statement to which it makes no difference, unless the connection is going to be
+// kept for others.
 func (s *Session) needs(c *backend.Conn, r *Request) Handle {
-	if !r.AnySchema || s.state.schema != "" || c.State == s.handle {
+	if s.state.schema != "" || c.State == s.handle {
+		return s.handle
+	}
+	held := s.holdOf(c) != nil
+	stays := r.Holds&^whyShort != 0 || s.binds(r) || !s.autocommit
+	if free := r.AnySchema && (held || !stays) || held && r.Uses&whyShort != 0; !free {
 		return s.handle
 	}
 	want := s.state
@@ -205,8 +234,20 @@ func (s *Session) unsynced(c *backend.Conn, sql string, err error) error {
 		return &refusedError{protocol.Errorf(refused.Code, refused.State, "shardway: %s of shard %s doesn't take this session's state (%s): %s",
 			c.Addr(), c.Shard(), sql, refused.Message)}
 	}
-	s.lose(c, errors.New(err.Error()))
-	return err
+	return s.lost(c, err, true)
+}
+
+// broke notes that a connection failed at a question of Shardway's own. If the client has anything there, it isn't
+// forgotten silently: the next statement that needs it fails and says so.
+func (s *Session) broke(c *backend.Conn, err error) {
+	if _, ok := errors.AsType[*protocol.SideError](err); !ok {
+		return // the server has answered
+	}
+	if h := s.holdOf(c); h != nil && h.why&^whyShort != 0 {
+		c.Interrupt()
+		return
+	}
+	s.lose(c, err)
 }
 
 // lose ends a connection that failed, and what the session had on it.
@@ -350,13 +391,13 @@ func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, str
 	autocommit := s.autocommit
 	inTx := reply.Status&protocol.StatusInTrans != 0
 	switch {
-	case reply.Err != nil && why&WhyTransaction == 0 && s.autocommit:
+	case reply.Err != nil && why&WhyTransaction == 0 && s.autocommit && r.Holds&WhyUnknown == 0:
 		inTx = false
 	case reply.Err != nil:
 		// An ERR packet says nothing of the transaction, and some errors end it.
 		status, err := ping(c)
 		if err != nil {
-			s.lose(c, err)
+			s.broke(c, err)
 			return
 		}
 		inTx = status&protocol.StatusInTrans != 0
@@ -383,6 +424,8 @@ func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, str
 			add |= WhyCursor
 		}
 		add |= s.learnInsertID(c, r, reply)
+	} else {
+		add |= r.Holds & whyPartly
 	}
 	if !autocommit && s.autocommit && s.tx.open && s.tx.shard == "" {
 		s.tx = transaction{} // autocommit came back on, which commits
@@ -411,6 +454,12 @@ func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, str
 		return
 	case add != 0:
 		s.keep(c, r.Shard, add)
+		if s.nextUsed == c {
+			s.nextUsed = nil
+			if h := s.holdOf(c); !inTx {
+				h.spoilt = true // a statement that failed may not have used the characteristics up
+			}
+		}
 	}
 	if inTx && s.tx.shard == "" {
 		s.tx.shard = c.Shard()
@@ -464,7 +513,7 @@ func (s *Session) AskInsertID() {
 	id, err := askNumber(h.conn, "SELECT LAST_INSERT_ID()")
 	switch {
 	case err != nil:
-		s.lose(h.conn, err)
+		s.broke(h.conn, err)
 	case id == s.givenID:
 		s.lastInsertID = id
 	}

@@ -2,6 +2,7 @@ package exec
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -103,8 +104,8 @@ func (s *Session) bind(c *backend.Conn, shard string) error {
 	}
 	for _, sql := range script {
 		if _, err := c.Exec(sql); err != nil {
-			s.lose(c, err)
-			return acquireError(fmt.Errorf("%s can't open the transaction (%s): %w", c.Addr(), sql, err))
+			s.next = next
+			return s.unopened(c, fmt.Errorf("%s can't open the transaction (%s): %w", c.Addr(), sql, err))
 		}
 	}
 	s.tx.shard = shard
@@ -117,13 +118,25 @@ func (s *Session) bind(c *backend.Conn, shard string) error {
 func (s *Session) applyNext(c *backend.Conn, shard string) error {
 	for _, sql := range s.next {
 		if _, err := c.Exec(sql); err != nil {
-			s.lose(c, err)
-			return acquireError(fmt.Errorf("%s of shard %s doesn't take %s: %w", c.Addr(), shard, sql, err))
+			err = s.unopened(c, fmt.Errorf("%s of shard %s doesn't take %s: %w", c.Addr(), shard, sql, err))
+			if _, refused := errors.AsType[*protocol.Error](err); refused && !s.tx.open {
+				s.next = nil // it was for this statement, which has failed
+			}
+			return err
 		}
 		s.nextUsed = c
 	}
 	s.next = nil
 	return nil
+}
+
+// unopened ends a connection on which a transaction has begun in part at most. The error is a *lostError or a server's.
+func (s *Session) unopened(c *backend.Conn, err error) error {
+	err = s.lost(c, err, true)
+	if e, ok := errors.AsType[*protocol.Error](err); ok && s.holdOf(c) != nil {
+		s.lose(c, e)
+	}
+	return err
 }
 
 // End sends a COMMIT or ROLLBACK to the server of the open transaction and relays the reply. chain opens the next
@@ -155,11 +168,19 @@ func (s *Session) CommitSilently() error {
 		s.EndUnbound(false)
 		return nil
 	}
-	c, addr, shard := h.conn, h.conn.Addr(), h.shard
+	c, shard := h.conn, h.shard
 	if _, err := c.Exec("COMMIT"); err != nil {
-		lost := lostError{err: err, inTx: true}
-		s.lose(c, err)
-		return lost.forClient(&Request{Shard: shard, EndsTransaction: true}, addr)
+		err = s.lost(c, err, false)
+		if lost, ok := errors.AsType[*lostError](err); ok {
+			return lost.forClient(&Request{Shard: shard, EndsTransaction: true})
+		}
+		if status, down := ping(c); down != nil {
+			s.broke(c, down)
+		} else if !status.Has(protocol.StatusInTrans) {
+			s.tx = transaction{}
+			s.letOf(c, WhyTransaction)
+		}
+		return err
 	}
 	s.tx = transaction{}
 	s.letOf(c, WhyTransaction)
@@ -168,7 +189,11 @@ func (s *Session) CommitSilently() error {
 
 // Open opens the transaction at a shard now, before its first statement.
 func (s *Session) Open(ctx context.Context, shard string, role backend.Role) error {
-	_, err := s.connection(ctx, &Request{Shard: shard, Role: role}, nil)
+	r := &Request{Shard: shard, Role: role}
+	_, err := s.connection(ctx, r, nil)
+	if lost, ok := errors.AsType[*lostError](err); ok {
+		return lost.forClient(r)
+	}
 	return err
 }
 

@@ -1,0 +1,208 @@
+package router_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"shardway/protocol"
+	"shardway/test/fakemysql"
+)
+
+// busy is how many server connections somebody holds.
+func (p *proxy) busy() int {
+	n := 0
+	for _, pool := range p.opts.Executor.Cluster().Pools() {
+		n += pool.Busy
+	}
+	return n
+}
+
+// dialSchema logs in with another current schema, "" for none.
+func (p *proxy) dialSchema(schema string) *protocol.Conn {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), 10*time.Second)
+	defer cancel()
+	c, _, err := protocol.Dial(ctx, protocol.DialOptions{Network: "tcp", Addr: p.addr, User: "app", Password: "app", Database: schema, TLS: protocol.TLSDisabled})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	p.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+const (
+	readOfS0  = "SELECT server FROM users WHERE id = 2"
+	writeOfS0 = "UPDATE users SET name = 'x' WHERE id = 2"
+)
+
+func TestAPinOnAReplicaTakesNoWrites(t *testing.T) {
+	for _, pin := range []string{"SET @x = CONCAT('a', 'b')", "SET insert_id = 5", "SET @x = CONCAT('a', 'b')/BEGIN"} {
+		t.Run(pin, func(t *testing.T) {
+			p := newProxy(t, nil)
+			c := p.connect()
+			for range 4 {
+				one(t, c, readOfS0) // the replicas have idle connections, and the primary none
+			}
+			for sql := range strings.SplitSeq(pin, "/") {
+				exec1(t, c, sql)
+			}
+			exec1(t, c, writeOfS0)
+			if n := count(p.fakes["s0p"].texts(), writeOfS0); n != 1 {
+				t.Errorf("the primary saw the write %d times", n)
+			}
+		})
+	}
+}
+
+func TestAClientWithoutASchemaOpensTransactionsAndSeesWarnings(t *testing.T) {
+	p := newProxy(t, nil)
+	other := p.connect()
+	exec1(t, other, writeOfS0) // an idle connection with a schema
+	one(t, other, readOfS0)
+	one(t, other, readOfS0)
+	c := p.dialSchema("")
+	exec1(t, c, "BEGIN")
+	exec1(t, c, "UPDATE shop.users SET name = 'y' WHERE id = 2")
+	if got := one(t, c, "SELECT server FROM shop.users WHERE id = 2"); got != "s0p" {
+		t.Errorf("the transaction reads from %s", got)
+	}
+	exec1(t, c, "COMMIT")
+	const sql = "UPDATE shop.users SET name = 'long' WHERE id = 2"
+	p.fakes["s0p"].on(sql, func(s *fakemysql.Session) { s.OK(protocol.OK{Status: protocol.StatusAutocommit, Warnings: 1}) })
+	exec1(t, other, writeOfS0)
+	one(t, other, readOfS0)
+	exec1(t, c, sql)
+	if _, err := c.Query("SHOW WARNINGS"); err != nil {
+		t.Error(err)
+	}
+	exec1(t, c, "SET @x = GET_LOCK('a', 1)")
+	one(t, c, "SELECT DATABASE()")
+	other.Close()
+	c.Close()
+	eventually(t, "no connection is held", func() bool { return p.busy() == 0 })
+}
+
+func TestTheNextTransactionsCharacteristicsAreNobodyElses(t *testing.T) {
+	p := newProxy(t, nil)
+	const set = "SET TRANSACTION READ ONLY"
+	p.fakes["s0p"].on(set, func(s *fakemysql.Session) {
+		s.Values["once"] = "read only"
+		s.OK(protocol.OK{})
+	})
+	const bad = "UPDATE users SET nothing = 'x' WHERE id = 2"
+	p.fakes["s0p"].on(bad, func(s *fakemysql.Session) { s.Error(1054, "42S22", "Unknown column 'nothing' in 'SET'") })
+	p.fakes["s0p"].on(writeOfS0, func(s *fakemysql.Session) {
+		if s.Values["once"] != "" {
+			s.Error(1792, "25006", "Cannot execute statement in a READ ONLY transaction.")
+		}
+	})
+	a, b := p.connect(), p.connect()
+	exec1(t, a, set)
+	_, err := a.Exec(bad)
+	wantError(t, err, 1054)
+	one(t, a, "SELECT server FROM users WHERE id = 3") // ends what the error kept
+	exec1(t, b, writeOfS0)
+}
+
+func TestARefusedCharacteristicIsToldOnce(t *testing.T) {
+	p := newProxy(t, nil)
+	const set = "SET @@transaction_isolation = 'FASTEST'"
+	p.fakes["s0p"].on(set, func(s *fakemysql.Session) { s.Error(1231, "42000", "Variable 'transaction_isolation' can't be set") })
+	c := p.connect()
+	exec1(t, c, set)
+	_, err := c.Exec(writeOfS0)
+	wantError(t, err, 1231)
+	exec1(t, c, writeOfS0)
+}
+
+func TestTheNextTransactionsCharacteristicsSurviveARetry(t *testing.T) {
+	p := newProxy(t, nil)
+	const set = "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"
+	for _, name := range []string{"s0r1", "s0r2"} {
+		p.fakes[name].on(readOfS0, func(s *fakemysql.Session) { s.Close() })
+	}
+	c := p.connect()
+	exec1(t, c, set)
+	if got := one(t, c, readOfS0); got != "s0p" {
+		t.Fatalf("served by %s", got)
+	}
+	if got := p.fakes["s0p"].texts(); count(got, set) != 1 {
+		t.Errorf("the server that answered saw %q", got)
+	}
+}
+
+func TestALostTransactionIsNeverForgotten(t *testing.T) {
+	const insert = "INSERT INTO notes (id, note) VALUES (7, 'a')"
+	setup := func(t *testing.T) (*proxy, *protocol.Conn) {
+		p := newProxy(t, nil)
+		p.fakes["s0p"].on(insert, func(s *fakemysql.Session) {
+			s.OK(protocol.OK{Status: protocol.StatusAutocommit | protocol.StatusInTrans, InsertID: 7, AffectedRows: 1})
+		})
+		c := p.connect()
+		exec1(t, c, "BEGIN")
+		exec1(t, c, writeOfS0)
+		return p, c
+	}
+	lost := func(t *testing.T, p *proxy, c *protocol.Conn, sql string) {
+		t.Helper()
+		_, err := c.Exec(sql)
+		if err == nil {
+			t.Errorf("%q went on as if the transaction were still there", sql)
+		}
+		if n := count(p.fakes["s0p"].texts(), sql); n != 0 {
+			t.Errorf("%q ran outside of the transaction", sql)
+		}
+	}
+	dies := func(s *fakemysql.Session) { s.Close() }
+	t.Run("while LAST_INSERT_ID is asked for", func(t *testing.T) {
+		p, c := setup(t)
+		p.fakes["s0p"].on("SELECT LAST_INSERT_ID()", dies)
+		exec1(t, c, insert)
+		lost(t, p, c, "INSERT INTO notes (note) VALUES (LAST_INSERT_ID())")
+	})
+	t.Run("between statements", func(t *testing.T) {
+		p, c := setup(t)
+		p.fakes["s0p"].on("SHOW WARNINGS", dies)
+		const warns = "UPDATE users SET name = 'long' WHERE id = 2"
+		p.fakes["s0p"].on(warns, func(s *fakemysql.Session) {
+			s.OK(protocol.OK{Status: protocol.StatusAutocommit | protocol.StatusInTrans, Warnings: 1})
+		})
+		exec1(t, c, warns)
+		eventually(t, "the warnings are asked for", func() bool { return count(p.fakes["s0p"].texts(), "SHOW WARNINGS") > 0 })
+		lost(t, p, c, "DELETE FROM users WHERE id = 2")
+	})
+	t.Run("after an error", func(t *testing.T) {
+		p, c := setup(t)
+		const bad = "UPDATE users SET nothing = 'x' WHERE id = 2"
+		p.fakes["s0p"].on(bad, func(s *fakemysql.Session) {
+			s.Error(1054, "42S22", "Unknown column 'nothing' in 'SET'")
+			s.Close()
+		})
+		_, err := c.Exec(bad)
+		wantError(t, err, 1054)
+		lost(t, p, c, "DELETE FROM users WHERE id = 2")
+	})
+}
+
+func TestATransactionThatCannotBeOpenedIsTriedOnAFreshConnection(t *testing.T) {
+	p := newProxy(t, nil)
+	c := p.connect()
+	died := false
+	p.fakes["s0p"].on("BEGIN", func(s *fakemysql.Session) {
+		if !died {
+			died = true
+			s.Close()
+			return
+		}
+		s.Values["tx"] = "open"
+		s.OK(protocol.OK{Status: protocol.StatusAutocommit | protocol.StatusInTrans})
+	})
+	exec1(t, c, "BEGIN")
+	exec1(t, c, writeOfS0)
+	if r := exec1(t, c, "COMMIT"); r.Status.Has(protocol.StatusInTrans) {
+		t.Error("still open")
+	}
+}
