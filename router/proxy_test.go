@@ -27,6 +27,8 @@ type fakeServer struct {
 
 	mu    sync.Mutex
 	hooks map[string]func(s *fakemysql.Session)
+	// command answers what isn't a query, if it says so.
+	command func(s *fakemysql.Session, cmd protocol.Command, payload []byte) bool
 	seen  []string // texts that weren't Shardway's own
 }
 
@@ -45,6 +47,13 @@ func (f *fakeServer) on(text string, hook func(s *fakemysql.Session)) {
 	f.hooks[text] = hook
 }
 
+// onCommand lets a hook answer commands.
+func (f *fakeServer) onCommand(hook func(s *fakemysql.Session, cmd protocol.Command, payload []byte) bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.command = hook
+}
+
 func (f *fakeServer) texts() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -56,12 +65,21 @@ func (f *fakeServer) handle(s *fakemysql.Session, cmd protocol.Command, payload 
 	if s.Values["tx"] != "" {
 		status |= protocol.StatusInTrans
 	}
+	f.mu.Lock()
+	command := f.command
+	f.mu.Unlock()
+	if command != nil && command(s, cmd, payload) {
+		return
+	}
 	if cmd == protocol.ComStmtPrepare {
 		s.Prepared(1, strings.Count(string(payload), "?"), "server")
 		return
 	}
 	if cmd == protocol.ComStmtExecute {
 		s.Result(fakemysql.Table([]string{"server"}, []any{f.name}), true, status)
+		return
+	}
+	if fakemysql.Silent(cmd) {
 		return
 	}
 	if cmd != protocol.ComQuery {

@@ -2,7 +2,11 @@ package router_test
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -204,5 +208,151 @@ func TestATransactionThatCannotBeOpenedIsTriedOnAFreshConnection(t *testing.T) {
 	exec1(t, c, writeOfS0)
 	if r := exec1(t, c, "COMMIT"); r.Status.Has(protocol.StatusInTrans) {
 		t.Error("still open")
+	}
+}
+
+// command sends a command that is answered by one packet, or isn't answered.
+func command(t *testing.T, c *protocol.Conn, cmd protocol.Command, payload []byte) {
+	t.Helper()
+	if err := c.WriteCommand(cmd, payload); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Flush(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func simpleCommand(t *testing.T, c *protocol.Conn, cmd protocol.Command, payload []byte) protocol.Reply {
+	t.Helper()
+	command(t, c, cmd, payload)
+	r, err := c.Forward(nil, protocol.ReplySimple, nil)
+	if err != nil || r.Err != nil {
+		t.Fatal(cmd, err, r.Err)
+	}
+	return r
+}
+
+func prepare(t *testing.T, c *protocol.Conn, sql string) uint32 {
+	t.Helper()
+	command(t, c, protocol.ComStmtPrepare, []byte(sql))
+	p, refused, err := c.ReadPrepared()
+	if err != nil || refused != nil {
+		t.Fatal(sql, err, refused)
+	}
+	return p.ID
+}
+
+func executes(t *testing.T, c *protocol.Conn, id uint32, flags byte) protocol.Reply {
+	t.Helper()
+	e := protocol.Execute{Flags: flags, Iterations: 1}
+	command(t, c, protocol.ComStmtExecute, protocol.AppendExecute(nil, id, &e, nil))
+	r, err := c.Forward(nil, protocol.ReplyQuery, nil)
+	if err != nil || r.Err != nil {
+		t.Fatal(err, r.Err)
+	}
+	return r
+}
+
+// statementsOpen is the most prepared statements that one connection to a fake has open.
+func statementsOpen(f *fakeServer) (most int) {
+	open := map[uint32]int{}
+	for _, got := range f.Got() {
+		switch got.Command {
+		case protocol.ComStmtPrepare:
+			open[got.Session]++
+		case protocol.ComStmtClose:
+			open[got.Session]--
+		default:
+		}
+		most = max(most, open[got.Session])
+	}
+	return most
+}
+
+func TestPreparedStatementsDoNotPileUpAtServers(t *testing.T) {
+	t.Run("one text", func(t *testing.T) {
+		p := newProxy(t, nil)
+		c := p.connect()
+		for range 20 {
+			id := prepare(t, c, writeOfS0)
+			executes(t, c, id, 0)
+			command(t, c, protocol.ComStmtClose, []byte{byte(id), byte(id >> 8), 0, 0})
+		}
+		exec1(t, c, writeOfS0)
+		if n := statementsOpen(p.fakes["s0p"]); n > 2 {
+			t.Errorf("%d statements are open", n)
+		}
+	})
+	t.Run("cursors that never were", func(t *testing.T) {
+		p := newProxy(t, nil)
+		c := p.connect()
+		for i := range 250 {
+			id := prepare(t, c, writeOfS0+strings.Repeat(" ", i))
+			executes(t, c, id, 1)
+		}
+		if n := statementsOpen(p.fakes["s0p"]); n > 205 {
+			t.Errorf("%d statements are open", n)
+		}
+		if n := p.fakes["s0p"].Connections(); n > 3 {
+			t.Errorf("it took %d connections", n)
+		}
+	})
+}
+
+func TestTwoStatementsOfOneTextHaveTheirOwnCursors(t *testing.T) {
+	p := newProxy(t, nil)
+	c := p.connect()
+	for _, name := range []string{"s0p", "s0r1", "s0r2"} {
+		f := p.fakes[name]
+		var next atomic.Uint32
+		f.onCommand(func(s *fakemysql.Session, cmd protocol.Command, payload []byte) bool {
+			switch cmd {
+			case protocol.ComStmtPrepare:
+				s.Prepared(next.Add(1), 0, "server")
+			case protocol.ComStmtExecute:
+				s.Raw([]byte{1}, (&protocol.Column{Name: "server", Type: protocol.TypeVarString}).Definition(nil))
+				_ = s.WriteEOF(protocol.StatusAutocommit|protocol.StatusCursorExists, 0)
+			case protocol.ComStmtFetch:
+				s.Raw()
+				_ = s.WriteEOF(protocol.StatusAutocommit|protocol.StatusCursorExists, 0)
+			default:
+				return false
+			}
+			return true
+		})
+	}
+	a, b := prepare(t, c, readOfS0), prepare(t, c, readOfS0)
+	fetch := func(id uint32) {
+		t.Helper()
+		command(t, c, protocol.ComStmtFetch, []byte{byte(id), 0, 0, 0, 1, 0, 0, 0})
+		r, err := c.Forward(nil, protocol.ReplyFetch, nil)
+		if err != nil || r.Err != nil {
+			t.Fatal(err, r.Err)
+		}
+	}
+	executes(t, c, a, 1)
+	fetch(a)
+	exec1(t, c, "BEGIN")
+	exec1(t, c, writeOfS0) // the cursor is on another connection than the transaction
+	fetch(a)
+	executes(t, c, b, 1)
+	fetch(b)
+	fetch(a)
+	exec1(t, c, "COMMIT")
+	var fetches []string // server, connection and statement
+	for _, f := range p.fakes {
+		for _, got := range f.Got() {
+			if got.Command == protocol.ComStmtFetch {
+				fetches = append(fetches, fmt.Sprint(f.name, " ", got.Session, " ", got.Payload[0]))
+			}
+		}
+	}
+	same := map[string]int{}
+	for _, f := range fetches {
+		same[f]++
+	}
+	counts := slices.Sorted(maps.Values(same))
+	if !slices.Equal(counts, []int{1, 3}) {
+		t.Errorf("the fetches went to %q", fetches)
 	}
 }

@@ -17,13 +17,25 @@ type Prepared struct {
 
 // statementKey is what makes two prepared statements the same for a server.
 type statementKey struct {
-	lex  Handle
-	text string
+	lex    Handle
+	text   string
+	cursor *Prepared // whose cursor it may have; nil for a statement that is run without
 }
+
+// keyFor is the key of a statement that is run with or without a cursor. A server's statement has one cursor, so that
+// two of the client's can't share it.
+func (p *Prepared) keyFor(e *protocol.Execute) statementKey {
+	if e.Flags != 0 {
+		return p.cursorKey()
+	}
+	return p.key
+}
+
+func (p *Prepared) cursorKey() statementKey { return statementKey{lex: p.key.lex, text: p.key.text, cursor: p} }
 
 // Prepared makes a prepared statement of the session's present schema, character set and sql_mode.
 func (s *Session) Prepared(text string) *Prepared {
-	return &Prepared{Text: text, lex: s.lex, key: statementKey{s.lex, text}}
+	return &Prepared{Text: text, lex: s.lex, key: statementKey{lex: s.lex, text: text}}
 }
 
 // maxStatements bounds the prepared statements of one server connection; the least recently used goes first. A
@@ -54,8 +66,8 @@ func statementsOf(c *backend.Conn) *statements {
 	return st
 }
 
-func (st *statements) get(p *Prepared) *serverStatement {
-	found := st.byKey[p.key]
+func (st *statements) get(key statementKey) *serverStatement {
+	found := st.byKey[key]
 	if found != nil {
 		st.clock++
 		found.used = st.clock
@@ -63,7 +75,7 @@ func (st *statements) get(p *Prepared) *serverStatement {
 	return found
 }
 
-func (st *statements) forget(p *Prepared) { delete(st.byKey, p.key) }
+func (st *statements) forget(key statementKey) { delete(st.byKey, key) }
 
 // closeAll closes the statements without an open cursor, and says whether there were any.
 func (st *statements) closeAll(c *backend.Conn) bool {
@@ -78,8 +90,10 @@ func (st *statements) closeAll(c *backend.Conn) bool {
 }
 
 // put remembers a statement and returns the id of one to close for it, 0 for none.
-func (st *statements) put(p *Prepared, id uint32) (s *serverStatement, evict uint32) {
-	if len(st.byKey) >= maxStatements {
+func (st *statements) put(key statementKey, id uint32) (evict uint32) {
+	if old := st.byKey[key]; old != nil {
+		evict = old.id
+	} else if len(st.byKey) >= maxStatements {
 		var oldest statementKey
 		var least *serverStatement
 		for k, v := range st.byKey {
@@ -93,9 +107,8 @@ func (st *statements) put(p *Prepared, id uint32) (s *serverStatement, evict uin
 		}
 	}
 	st.clock++
-	s = &serverStatement{id: id, used: st.clock}
-	st.byKey[p.key] = s
-	return s, evict
+	st.byKey[key] = &serverStatement{id: id, used: st.clock}
+	return evict
 }
 
 // Prepare has a server of a shard prepare a statement and returns what it says of it. An error is as Run's.
@@ -117,7 +130,10 @@ func (s *Session) Prepare(ctx context.Context, p *Prepared, shard string, role b
 		if err != nil {
 			return nil, err
 		}
-		prepared, err := s.prepareOn(c, p)
+		prepared, err := s.prepareOn(c, p, p.key)
+		if err == nil {
+			err = c.Flush() // a statement that was closed for it
+		}
 		if err == nil {
 			if h == nil {
 				c.Release()
@@ -140,7 +156,7 @@ func (s *Session) Prepare(ctx context.Context, p *Prepared, shard string, role b
 
 // prepareOn prepares a statement on a connection, under the schema, character set and sql_mode that it was prepared
 // with by the client.
-func (s *Session) prepareOn(c *backend.Conn, p *Prepared) (*protocol.Prepared, error) {
+func (s *Session) prepareOn(c *backend.Conn, p *Prepared, key statementKey) (*protocol.Prepared, error) {
 	back := c.State
 	if now := stateOf(back); p.lex != s.lex || back != s.handle {
 		lex := now.lexical()
@@ -178,8 +194,7 @@ func (s *Session) prepareOn(c *backend.Conn, p *Prepared) (*protocol.Prepared, e
 	if refused != nil {
 		return nil, &serverError{refused}
 	}
-	_, evict := statementsOf(c).put(p, prepared.ID)
-	if evict != 0 {
+	if evict := statementsOf(c).put(key, prepared.ID); evict != 0 {
 		if err := c.WriteCommand(protocol.ComStmtClose, le32(evict)); err != nil {
 			return nil, err
 		}
@@ -213,9 +228,10 @@ func asServerError(err error) (*protocol.Error, bool) {
 // sendExecute writes an EXECUTE with the server's own id of the statement, after a PREPARE where this connection
 // doesn't know it yet.
 func (s *Session) sendExecute(c *backend.Conn, r *Request) error {
-	st := statementsOf(c).get(r.Statement)
+	key := r.Statement.keyFor(r.Execute)
+	st := statementsOf(c).get(key)
 	if st == nil {
-		if _, err := s.prepareOn(c, r.Statement); err != nil {
+		if _, err := s.prepareOn(c, r.Statement, key); err != nil {
 			if e, ok := asServerError(err); ok {
 				if s.holdOf(c) == nil {
 					s.keep(c, r.Shard, WhyDiagnostics)
@@ -224,7 +240,7 @@ func (s *Session) sendExecute(c *backend.Conn, r *Request) error {
 			}
 			return s.lost(c, err, true)
 		}
-		st = statementsOf(c).get(r.Statement)
+		st = statementsOf(c).get(key)
 	}
 	for _, l := range r.LongData {
 		if err := c.WriteCommand(protocol.ComStmtSendLongData, le32(st.id), []byte{byte(l.Param), byte(l.Param >> 8)}, l.Data); err != nil {
@@ -261,8 +277,9 @@ func (s *Session) Fetch(ctx context.Context, p *Prepared, rows uint32) (Outcome,
 	if h == nil {
 		return Outcome{}, protocol.Errorf(1421, "HY000", "The statement has no open cursor.")
 	}
-	st := statementsOf(h.conn).get(p)
+	st := statementsOf(h.conn).get(p.cursorKey())
 	out, err := s.Run(ctx, &Request{
+		on:      h.conn,
 		Command: protocol.ComStmtFetch, Payload: append(le32(st.id), le32(rows)...), Reply: protocol.ReplyFetch,
 		Shard: h.shard, Role: backend.Any, Uses: WhyCursor,
 	})
@@ -277,7 +294,7 @@ func (s *Session) Fetch(ctx context.Context, p *Prepared, rows uint32) (Outcome,
 func (s *Session) cursor(p *Prepared) *hold {
 	for i := range s.holds {
 		if h := &s.holds[i]; h.why&WhyCursor != 0 {
-			if st := statementsOf(h.conn).byKey[p.key]; st != nil && st.open {
+			if st := statementsOf(h.conn).byKey[p.cursorKey()]; st != nil && st.open {
 				return h
 			}
 		}
@@ -304,7 +321,7 @@ func (s *Session) CloseCursor(p *Prepared) {
 		return
 	}
 	c := h.conn
-	st := statementsOf(c).get(p)
+	st := statementsOf(c).get(p.cursorKey())
 	err := c.WriteCommand(protocol.ComStmtReset, le32(st.id))
 	if err == nil {
 		err = c.Flush()

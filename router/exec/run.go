@@ -51,6 +51,8 @@ type Request struct {
 	SetStatus       protocol.Status // flags that the client sees besides the server's
 
 	Timeout time.Duration // 0 for none
+
+	on *backend.Conn // the held connection that alone can serve it, as it is; nil for any
 }
 
 // Outcome is what a server answered to a Request. When Reply.Held is true nothing was relayed to the client.
@@ -117,6 +119,9 @@ func (s *Session) roleOf(r *Request) backend.Role {
 
 // connection returns the connection on which a request has to run, in the session's state.
 func (s *Session) connection(ctx context.Context, r *Request, tried []string) (*backend.Conn, error) {
+	if r.on != nil {
+		return r.on, nil
+	}
 	if len(s.holds) > 0 {
 		if h := s.holdFor(r); h != nil {
 			c := h.conn
@@ -308,7 +313,7 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 		switch {
 		case e.Code == unknownStatement && r.Statement != nil && !again:
 			again = true
-			statementsOf(c).forget(r.Statement)
+			statementsOf(c).forget(r.Statement.keyFor(r.Execute))
 			continue
 		case serverGone(e):
 			return out, s.lost(c, e, true)
@@ -380,6 +385,9 @@ func (s *Session) limit(ctx context.Context, c *backend.Conn, d time.Duration) (
 
 // settle decides, after a reply, what the session now has at the server and whether it keeps the connection.
 func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, struck bool) {
+	if r.Statement != nil && r.Execute.Flags != 0 && (reply.Err != nil || !reply.Status.Has(protocol.StatusCursorExists)) {
+		statementsOf(c).get(r.Statement.cursorKey()).open = false // there is no cursor after all
+	}
 	if len(reply.Changes) > 0 || len(r.Sets) > 0 || len(r.Assigns) > 0 || r.Schema != "" || r.Names != "" || r.AsksCharset {
 		s.learn(c, r, reply)
 	}
