@@ -194,11 +194,11 @@ func (s *session) kill(ctx context.Context, t *text) error {
 		return protocol.Errorf(1235, "42000", "shardway: KILL takes [CONNECTION | QUERY] and the id of a session of SHOW SHARDWAY SESSIONS")
 	}
 	id, err := strconv.ParseUint(string(m[2]), 10, 32)
-	victim := s.srv.session(uint32(id))
+	victim, user := s.srv.session(uint32(id))
 	if err != nil || victim == nil {
 		return protocol.Errorf(1094, "HY000", "Unknown thread id: %s", m[2])
 	}
-	if victim.entered != s.user.Name {
+	if user != s.user.Name {
 		return protocol.Errorf(1095, "HY000", "You are not owner of thread %d", id)
 	}
 	query := strings.HasPrefix(strings.ToLower(string(m[1])), "query")
@@ -267,7 +267,7 @@ func (s *session) ownDiagnostics(name string, sql []byte) *protocol.Rows {
 		from, _ := strconv.Atoi(string(m[1]))
 		n, _ := strconv.Atoi(string(m[2]))
 		from = min(from, len(rows.Rows))
-		rows.Rows = rows.Rows[from:min(from+n, len(rows.Rows))]
+		rows.Rows = rows.Rows[from:][:min(n, len(rows.Rows)-from)]
 	}
 	return rows
 }

@@ -29,7 +29,7 @@ type fakeServer struct {
 	hooks map[string]func(s *fakemysql.Session)
 	// command answers what isn't a query, if it says so.
 	command func(s *fakemysql.Session, cmd protocol.Command, payload []byte) bool
-	seen  []string // texts that weren't Shardway's own
+	seen    []string // texts that weren't Shardway's own
 }
 
 var setOne = regexp.MustCompile(`^SET (?:SESSION )?([a-z_]+) ?= ?'?([^',]*)'?$`)

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -139,14 +141,22 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.mu.Lock()
-	left := len(s.sessions)
-	for _, c := range s.sessions {
-		c.cut(ctx)
-	}
+	left := slices.Collect(maps.Values(s.sessions))
 	s.mu.Unlock()
-	<-done
-	return fmt.Errorf("%d clients were cut off: %w", left, ctx.Err())
+	var cuts sync.WaitGroup
+	for _, c := range left {
+		cuts.Go(func() { c.cut(ctx) })
+	}
+	cuts.Wait()
+	select {
+	case <-done:
+	case <-time.After(cutWait): // some wait for a server that doesn't answer
+	}
+	return fmt.Errorf("%d clients were cut off: %w", len(left), ctx.Err())
 }
+
+// cutWait bounds how long Shutdown waits for the sessions that it has cut.
+const cutWait = 5 * time.Second
 
 // Draining says whether Shutdown has been called.
 func (s *Server) Draining() bool { return s.draining.Load() }
@@ -323,10 +333,14 @@ func (s *Server) leave(c *session) {
 	}
 }
 
-func (s *Server) session(id uint32) *session {
+// session returns a session and its user's name; nil when there is none.
+func (s *Server) session(id uint32) (c *session, user string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.sessions[id]
+	if c = s.sessions[id]; c != nil {
+		user = c.entered
+	}
+	return c, user
 }
 
 // clientAddr is the address of a client, the zero Addr for one on a unix socket.

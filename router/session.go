@@ -103,14 +103,13 @@ func (s *session) serve(ctx context.Context) {
 	defer s.x.Close()
 	for {
 		s.now(idle)
-		if s.srv.draining.Load() && !s.x.InTransaction() && !s.x.Holding() {
-			_ = s.conn.Flush()
+		if s.x.Keeps() && !s.shed() {
 			return
 		}
-		if s.x.Keeps() {
-			if !s.shed() {
-				return
-			}
+		// This comes after shed, which takes away the deadline that cut has set.
+		if s.killed.Load() || s.srv.draining.Load() && !s.x.InTransaction() && !s.x.Holding() {
+			_ = s.conn.Flush()
+			return
 		}
 		cmd, payload, err := s.conn.ReadCommand()
 		if err != nil && !s.readAgain(err) {
@@ -185,7 +184,7 @@ func (s *session) wake() {
 // cut ends the session, and the statement that it runs. It is called from another goroutine.
 func (s *session) cut(ctx context.Context) {
 	s.killed.Store(true)
-	_ = s.x.Kill(context.WithoutCancel(ctx))
+	s.x.Cut(context.WithoutCancel(ctx))
 	s.conn.Interrupt()
 }
 
@@ -315,7 +314,7 @@ func (s *session) resetConnection() error {
 // forgetAll drops what the client had besides the state at servers.
 func (s *session) forgetAll() {
 	clear(s.prepared)
-	s.affected, s.rows, s.refused = -1, 0, nil
+	s.affected, s.rows, s.refused, s.warnings = -1, 0, nil, nil
 }
 
 func (s *session) changeUser(ctx context.Context, o *Options, payload []byte) error {

@@ -145,7 +145,10 @@ func (s *session) stmtExecute(ctx context.Context, o *Options, payload []byte) e
 		return err
 	}
 	e := execution{stmt: stmt}
-	defer func() { stmt.long, stmt.longErr = nil, nil }()
+	defer func() {
+		stmt.long, stmt.longErr = nil, nil
+		clear(stmt.bound) // its strings are parts of the packet
+	}()
 	if stmt.longErr != nil {
 		return stmt.longErr
 	}

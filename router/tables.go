@@ -135,12 +135,16 @@ func (s *Server) mapTable() *Table {
 func (s *Server) sessionsTable() *Table {
 	t := &Table{Columns: []string{"id", "user", "client", "db", "doing", "seconds", "statements", "pinned_to", "pinned_why", "pinned_seconds", "connected"}}
 	s.mu.Lock()
-	all := make([]*session, 0, len(s.sessions))
+	type entry struct {
+		*session
+		user string
+	}
+	all := make([]entry, 0, len(s.sessions))
 	for _, c := range s.sessions {
-		all = append(all, c)
+		all = append(all, entry{c, c.entered})
 	}
 	s.mu.Unlock()
-	slices.SortFunc(all, func(a, b *session) int { return int(int64(a.id) - int64(b.id)) })
+	slices.SortFunc(all, func(a, b entry) int { return int(int64(a.id) - int64(b.id)) })
 	for _, c := range all {
 		doing := "idle"
 		if activity(c.doing.Load()) == running {
@@ -157,7 +161,7 @@ func (s *Server) sessionsTable() *Table {
 			age = time.Since(pins[0].Since).Seconds()
 		}
 		t.Rows = append(t.Rows, []any{
-			uint64(c.id), c.entered, c.addr, db, doing, time.Since(time.Unix(0, c.since.Load())).Seconds(), c.queries.Load(), to, why, age, stamp(c.started),
+			uint64(c.id), c.user, c.addr, db, doing, time.Since(time.Unix(0, c.since.Load())).Seconds(), c.queries.Load(), to, why, age, stamp(c.started),
 		})
 	}
 	return t

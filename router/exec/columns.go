@@ -26,6 +26,15 @@ type tableColumns struct {
 	at    time.Time
 }
 
+// unready is what the client is told when a question of Shardway's own had no answer on a connection.
+func unready(c *backend.Conn, r *Request, err error) error {
+	if lost, ok := errors.AsType[*lostError](err); ok {
+		return lost.forClient(r)
+	}
+	c.Discard("state refused")
+	return err
+}
+
 // Columns returns the names of a table's columns in their order, as they were on the shard's primary at most a
 // second ago. It is for an INSERT without a column list, whose row can't be placed otherwise.
 func (s *Session) Columns(ctx context.Context, shard, schema, table string) ([]string, error) {
@@ -41,15 +50,15 @@ func (s *Session) Columns(ctx context.Context, shard, schema, table string) ([]s
 	if err != nil {
 		return nil, acquireError(err)
 	}
+	// Another client's sql_select_limit or character set would make the answer another one.
+	if err := s.sync(c, (&state{schema: stateOf(c.State).schema}).handle()); err != nil {
+		return nil, unready(c, &Request{Shard: shard, Read: true}, err)
+	}
 	at := time.Now()
 	res, err := c.Query("SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA=" + quote(schema) +
 		" AND TABLE_NAME=" + quote(table) + " ORDER BY ORDINAL_POSITION")
 	if err != nil {
-		err = s.lost(c, err, true)
-		if lost, ok := errors.AsType[*lostError](err); ok {
-			return nil, lost.forClient(&Request{Shard: shard, Read: true})
-		}
-		return nil, err
+		return nil, unready(c, &Request{Shard: shard, Read: true}, s.lost(c, err, true))
 	}
 	c.Release()
 	names := make([]string, 0, len(res.Rows))

@@ -31,7 +31,9 @@ func (p *Prepared) keyFor(e *protocol.Execute) statementKey {
 	return p.key
 }
 
-func (p *Prepared) cursorKey() statementKey { return statementKey{lex: p.key.lex, text: p.key.text, cursor: p} }
+func (p *Prepared) cursorKey() statementKey {
+	return statementKey{lex: p.key.lex, text: p.key.text, cursor: p}
+}
 
 // Prepared makes a prepared statement of the session's present schema, character set and sql_mode.
 func (s *Session) Prepared(text string) *Prepared {

@@ -371,7 +371,9 @@ func (s *Session) limit(ctx context.Context, c *backend.Conn, d time.Duration) (
 	timer := time.AfterFunc(d, func() {
 		defer close(done)
 		fired = true
-		_ = s.x.cluster.Kill(ctx, c, true)
+		if err := s.x.cluster.Kill(ctx, c, true); err != nil {
+			c.Interrupt() // a server that can't be told doesn't keep the client waiting
+		}
 	})
 	ended := false
 	end := func() {

@@ -205,6 +205,19 @@ func (s *Session) Kill(ctx context.Context) error {
 	return s.x.cluster.Kill(ctx, s.running, true)
 }
 
+// Cut is Kill for a session that ends. A server that can't be told doesn't keep it waiting.
+func (s *Session) Cut(ctx context.Context) {
+	s.killing.Lock()
+	defer s.killing.Unlock()
+	if s.running == nil {
+		return
+	}
+	s.struck = true
+	if err := s.x.cluster.Kill(ctx, s.running, true); err != nil {
+		s.running.Interrupt()
+	}
+}
+
 // run says that a statement runs on c from now on, ran that it has ended. ran waits for a kill that is under way, so
 // that it can't hit the next statement, and says whether there was one.
 func (s *Session) run(c *backend.Conn) {
@@ -325,7 +338,7 @@ func (s *Session) learn(c *backend.Conn, r *Request, reply *protocol.Reply) {
 		}
 	}
 	if reply.Err == nil && r.AsksCharset {
-		changed = s.askCharset(c) || changed
+		changed = s.askCharset(c, r) || changed
 	}
 	if changed {
 		s.changed()
@@ -384,9 +397,10 @@ func (s *Session) askAssigned(c *backend.Conn, r *Request, reply *protocol.Reply
 }
 
 // askCharset finds out what SET CHARACTER SET has set, which depends on the current schema.
-func (s *Session) askCharset(c *backend.Conn) bool {
+func (s *Session) askCharset(c *backend.Conn, r *Request) bool {
 	res, err := c.Query("SELECT @@" + strings.Join(charsetNames[:], ", @@"))
 	if err != nil || len(res.Rows) != 1 || len(res.Rows[0]) != len(charsetNames) {
+		s.keep(c, r.Shard, WhyVariable)
 		return false
 	}
 	for i, name := range charsetNames {
