@@ -69,6 +69,7 @@ func (s *session) effects(t *text, r *exec.Request) error {
 		r.Schema = st.Name
 	case parse.Call, parse.Unparsed:
 		r.Holds |= exec.WhyUnknown
+		r.UsesLastInsertID = true // a procedure may read it
 	case parse.Lock:
 		r.Holds |= exec.WhyTableLock
 	case parse.Unlock:

@@ -541,3 +541,54 @@ func TestUsersMayChangeWhileSessionsAreListed(t *testing.T) {
 	}
 	<-done
 }
+
+func TestWhatTriggersLeaveIsNobodyElses(t *testing.T) {
+	p := newProxy(t, nil)
+	a, b := p.connect(), p.connect()
+	const sql = "UPDATE users SET name = 'fires' WHERE id = 2"
+	p.fakes["s0p"].on(sql, func(s *fakemysql.Session) {
+		s.Values["left"] = "a variable"
+		s.OK(protocol.OK{Status: protocol.StatusAutocommit, Changes: []protocol.Change{{Kind: protocol.ChangeState, Value: "1"}}})
+	})
+	var found atomic.Int32
+	p.fakes["s0p"].on(writeOfS0, func(s *fakemysql.Session) {
+		if s.Values["left"] != "" {
+			found.Add(1)
+		}
+	})
+	exec1(t, a, sql)
+	exec1(t, b, writeOfS0)
+	a.Close()
+	eventually(t, "the session is gone", func() bool { return p.Sessions() == 1 })
+	exec1(t, b, writeOfS0)
+	if found.Load() != 0 {
+		t.Error("another client got what the trigger left")
+	}
+}
+
+func TestLastInsertIDAfterOtherStatements(t *testing.T) {
+	for _, sql := range []string{"INSERT INTO notes (note) SELECT 'a'", "CALL add_note()"} {
+		p := newProxy(t, nil)
+		var last atomic.Value
+		last.Store("0")
+		for _, name := range []string{"s0p", "s0r1", "s0r2"} {
+			f := p.fakes[name]
+			f.on(sql, func(s *fakemysql.Session) {
+				last.Store("77")
+				ok := protocol.OK{Status: protocol.StatusAutocommit, AffectedRows: 1}
+				if strings.HasPrefix(sql, "INSERT") {
+					ok.InsertID = 77
+				}
+				s.OK(ok)
+			})
+			f.on("SELECT LAST_INSERT_ID()", func(s *fakemysql.Session) { s.Table([]string{"id"}, []any{last.Load()}) })
+			f.on("SET last_insert_id=0", func(s *fakemysql.Session) { last.Store("0") })
+		}
+		c := p.connect()
+		exec1(t, c, sql)
+		one(t, c, "SELECT server FROM users WHERE id = 3")
+		if got := one(t, c, "SELECT LAST_INSERT_ID()"); got != "77" {
+			t.Errorf("after %s and another statement LAST_INSERT_ID() is %s", sql, got)
+		}
+	}
+}

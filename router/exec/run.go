@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"shardway/protocol"
@@ -64,8 +65,13 @@ type Outcome struct {
 // Run takes a request to a server and relays the reply to the client without flushing it. An error is a
 // *protocol.Error to show to the client, whose connection can go on, or else ends the client's connection.
 func (s *Session) Run(ctx context.Context, r *Request) (Outcome, error) {
-	if len(s.holds) > 0 {
-		s.let(whyShort &^ r.Uses)
+	switch {
+	case len(s.holds) == 0:
+	case r.Uses&whyShort != 0:
+		s.let(whyShort &^ (r.Uses | WhyInsertID)) // asking for the id would end what the statement reads
+	default:
+		s.AskInsertID()
+		s.let(whyShort)
 	}
 	var tried []string
 	next := s.next
@@ -425,6 +431,9 @@ func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, str
 		add |= WhyDiagnostics
 	}
 	add |= why & r.Uses & WhyDiagnostics // looking at it doesn't end it
+	if r.Uses&whyShort != 0 {
+		add |= why & WhyInsertID
+	}
 	if struck {
 		add &^= whyShort
 	}
@@ -434,6 +443,9 @@ func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, str
 			add |= WhyCursor
 		}
 		add |= s.learnInsertID(c, r, reply)
+		if (h == nil || !h.spoilt) && leaves(r, reply) {
+			add |= WhyUnknown | WhyUserVariable
+		}
 	} else {
 		add |= r.Holds & whyPartly
 	}
@@ -483,6 +495,27 @@ func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, str
 	}
 }
 
+// leaves says whether a server reports a change of the session's state for which nothing in the statement accounts: a
+// user variable that a trigger or a stored function has set, most often.
+func leaves(r *Request, reply *protocol.Reply) bool {
+	changed := false
+	for i := range reply.Changes {
+		switch ch := &reply.Changes[i]; ch.Kind {
+		case protocol.ChangeState:
+			changed = true
+		case protocol.ChangeSchema:
+			return false
+		case protocol.ChangeSysVar:
+			if !untold[strings.ToLower(ch.Name)] {
+				return false
+			}
+		default:
+		}
+	}
+	return changed && len(r.Sets) == 0 && len(r.Assigns) == 0 && r.Names == "" && !r.AsksCharset && r.Schema == "" &&
+		r.Holds&^WhyUnknown&whySpoils == 0
+}
+
 // letOf takes reasons away from one connection.
 func (s *Session) letOf(c *backend.Conn, why Why) {
 	for i := range s.holds {
@@ -499,6 +532,9 @@ func (s *Session) letOf(c *backend.Conn, why Why) {
 // next statement, which may ask.
 func (s *Session) learnInsertID(c *backend.Conn, r *Request, reply *protocol.Reply) Why {
 	switch {
+	case r.Holds&WhyUnknown != 0: // its reply doesn't tell
+		s.givenID = 0
+		return WhyInsertID
 	case r.SetsLastInsertID && reply.ResultSets > 0:
 		if id, err := askNumber(c, "SELECT LAST_INSERT_ID()"); err == nil {
 			s.lastInsertID = id
@@ -524,7 +560,10 @@ func (s *Session) AskInsertID() {
 	switch {
 	case err != nil:
 		s.broke(h.conn, err)
-	case id == s.givenID:
+	case s.givenID == 0 || id == s.givenID:
 		s.lastInsertID = id
+	}
+	if h := s.holdWith(WhyInsertID); h != nil {
+		h.why &^= WhyInsertID // the next let gives the connection back
 	}
 }

@@ -55,7 +55,7 @@ type Session struct {
 
 	autocommit   bool
 	lastInsertID uint64
-	givenID      uint64   // the insert id behind WhyInsertID
+	givenID      uint64   // the insert id behind WhyInsertID, 0 for any
 	tempTables   []string // on the connection held for WhyTemporaryTable
 
 	buf  []byte // of the last EXECUTE
