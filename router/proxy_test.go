@@ -34,7 +34,7 @@ type fakeServer struct {
 
 var setOne = regexp.MustCompile(`^SET (?:SESSION )?([a-z_]+) ?= ?'?([^',]*)'?$`)
 
-func newFake(t *testing.T, name string) *fakeServer {
+func newFake(t testing.TB, name string) *fakeServer {
 	f := &fakeServer{name: name, hooks: map[string]func(*fakemysql.Session){}}
 	f.Server = fakemysql.Serve(t, f.handle)
 	return f
@@ -127,13 +127,13 @@ func (f *fakeServer) handle(s *fakemysql.Session, cmd protocol.Command, payload 
 // proxy is a running Shardway over fakes: shards s0 and s1, each with a primary and two replicas.
 type proxy struct {
 	*router.Server
-	t     *testing.T
+	t     testing.TB
 	addr  string
 	fakes map[string]*fakeServer
 	opts  router.Options
 }
 
-func newProxy(t *testing.T, change func(*router.Options)) *proxy {
+func newProxy(t testing.TB, change func(*router.Options)) *proxy {
 	t.Helper()
 	p := &proxy{t: t, fakes: map[string]*fakeServer{}}
 	var shards strings.Builder
@@ -188,7 +188,7 @@ func newProxy(t *testing.T, change func(*router.Options)) *proxy {
 }
 
 // eventually waits for something that another goroutine brings about.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
@@ -223,7 +223,7 @@ func (p *proxy) dial(user string) (*protocol.Conn, error) {
 	return c, nil
 }
 
-func exec1(t *testing.T, c *protocol.Conn, sql string) protocol.Reply {
+func exec1(t testing.TB, c *protocol.Conn, sql string) protocol.Reply {
 	t.Helper()
 	r, err := c.Exec(sql)
 	if err != nil {
@@ -233,7 +233,7 @@ func exec1(t *testing.T, c *protocol.Conn, sql string) protocol.Reply {
 }
 
 // one runs a query whose answer is one cell.
-func one(t *testing.T, c *protocol.Conn, sql string) string {
+func one(t testing.TB, c *protocol.Conn, sql string) string {
 	t.Helper()
 	res, err := c.Query(sql)
 	if err != nil {
@@ -245,7 +245,7 @@ func one(t *testing.T, c *protocol.Conn, sql string) string {
 	return *res.Rows[0][0]
 }
 
-func wantError(t *testing.T, err error, code uint16, parts ...string) {
+func wantError(t testing.TB, err error, code uint16, parts ...string) {
 	t.Helper()
 	var e *protocol.Error
 	if !errors.As(err, &e) {
