@@ -285,7 +285,13 @@ const unknownStatement = 1243
 func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out Outcome, err error) {
 	out.Server = c.Addr()
 	s.run(c)
-	defer s.ran()
+	defer func() {
+		s.ran()
+		if p := recover(); p != nil {
+			s.dropUnread(c) // else nobody would ever give it back
+			panic(p)
+		}
+	}()
 	if r.UsesLastInsertID {
 		if _, err := c.Exec("SET last_insert_id=" + strconv.FormatUint(s.lastInsertID, 10)); err != nil {
 			return out, s.lost(c, err, true)
