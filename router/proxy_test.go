@@ -167,7 +167,8 @@ func newProxy(t testing.TB, change func(*router.Options)) *proxy {
 	}
 	p.addr = ln.Addr().String()
 	done := make(chan error, 1)
-	go func() { done <- p.Serve(t.Context(), ln) }()
+	ctx := t.Context()
+	go func() { done <- p.Serve(ctx, ln) }()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
