@@ -592,3 +592,15 @@ func TestLastInsertIDAfterOtherStatements(t *testing.T) {
 		}
 	}
 }
+
+func TestAWriteThatItsServerEndedIsNeverSentTwice(t *testing.T) {
+	for _, code := range []uint16{1053, 1927, 3169} {
+		p := newProxy(t, nil)
+		p.fakes["s0p"].on(writeOfS0, func(s *fakemysql.Session) { s.Error(code, "08S01", "Server shutdown in progress") })
+		_, err := p.connect().Exec(writeOfS0)
+		wantError(t, err, 1105, "isn't known")
+		if n := count(p.fakes["s0p"].texts(), writeOfS0); n != 1 {
+			t.Errorf("after error %d it was sent %d times", code, n)
+		}
+	}
+}

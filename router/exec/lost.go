@@ -8,7 +8,7 @@ import (
 	"shardway/router/backend"
 )
 
-// serverGone are the errors after which a server ends the connection without having run the statement.
+// serverGone are the errors after which a server ends the connection.
 func serverGone(e *protocol.Error) bool {
 	switch e.Code {
 	case 1053, // shutdown in progress
