@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"net"
 	"syscall"
 	"time"
 )
@@ -25,4 +26,13 @@ func userTimeout(d time.Duration) func(string, string, syscall.RawConn) error {
 		}
 		return err
 	}
+}
+
+// SetUserTimeout ends a TCP connection whose peer acknowledges nothing, or reads nothing of what waits for it, for so
+// long. On other connections, and on systems without TCP_USER_TIMEOUT, it does nothing.
+func (c *Conn) SetUserTimeout(d time.Duration) error {
+	if _, tcp := c.base.(*net.TCPConn); !tcp || c.raw == nil || d <= 0 {
+		return nil
+	}
+	return userTimeout(d)("tcp", "", c.raw)
 }

@@ -8,3 +8,6 @@ import (
 )
 
 func userTimeout(time.Duration) func(string, string, syscall.RawConn) error { return nil }
+
+// SetUserTimeout does nothing on this system.
+func (c *Conn) SetUserTimeout(time.Duration) error { return nil }

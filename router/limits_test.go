@@ -5,11 +5,13 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
 	"shardway/protocol"
 	"shardway/router"
+	"shardway/test/fakemysql"
 )
 
 func TestAnUnknownCommandAndAProbeEndNothing(t *testing.T) {
@@ -111,4 +113,32 @@ func TestShutdownLetsTransactionsEnd(t *testing.T) {
 	if count(p.fakes["s0p"].texts(), "COMMIT") != 1 {
 		t.Error("the transaction wasn't committed")
 	}
+}
+
+func TestAClientThatDoesNotReadIsCutOff(t *testing.T) {
+	p := newProxy(t, func(o *router.Options) { o.StallTimeout = 300 * time.Millisecond })
+	const sql = "SELECT server FROM users WHERE id = 2"
+	rows := fakemysql.Table([]string{"server"})
+	for range 64 {
+		rows.Rows = append(rows.Rows, []any{strings.Repeat("x", 1<<20)})
+	}
+	for _, name := range []string{"s0r1", "s0r2"} {
+		p.fakes[name].on(sql, func(s *fakemysql.Session) { s.Rows(rows) })
+	}
+	c := p.connect()
+	if err := c.WriteCommand(protocol.ComQuery, []byte(sql)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the client that doesn't read is gone", func() bool { return p.Sessions() == 0 })
+	eventually(t, "its server connection is given up", func() bool {
+		for _, s := range p.opts.Executor.Cluster().Pools() {
+			if s.Busy != 0 {
+				return false
+			}
+		}
+		return true
+	})
 }

@@ -47,7 +47,7 @@ func (s *session) begin(ctx context.Context, o *Options, t *text) error {
 			return err
 		}
 	}
-	s.x.Begin(string(t.sql), t.st.Tx.ReadOnly)
+	s.x.Begin(string(t.sql), t.st.Tx.ReadOnly, t.st.Tx.ReadWrite)
 	if t.st.Tx.Snapshot {
 		// A snapshot is of the moment when it is asked for, so it can't wait for the first statement.
 		shard := o.Maps.Current().DefaultShard(s.x.Schema()).ID
@@ -132,6 +132,9 @@ func (s *session) setTransaction(ctx context.Context, o *Options, t *text) error
 func (s *session) nextTransaction(t *text) error {
 	if s.x.InTransaction() {
 		return protocol.Errorf(1568, "25001", "Transaction characteristics can't be changed while a transaction is in progress")
+	}
+	if t.execution != nil && t.execution.stmt.params > 0 {
+		return protocol.Errorf(1295, "HY000", "shardway: the next transaction's characteristics can't be bound to a prepared statement; write them into the text")
 	}
 	s.x.Next(string(t.sql))
 	return s.ok()

@@ -37,6 +37,7 @@ type Options struct {
 
 	MaxConnections int           // of all users; 0 means no limit
 	LoginTimeout   time.Duration // from accept to the end of the login; 10s when 0
+	StallTimeout   time.Duration // after which a client that doesn't read its reply is cut off; 60s when 0
 	QueryTimeout   time.Duration // after which a statement is stopped at its server; 0 means never
 
 	Observer Observer

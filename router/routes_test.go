@@ -99,3 +99,16 @@ func TestAnErrorThatEndsATransactionEndsItForTheClient(t *testing.T) {
 		t.Error("the read after the deadlock is still in the transaction")
 	}
 }
+
+func TestStartTransactionReadWriteOverridesSetTransaction(t *testing.T) {
+	p := newProxy(t, nil)
+	c := p.connect()
+	exec1(t, c, "SET TRANSACTION READ ONLY")
+	exec1(t, c, "START TRANSACTION READ WRITE")
+	exec1(t, c, "UPDATE users SET name = 'x' WHERE id = 2")
+	exec1(t, c, "COMMIT")
+	exec1(t, c, "SET TRANSACTION READ ONLY")
+	exec1(t, c, "START TRANSACTION")
+	_, err := c.Exec("UPDATE users SET name = 'x' WHERE id = 2")
+	wantError(t, err, 1792)
+}

@@ -63,6 +63,9 @@ func (s *Server) SetOptions(o Options) {
 	if o.LoginTimeout <= 0 {
 		o.LoginTimeout = 10 * time.Second
 	}
+	if o.StallTimeout <= 0 {
+		o.StallTimeout = time.Minute
+	}
 	s.options.Store(&o)
 }
 
@@ -187,6 +190,7 @@ func (s *Server) serveClient(ctx context.Context, nc net.Conn) {
 	o := s.options.Load()
 	c := protocol.NewConn(nc)
 	defer c.Close()
+	_ = c.SetUserTimeout(o.StallTimeout) // fails on a closed socket only, which the login finds out
 	defer func() {
 		if p := recover(); p != nil {
 			s.counters.panics.Add(1)

@@ -37,9 +37,9 @@ func (s *Session) Next(sql string) { s.next = append(s.next, sql) }
 
 // Begin opens a transaction without a server: sql opens it at the server of its first statement. An open one must
 // have been committed.
-func (s *Session) Begin(sql string, readOnly bool) {
+func (s *Session) Begin(sql string, readOnly, readWrite bool) {
 	for _, n := range s.next {
-		readOnly = readOnly || strings.Contains(strings.ToUpper(n), "READ ONLY")
+		readOnly = readOnly || !readWrite && strings.Contains(strings.ToUpper(n), "READ ONLY")
 	}
 	s.tx = transaction{open: true, readOnly: readOnly, start: sql}
 }
