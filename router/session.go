@@ -68,6 +68,7 @@ func newSession(s *Server, o *Options, c *protocol.Conn, id uint32, user *User, 
 	}
 	sess.since.Store(sess.started.UnixNano())
 	sess.affected = -1
+	sess.schema.Store(&client.Database)
 	return sess
 }
 
@@ -210,7 +211,7 @@ func (s *session) command(ctx context.Context, cmd protocol.Command, payload []b
 		}
 		err = s.conn.WriteError(e)
 	}
-	if now := s.schema.Load(); now == nil || *now != s.x.Schema() {
+	if *s.schema.Load() != s.x.Schema() {
 		schema := s.x.Schema()
 		s.schema.Store(&schema)
 	}

@@ -150,18 +150,15 @@ func (s *Server) sessionsTable() *Table {
 		if activity(c.doing.Load()) == running {
 			doing = "running"
 		}
-		db := ""
-		if p := c.schema.Load(); p != nil {
-			db = *p
-		}
+		db := *c.schema.Load()
 		var to, why string
 		var age any
 		if pins := c.x.Pins(); len(pins) > 0 {
 			to, why = describePins(pins)
-			age = time.Since(pins[0].Since).Seconds()
+			age = seconds(pins[0].Since)
 		}
 		t.Rows = append(t.Rows, []any{
-			uint64(c.id), c.user, c.addr, db, doing, time.Since(time.Unix(0, c.since.Load())).Seconds(), c.queries.Load(), to, why, age, stamp(c.started),
+			uint64(c.id), c.user, c.addr, db, doing, seconds(time.Unix(0, c.since.Load())), c.queries.Load(), to, why, age, stamp(c.started),
 		})
 	}
 	return t
@@ -210,6 +207,9 @@ func (s *Server) statistics() string {
 	return fmt.Sprintf("Uptime: %d  Threads: %d  Questions: %d  Slow queries: 0  Opens: 0  Open tables: 0  Queries per second avg: %.3f",
 		int64(up), s.Sessions(), n, float64(n)/max(up, 1))
 }
+
+// seconds is the time since t, in thousandths.
+func seconds(t time.Time) float64 { return float64(time.Since(t).Milliseconds()) / 1000 }
 
 func stamp(t time.Time) string {
 	if t.IsZero() {
