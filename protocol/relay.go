@@ -64,9 +64,6 @@ type Reply struct {
 	Broken bool
 }
 
-// SawResult says whether the reply held rows.
-func (r *Reply) SawResult() bool { return r.ResultSets > 0 }
-
 // passes says whether a client may see a change.
 func (r *Relay) passes(kind ChangeKind, data []byte) bool {
 	switch kind {

@@ -55,7 +55,7 @@ type Request struct {
 	on *backend.Conn // the held connection that alone can serve it, as it is; nil for any
 }
 
-// Outcome is what a server answered to a Request. When Reply.Held is true nothing was relayed to the client.
+// Outcome is what a server answered to a Request; all of it was relayed to the client.
 type Outcome struct {
 	Reply  protocol.Reply
 	Server string // address
@@ -83,8 +83,8 @@ func (s *Session) Run(ctx context.Context, r *Request) (Outcome, error) {
 		if err == nil {
 			return out, nil
 		}
-		var lost *lostError
-		if !errors.As(err, &lost) {
+		lost, ok := errors.AsType[*lostError](err)
+		if !ok {
 			return out, err
 		}
 		primary := s.roleOf(r) == backend.Primary // there is no other server: one fresh connection to it may do

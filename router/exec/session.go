@@ -158,9 +158,6 @@ func (s *Session) Charset() string {
 // Autocommit says whether the client is in autocommit mode.
 func (s *Session) Autocommit() bool { return s.autocommit }
 
-// LastInsertID is what LAST_INSERT_ID() is for this client.
-func (s *Session) LastInsertID() uint64 { return s.lastInsertID }
-
 // TempTables are the client's temporary tables as "schema.table" in lower case, and the shard that they are on.
 func (s *Session) TempTables() (shard string, names []string) {
 	if h := s.holdWith(WhyTemporaryTable); h != nil {

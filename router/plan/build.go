@@ -89,6 +89,11 @@ func (b *builder) build() Plan {
 	if st.Inner != nil && (st.Kind == parse.Explain || st.Kind == parse.Describe || st.Kind == parse.Set) {
 		return b.wrapped()
 	}
+	return b.placed()
+}
+
+// placed plans a statement by the tables that it reads and writes.
+func (b *builder) placed() Plan {
 	if r := b.unsupported(); r != nil {
 		return r
 	}
@@ -177,15 +182,7 @@ func (b *builder) use() Plan {
 func (b *builder) wrapped() Plan {
 	outer := b.st
 	b.st = outer.Inner
-	if r := b.unsupported(); r != nil {
-		return r
-	}
-	b.sources()
-	if r := b.targets(); r != nil {
-		return r
-	}
-	b.gather()
-	p := b.choose()
+	p := b.placed()
 	if one, ok := p.(*One); ok && outer.Kind != parse.Set {
 		b.st = outer
 		one.st = outer
