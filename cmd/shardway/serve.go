@@ -30,6 +30,7 @@ type daemon struct {
 	// writes it; the watcher reads the names of the files.
 	mu    sync.Mutex
 	parts *parts
+	seen  map[string]stamp // the files as they were before they were read
 
 	live       *shardmap.Live
 	cluster    *backend.Cluster
@@ -57,10 +58,17 @@ func serve(ctx context.Context, p *program, src config.Sources) error {
 	if err != nil {
 		return err
 	}
+	// The names of the files are known now. What is served is read after the
+	// stamps were taken, so that a change in between is noticed.
+	seen := stamps(filesOf(c))
+	if c, err = config.Load(src); err != nil {
+		return err
+	}
 	level := &slog.LevelVar{}
 	level.Set(levelOf(c))
 	d := &daemon{
 		src: src, log: newLog(p.stderr, c.Log.Format, level), level: level,
+		seen:    seen,
 		clients: map[string]*endpoint{}, ops: map[string]*endpoint{}, failed: make(chan error, 1),
 	}
 	parts, err := prepare(ctx, c, nil, d.log)
@@ -101,7 +109,7 @@ func (d *daemon) run(ctx context.Context, p *program, first *parts) error {
 
 	changed := make(chan struct{}, 1)
 	d.serving.Go(func() {
-		watchFiles(ctx, d.log, d.files, func() {
+		watchFiles(ctx, d.log, d.seen, d.files, func() {
 			select {
 			case changed <- struct{}{}:
 			default: // a reload that is to come will see this change too
@@ -178,8 +186,10 @@ func (d *daemon) warn(p *parts) {
 func (d *daemon) files() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return append(d.parts.config.Files(), d.parts.config.Map)
+	return filesOf(d.parts.config)
 }
+
+func filesOf(c *config.Config) []string { return append(c.Files(), c.Map) }
 
 // listeners are opened addresses that nobody serves yet, and the configured
 // addresses of those that are.

@@ -22,10 +22,12 @@ const (
 	poll = 5 * time.Second
 )
 
-// watchFiles calls changed when one of the files that list returns has
-// changed, until ctx is done. It watches their directories, so that files
-// which are replaced by renaming (editors, Kubernetes) are seen too.
-func watchFiles(ctx context.Context, log *slog.Logger, list func() []string, changed func()) {
+// watchFiles calls changed when one of the files that list returns isn't as it
+// was in last any more, until ctx is done. Stamps in last that are older than
+// the reading of the files let no change slip through in between. It watches
+// the files' directories, so that files which are replaced by renaming (editors,
+// Kubernetes) are seen too.
+func watchFiles(ctx context.Context, log *slog.Logger, last map[string]stamp, list func() []string, changed func()) {
 	watcher, err := fsnotify.NewWatcher()
 	var events chan fsnotify.Event
 	var failures chan error
@@ -55,12 +57,10 @@ func watchFiles(ctx context.Context, log *slog.Logger, list func() []string, cha
 		}
 	}
 	follow()
-	last := stamps(list())
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
-	rest := time.NewTimer(settle)
+	rest := time.NewTimer(settle) // looks for what changed before the watch began
 	defer rest.Stop()
-	rest.Stop()
 	for {
 		select {
 		case <-ctx.Done():

@@ -20,20 +20,14 @@ func TestWatchFiles(t *testing.T) {
 	watched := []string{filepath.Join(dir, "a"), link}
 	ctx, cancel := context.WithCancel(t.Context())
 	changed := make(chan struct{}, 16)
-	listed := make(chan struct{}, 16)
 	ended := make(chan struct{})
+	seen := stamps(watched)
+	// It changes after it was read and before it is watched.
+	write(t, watched[0], "early")
 	go func() {
 		defer close(ended)
-		watchFiles(ctx, slog.New(slog.DiscardHandler), func() []string {
-			select {
-			case listed <- struct{}{}:
-			default:
-			}
-			return watched
-		}, func() { changed <- struct{}{} })
+		watchFiles(ctx, slog.New(slog.DiscardHandler), seen, func() []string { return watched }, func() { changed <- struct{}{} })
 	}()
-	<-listed // the directories are about to be watched,
-	<-listed // and the stamps to be taken
 	expect := func(what string) {
 		t.Helper()
 		select {
@@ -42,20 +36,9 @@ func TestWatchFiles(t *testing.T) {
 			t.Fatalf("%s wasn't seen", what)
 		}
 	}
-	// The stamps are taken after the second listing; until then a write may be
-	// part of them, so the first write is tried until it is seen.
-	for i := 0; ; i++ {
-		write(t, watched[0], time.Duration(i).String()+"!")
-		select {
-		case <-changed:
-		case <-time.After(2 * settle):
-			if i < 20 {
-				continue
-			}
-			t.Fatal("a write wasn't seen")
-		}
-		break
-	}
+	expect("a write before the watch")
+	write(t, watched[0], "a write")
+	expect("a write")
 	write(t, filepath.Join(dir, "new"), "longer")
 	if err := os.Rename(filepath.Join(dir, "new"), watched[0]); err != nil {
 		t.Fatal(err)
