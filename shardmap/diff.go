@@ -100,6 +100,7 @@ func (d *differ) shard(id string, a, b *Shard) {
 	for _, addr := range union(a.Replicas, b.Replicas, func(s Server) string { return s.Addr }, strings.Compare) {
 		d.add(what+" replica", find(a.Replicas, addr), find(b.Replicas, addr))
 	}
+	d.add(what+" paused", a.Paused, b.Paused)
 }
 
 func (s *Shard) describe() string {
@@ -109,6 +110,9 @@ func (s *Shard) describe() string {
 	list := []string{"primary " + s.Primary.describe()}
 	for _, r := range s.Replicas {
 		list = append(list, "replica "+r.describe())
+	}
+	if s.Paused != "" {
+		list = append(list, "paused: "+s.Paused)
 	}
 	return strings.Join(list, ", ")
 }

@@ -31,6 +31,9 @@ type Shard struct {
 	Index    int // position in Map.Shards
 	Primary  Server
 	Replicas []Server
+	// Paused is why statements for the primary wait at the proxies, such as
+	// "switchover to 10.0.0.11:3306 by ops@db1"; empty when they don't.
+	Paused string
 }
 
 // Server is one MySQL or MariaDB server.

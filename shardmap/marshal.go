@@ -47,6 +47,9 @@ func (m *Map) canonical(version uint64) []byte {
 			}
 			fmt.Fprintf(&b, ", replicas: [%s]", strings.Join(list, ", "))
 		}
+		if s.Paused != "" {
+			fmt.Fprintf(&b, ", paused: %s", quote(s.Paused))
+		}
 		b.WriteString("}\n")
 	}
 	if len(m.databases) == 0 {

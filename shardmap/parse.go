@@ -242,7 +242,7 @@ func (p *parser) shards(m *Map, top, n *yaml.Node) {
 			p.errorf(e.key, path, "is no shard id; use 1 to 64 letters, digits, '_', '.' and '-'")
 			continue
 		}
-		f := p.fields(e.value, path, "primary", "replicas")
+		f := p.fields(e.value, path, "primary", "replicas", "paused")
 		if f == nil {
 			continue
 		}
@@ -259,6 +259,9 @@ func (p *parser) shards(m *Map, top, n *yaml.Node) {
 		}
 		for i, r := range replicas {
 			s.Replicas = append(s.Replicas, p.server(r, fmt.Sprintf("%s.replicas[%d]", path, i)))
+		}
+		if w := f["paused"]; w != nil {
+			s.Paused, _ = p.text(w, path+".paused")
 		}
 		m.byID[id] = s
 		m.shards = append(m.shards, s)

@@ -1,0 +1,51 @@
+package shardmap
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// Fleet is a Store that knows which proxies serve its map.
+type Fleet interface {
+	// Announce makes p visible to Proxies, and again with what has changed. An
+	// announcement lasts for PresenceTTL unless it is repeated.
+	Announce(ctx context.Context, p Proxy) error
+	// Withdraw ends the announcement of a proxy that stops.
+	Withdraw(ctx context.Context, id string) error
+	// Proxies returns the proxies whose announcements last, sorted by ID.
+	Proxies(ctx context.Context) ([]Proxy, error)
+}
+
+// PresenceTTL is how long an announcement lasts. A proxy repeats it at least
+// three times as often.
+const PresenceTTL = 5 * time.Second
+
+// Proxy is what a proxy says of itself.
+type Proxy struct {
+	ID      string    `json:"id"` // unique for each start
+	Host    string    `json:"host"`
+	PID     int       `json:"pid"`
+	Listen  []string  `json:"listen"`
+	Admin   string    `json:"admin"` // the address of its operators' HTTP; may be empty
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	// Seen is when the announcement was made, by the clock of whoever keeps it.
+	Seen time.Time `json:"seen"`
+	// Serving is the version of the map by which it plans statements. No
+	// statement that it takes from now on is planned by an older one.
+	Serving uint64 `json:"serving"`
+	// Busy are the shards that are paused in that map and on whose primary it
+	// still has a statement or a transaction from before the pause.
+	Busy []string `json:"busy,omitempty"`
+	// Gone are the primaries, by address, that it can't reach, and since when.
+	Gone map[string]time.Time `json:"gone,omitempty"`
+	// Refused says why servers refuse it as fenced; empty when they don't.
+	Refused string `json:"refused,omitempty"`
+}
+
+// Left says whether the proxy has taken the map of that version over and has
+// nothing running on the shard's primary any more from before that version.
+func (p *Proxy) Left(shard string, version uint64) bool {
+	return p.Serving >= version && !slices.Contains(p.Busy, shard)
+}
