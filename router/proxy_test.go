@@ -90,7 +90,7 @@ func (f *fakeServer) handle(s *fakemysql.Session, cmd protocol.Command, payload 
 	f.mu.Lock()
 	hook := f.hooks[sql]
 	if !strings.Contains(sql, "session_track") && !strings.Contains(sql, "GLOBAL") && !strings.Contains(sql, "information_schema") &&
-		sql != "SHOW DATABASES" && sql != "SELECT 1" && !strings.Contains(sql, "@@global") {
+		sql != "SHOW DATABASES" && !strings.Contains(sql, "shardway.fence") && sql != "SELECT 1" && !strings.Contains(sql, "@@global") {
 		f.seen = append(f.seen, sql)
 	}
 	f.mu.Unlock()
@@ -113,6 +113,8 @@ func (f *fakeServer) handle(s *fakemysql.Session, cmd protocol.Command, payload 
 			ok.Changes = []protocol.Change{{Kind: protocol.ChangeSysVar, Name: m[1], Value: m[2]}}
 		}
 		s.OK(ok)
+	case strings.Contains(upper, "SHARDWAY.FENCE"):
+		s.Error(1146, "42S02", "Table 'shardway.fence' doesn't exist")
 	case strings.HasPrefix(upper, "SHOW GLOBAL"), strings.Contains(upper, "INFORMATION_SCHEMA"), strings.Contains(upper, "@@GLOBAL"):
 		s.Error(1064, "42000", "You have an error in your SQL syntax")
 	case strings.HasPrefix(upper, "SELECT @@"):

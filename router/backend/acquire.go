@@ -15,30 +15,41 @@ import (
 // ErrPoolWait, ErrClosed, or the cause of ctx.
 //
 // ctx ends a wait; a connection that is at hand is returned in any case.
+//
+// Who wants a primary waits while the shard is paused, up to
+// Options.HoldTimeout.
 func (c *Cluster) Acquire(ctx context.Context, w Want) (*Conn, error) {
 	s := c.snapshot.Load().shards[w.Shard]
 	if s == nil {
 		return nil, c.noShard(w.Shard)
 	}
+	if w.Role != Primary {
+		return c.acquire(ctx, s, &w)
+	}
+	return c.acquirePrimary(ctx, s, &w)
+}
+
+// acquire is Acquire without regard to a pause.
+func (c *Cluster) acquire(ctx context.Context, s *shard, w *Want) (*Conn, error) {
 	v := s.view.Load()
 	var m *member
 	switch w.Role {
 	case Primary:
 		m = v.primary
 	case Replica:
-		m = s.choose(v, &w, c.now())
+		m = s.choose(v, w, c.now())
 	case Any:
-		return c.acquireAny(ctx, s, v, &w)
+		return c.acquireAny(ctx, s, v, w)
 	}
 	if m != nil && len(w.Exclude) > 0 && slices.Contains(w.Exclude, m.srv.addr) {
 		m = nil
 	}
 	if m != nil {
-		if conn := m.srv.pool.take(&w, m); conn != nil {
+		if conn := m.srv.pool.take(w, m); conn != nil {
 			return conn, nil
 		}
 	}
-	return c.acquireSlow(ctx, s, w, m)
+	return c.acquireSlow(ctx, s, *w, m)
 }
 
 // acquireAny takes whatever has an idle connection, the primary first.

@@ -75,9 +75,11 @@ func (c *Cluster) Apply(m *shardmap.Map) {
 		return &member{srv: s, shard: shardID, role: role, weight: at.Weight, zone: at.Zone}
 	}
 	for _, from := range m.Shards() {
-		s := &shard{id: from.ID, turn: new(atomic.Uint64)}
+		s := &shard{id: from.ID}
 		if before := old.shards[from.ID]; before != nil {
-			s.turn = before.turn
+			s.turn, s.gate = before.turn, before.gate
+		} else {
+			s.turn, s.gate = new(atomic.Uint64), newGate()
 		}
 		s.primary = place(from.ID, Primary, from.Primary)
 		for _, r := range from.Replicas {
@@ -97,9 +99,28 @@ func (c *Cluster) Apply(m *shardmap.Map) {
 	for _, s := range next.order {
 		s.rebuild(c.options())
 	}
+	// A shard is paused before and let go after the servers are the new map's.
+	for _, from := range m.Shards() {
+		if from.Paused != "" {
+			next.shards[from.ID].gate.set(from.Paused)
+		}
+	}
 	c.snapshot.Store(next)
+	for _, from := range m.Shards() {
+		if from.Paused == "" {
+			next.shards[from.ID].gate.set("")
+		}
+	}
 	c.relearn()
 	c.mu.Unlock()
+	for _, s := range next.servers {
+		s.unfence()
+	}
+	for id, s := range old.shards {
+		if next.shards[id] == nil {
+			s.gate.set("") // who waits learns that the shard is gone
+		}
+	}
 
 	for addr, s := range next.servers {
 		if old.servers[addr] == nil {
@@ -258,6 +279,9 @@ func (c *Cluster) Close() {
 	snap := c.snapshot.Load()
 	c.snapshot.Store(&snapshot{})
 	err := c.noShard("")
+	for _, s := range snap.order {
+		s.gate.ring()
+	}
 	for _, s := range snap.servers {
 		s.leave(err)
 	}

@@ -39,6 +39,8 @@ type Conn struct {
 	epoch     uint64 // the server's epoch it was dialed in
 
 	member    *member // what it was acquired for
+	wanted    Role
+	gate      *gate // of the shard, while the holder counts there
 	taken     time.Duration
 	held      atomic.Bool
 	deadlines atomic.Bool // the holder has set some

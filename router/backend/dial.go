@@ -180,7 +180,7 @@ func (p *pool) dial(kind int) {
 	p.mu.Unlock()
 }
 
-// connect dials, logs in and sets the session up.
+// connect dials, logs in, sets the session up and looks at the fence.
 func (s *server) connect(ctx context.Context, foundRows bool) (*Conn, error) {
 	generation := s.cluster.config.Load().login
 	epoch := s.epoch.Load()
@@ -192,7 +192,11 @@ func (s *server) connect(ctx context.Context, foundRows bool) (*Conn, error) {
 		Conn: wire, State: baseState,
 		srv: s, greeting: greeting, foundRows: foundRows, login: generation, epoch: epoch,
 	}
-	if err := c.Setup(ctx); err != nil {
+	err = c.Setup(ctx)
+	if err == nil {
+		err = c.checkFence(ctx)
+	}
+	if err != nil {
 		wire.Close()
 		return nil, err
 	}

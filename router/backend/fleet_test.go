@@ -52,6 +52,7 @@ type fakeServer struct {
 	vars     map[string]string
 	lag      *protocol.Rows  // what SHOW REPLICA STATUS answers
 	lagErr   *protocol.Error // or the error
+	fence    string          // what shardway.fence holds; "" for no such table
 	limit    int             // max_connections; 0: none
 	conns    map[uint32]*protocol.Conn
 	nextID   uint32
@@ -237,6 +238,8 @@ func (s *fakeServer) reply(sql string) (*protocol.Rows, *protocol.Error) {
 		return table("Database", []any{"shop"}, []any{"db_" + strings.NewReplacer(":", "_").Replace(s.addr)}), nil
 	case strings.HasPrefix(sql, "SELECT @@global.read_only"):
 		return table("a,b", []any{s.vars["read_only"], s.vars["super_read_only"]}), nil
+	case sql == fenceSQL && s.fence != "":
+		return table("version", []any{s.fence}), nil
 	case strings.HasPrefix(sql, "SHOW REPLICA STATUS"):
 		if s.lagErr != nil {
 			return nil, s.lagErr

@@ -90,6 +90,12 @@ type Options struct {
 	// WaitTimeout bounds the wait for a connection, 5s by default. Want.Wait
 	// takes its place for one request.
 	WaitTimeout time.Duration
+	// HoldTimeout is how long who wants a primary waits while its shard is
+	// paused; 10s by default.
+	HoldTimeout time.Duration
+	// HoldLost says that who wants a primary that can't be reached waits as
+	// long, since another server is going to take its place.
+	HoldLost bool
 
 	// Policy is one of the Policy constants, PolicyRoundRobin by default.
 	Policy string
@@ -125,6 +131,7 @@ func (o Options) withDefaults() Options {
 	def(&o.UserTimeout, 15*time.Second)
 	def(&o.IdleTimeout, time.Minute)
 	def(&o.WaitTimeout, 5*time.Second)
+	def(&o.HoldTimeout, 10*time.Second)
 	def(&o.ProbeInterval, time.Second)
 	if o.DialRate <= 0 {
 		o.DialRate = 100

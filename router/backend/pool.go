@@ -108,7 +108,7 @@ func (p *pool) find(kind int, prefer unique.Handle[string]) int {
 
 // hand makes the caller of Acquire the connection's holder.
 func (c *Conn) hand(m *member, w *Want, now time.Duration) {
-	c.member = m
+	c.member, c.wanted = m, w.Role
 	c.taken = now
 	c.held.Store(true)
 	c.Served(w.Role != Primary)
@@ -140,6 +140,10 @@ func (p *pool) total() int {
 // free for another only once it is closed.
 func (p *pool) put(c *Conn, why string) {
 	now := p.srv.cluster.now()
+	if g := c.gate; g != nil {
+		c.gate = nil    // now, since the next holder may have it in a moment
+		defer g.leave() // then, when the server has seen the end of it
+	}
 	polite := why == ""
 	if why == "" {
 		p.mu.Lock()

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -45,6 +46,7 @@ type health struct {
 	why     string
 	since   time.Time
 	refused bool // down because the login was refused
+	fenced  bool // down because the map is older than the server's fence
 	probed  probed
 }
 
@@ -155,7 +157,7 @@ func (s *server) down(err error) {
 		if old.state == StateDown && old.why == why {
 			return nil
 		}
-		old.state, old.why, old.refused = StateDown, why, refused
+		old.state, old.why, old.refused, old.fenced = StateDown, why, refused, errors.Is(err, errFenced)
 		old.probed.lagKnown, old.probed.lagWhy, old.probed.inTime = false, "the server is down", 0
 		return &old
 	}) {
@@ -230,7 +232,7 @@ func (s *server) answered(epoch uint64, p probed, dialed bool) bool {
 			state, why = StateBusy, old.why
 		}
 		h := old
-		h.state, h.why, h.refused, h.probed = state, why, false, p
+		h.state, h.why, h.refused, h.fenced, h.probed = state, why, false, false, p
 		return &h
 	})
 	if current && dialed {

@@ -23,6 +23,7 @@ type shard struct {
 	primary  *member
 	replicas []*member
 	turn     *atomic.Uint64 // whose turn it is; outlives the snapshot
+	gate     *gate          // outlives the snapshot, too
 	view     atomic.Pointer[view]
 }
 
@@ -76,6 +77,7 @@ func (s *shard) rebuild(o *Options) {
 		v.turns = weightedTurns(weights)
 	}
 	s.view.Store(v)
+	s.gate.ring()
 }
 
 // eligible says whether the member's server may be chosen for the member's role.

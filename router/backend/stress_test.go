@@ -116,8 +116,13 @@ func TestStress(t *testing.T) {
 				t.Errorf("%d served, %d refused, %d timed out", served.Load(), refused.Load(), timeouts.Load())
 			}
 			for _, addr := range addrs {
-				if most := f.at(addr).mostLive.Load(); most > ceiling+2 { // a prober may leave while the next one comes
-					t.Errorf("%s had %d connections at once", addr, most)
+				limit := int32(ceiling + 2) // a prober may leave while the next one comes
+				if addr == "r2:1" || addr == "r3:1" {
+					// These leave the map and come back, while connections from before are still in use.
+					limit += ceiling
+				}
+				if most := f.at(addr).mostLive.Load(); most > limit {
+					t.Errorf("%s had %d connections at once, more than %d", addr, most, limit)
 				}
 			}
 			pools := map[string]*pool{}

@@ -1,6 +1,8 @@
 package exec
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -38,6 +40,9 @@ const (
 	whyWrites = WhyUserVariable | WhyPrepared | WhyVariable | WhyUnknown
 	// whyPartly are the reasons that a statement may have brought about before it failed.
 	whyPartly = WhyUnknown | WhyUserVariable | WhyNamedLock
+	// whyRuns are the reasons for which something goes on at the server between two statements: the shard isn't left
+	// by this client before they end.
+	whyRuns = WhyTransaction | WhyTableLock | WhyXA
 	// whySpoils are the reasons that leave something on the connection which only its end takes away.
 	whySpoils = WhyTemporaryTable | WhyTableLock | WhyNamedLock | WhyHandler | WhyXA | WhyUserVariable | WhyPrepared | WhyVariable | WhyUnknown | WhyCursor
 )
@@ -128,6 +133,32 @@ func (s *Session) keep(c *backend.Conn, shard string, why Why) {
 		h.spoilt = h.spoilt || why&whySpoils != 0
 		s.publish()
 	}
+}
+
+// park lets the shard's primary change while the client thinks, if nothing goes on at the server meanwhile.
+func (s *Session) park(c *backend.Conn) {
+	if h := s.holdOf(c); h != nil && h.why&whyRuns == 0 {
+		c.Park()
+	}
+}
+
+// resume makes a hold's connection fit for a statement. It waits while the shard is paused. When the shard has got
+// another primary the hold is gone: the error is ErrMoved if it held nothing that the client can miss.
+func (s *Session) resume(ctx context.Context, h *hold) error {
+	c, shard, why := h.conn, h.shard, h.why
+	err := c.Resume(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case !errors.Is(err, backend.ErrMoved):
+		return acquireError(err)
+	}
+	s.forget(c)
+	c.Discard("primary changed")
+	if why&^whyShort == 0 {
+		return err
+	}
+	return protocol.Errorf(1105, "HY000", "shardway: shard %s has another primary now, and what this session kept on the former one, %s, is lost (%s); nothing was done, make it anew", shard, c.Addr(), why)
 }
 
 // let takes reasons away from every hold; connections without a reason go back to their pool.

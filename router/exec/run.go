@@ -127,20 +127,16 @@ func (s *Session) connection(ctx context.Context, r *Request, tried []string) (*
 	if r.on != nil {
 		return r.on, nil
 	}
-	if len(s.holds) > 0 {
-		if h := s.holdFor(r); h != nil {
-			c := h.conn
-			var err error
-			if s.binds(r) {
-				err = s.bind(c, h.shard)
-			} else {
-				err = s.sync(c, s.needs(c, r))
-			}
-			if errors.Is(err, errSchemaStays) {
-				err = protocol.Errorf(1046, "3D000", "No database selected; shardway: the connection that this session keeps on shard %s (%s) has a current schema: name the schema of each table, or USE one", h.shard, h.why)
-			}
+	for len(s.holds) > 0 {
+		h := s.holdFor(r)
+		if h == nil {
+			break
+		}
+		c, err := s.onHold(ctx, r, h)
+		if !errors.Is(err, backend.ErrMoved) {
 			return c, err
 		}
+		// Nothing on it was worth an error.
 	}
 	binds := s.binds(r)
 	c, err := s.acquire(ctx, r, s.roleOf(r), tried)
@@ -152,6 +148,22 @@ func (s *Session) connection(ctx context.Context, r *Request, tried []string) (*
 		err = s.bind(c, r.Shard)
 	case len(s.next) > 0 && r.Role != backend.Any:
 		err = s.applyNext(c, r.Shard)
+	}
+	return c, err
+}
+
+// onHold gives the connection of a hold the state that a request needs.
+func (s *Session) onHold(ctx context.Context, r *Request, h *hold) (*backend.Conn, error) {
+	c, shard, why := h.conn, h.shard, h.why
+	if err := s.resume(ctx, h); err != nil {
+		return nil, err
+	}
+	if s.binds(r) {
+		return c, s.bind(c, shard)
+	}
+	err := s.sync(c, s.needs(c, r))
+	if errors.Is(err, errSchemaStays) {
+		err = protocol.Errorf(1046, "3D000", "No database selected; shardway: the connection that this session keeps on shard %s (%s) has a current schema: name the schema of each table, or USE one", shard, why)
 	}
 	return c, err
 }

@@ -9,6 +9,7 @@ import (
 
 // settle decides, after a reply, what the session now has at the server and whether it keeps the connection.
 func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, struck bool) {
+	defer s.park(c)
 	if r.Statement != nil && r.Execute.Flags != 0 && (reply.Err != nil || !reply.Status.Has(protocol.StatusCursorExists)) {
 		statementsOf(c).get(r.Statement.cursorKey()).open = false // there is no cursor after all
 	}

@@ -184,6 +184,7 @@ func (s *Session) CommitSilently() error {
 	}
 	s.tx = transaction{}
 	s.letOf(c, WhyTransaction)
+	s.park(c)
 	return nil
 }
 

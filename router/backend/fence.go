@@ -1,0 +1,66 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// A shard's fence is the row of shardway.fence on its servers: the version of
+// the map below which a proxy may not use them any more. Whoever changes a
+// shard's primary writes it when a proxy doesn't answer, and then ends that
+// proxy's connections; new ones read the row before their first use.
+
+// errFenced says that a server's fence is above the version of the map in use.
+var errFenced = errors.New("fenced")
+
+const fenceSQL = "SELECT version FROM shardway.fence WHERE id=1"
+
+// checkFence reads the fence of the connection's server. No table, no row, and
+// no right to read it mean that there is no fence.
+func (c *Conn) checkFence(ctx context.Context) error {
+	stop := interruptOn(ctx, c.Conn)
+	res, err := queryTolerant(c, fenceSQL)
+	if !stop() {
+		return context.Cause(ctx)
+	}
+	if err != nil || res == nil || len(res.Rows) != 1 || len(res.Rows[0]) != 1 || res.Rows[0][0] == nil {
+		return err
+	}
+	fence, err := strconv.ParseUint(*res.Rows[0][0], 10, 64)
+	if err != nil {
+		return nil
+	}
+	m := c.srv.cluster.snapshot.Load().m
+	if m == nil || m.Version() >= fence {
+		return nil
+	}
+	return fmt.Errorf("%w: this proxy's map has version %d, and shardway.fence at the server asks for %d; it is used again when the proxy has read the newer map from its store", errFenced, m.Version(), fence)
+}
+
+// Fenced says which servers refuse this proxy because its map is too old; "" if
+// none does.
+func (c *Cluster) Fenced() string {
+	var list []string
+	c.eachMember(func(m *member) {
+		if h := m.srv.health.Load(); h.fenced {
+			list = append(list, m.srv.addr+": "+h.why)
+		}
+	})
+	return strings.Join(list, "; ")
+}
+
+// unfence lets a server that was fenced be tried at once, since the map is a
+// newer one.
+func (s *server) unfence() {
+	if !s.health.Load().fenced {
+		return
+	}
+	s.pool.mu.Lock()
+	s.pool.circuit.succeeded()
+	s.pool.circuit.proven = false
+	s.pool.serve(s.cluster.now())
+	s.pool.mu.Unlock()
+}
