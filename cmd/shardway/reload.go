@@ -3,12 +3,16 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 
 	"shardway/config"
 	"shardway/router/admin"
 )
+
+// fileChanged is why a reload happens.
+const fileChanged = "a file has changed"
 
 // reload takes the configuration and the map over as the files are now: whole,
 // or not at all. Clients stay connected.
@@ -40,9 +44,6 @@ func (d *daemon) reload(ctx context.Context, why string) {
 	}
 	changes := old.config.Changes(c)
 	newMap := !next.m.Equal(old.m) || next.m.Version() != old.m.Version()
-	if newMap && next.m.Version() < old.m.Version() {
-		log.Warn("the map has an older version than the one before", "version", next.m.Version(), "before", old.m.Version())
-	}
 
 	// From here on nothing fails.
 	d.mu.Lock()
@@ -54,8 +55,10 @@ func (d *daemon) reload(ctx context.Context, why string) {
 	d.cluster.SetOptions(backendOptions(next, d.log))
 	d.router.SetOptions(d.routerOptions(next))
 	if newMap {
-		d.cluster.Apply(next.m) // before a plan can name a new shard
-		d.live.Swap(next.m)
+		d.setMap(old.m, next.m)
+	}
+	if next.store != old.store {
+		d.followStore(ctx)
 	}
 	d.start(ctx, opened)
 	for addr, e := range d.clients {
@@ -71,7 +74,11 @@ func (d *daemon) reload(ctx context.Context, why string) {
 		}
 	}
 	if len(changes) == 0 && !newMap {
-		log.Info("reloaded, nothing has changed")
+		level := slog.LevelInfo
+		if why == fileChanged {
+			level = slog.LevelDebug // the store was quicker to tell of the map's file
+		}
+		log.Log(ctx, level, "reloaded, nothing has changed")
 		return
 	}
 	log.Info("reloaded", "changes", changes, "map_changed", newMap, "map_version", next.m.Version())

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"shardway/config"
 	"shardway/router"
@@ -31,6 +34,11 @@ type daemon struct {
 	mu    sync.Mutex
 	parts *parts
 	seen  map[string]stamp // the files as they were before they were read
+
+	self       shardmap.Proxy     // what never changes of it
+	news       chan mapNews       // of the store in use
+	leaveStore context.CancelFunc // ends what follows the store in use
+	changed    chan struct{}      // asks for an announcement
 
 	live       *shardmap.Live
 	cluster    *backend.Cluster
@@ -68,7 +76,7 @@ func serve(ctx context.Context, p *program, src config.Sources) error {
 	level.Set(levelOf(c))
 	d := &daemon{
 		src: src, log: newLog(p.stderr, c.Log.Format, level), level: level,
-		seen:    seen,
+		seen: seen, self: newSelf(), news: make(chan mapNews), changed: make(chan struct{}, 1),
 		clients: map[string]*endpoint{}, ops: map[string]*endpoint{}, failed: make(chan error, 1),
 	}
 	parts, err := prepare(ctx, c, nil, d.log)
@@ -107,6 +115,7 @@ func (d *daemon) run(ctx context.Context, p *program, first *parts) error {
 		"config", d.src.File, "map", first.config.Map, "map_version", first.m.Version(), "shards", len(first.m.Shards()))
 	d.warn(first)
 
+	d.followStore(ctx)
 	changed := make(chan struct{}, 1)
 	d.serving.Go(func() {
 		watchFiles(ctx, d.log, d.seen, d.files, func() {
@@ -124,7 +133,9 @@ func (d *daemon) run(ctx context.Context, p *program, first *parts) error {
 		case <-ctx.Done():
 			return d.drain(context.WithoutCancel(ctx), p.signals)
 		case <-changed:
-			d.reload(ctx, "a file has changed")
+			d.reload(ctx, fileChanged)
+		case n := <-d.news:
+			d.takeNews(n)
 		case s := <-p.signals:
 			if s == syscall.SIGHUP {
 				d.reload(ctx, "SIGHUP")
@@ -156,6 +167,8 @@ func (d *daemon) drain(ctx context.Context, signals <-chan os.Signal) error {
 				d.log.Info("drained")
 			}
 			return nil
+		case n := <-d.news:
+			d.takeNews(n) // whoever pauses a shard waits for this proxy, too
 		case s := <-signals:
 			if s != syscall.SIGHUP {
 				d.log.Warn("ending at once", "signal", s.String())
@@ -182,6 +195,18 @@ func (d *daemon) warn(p *parts) {
 	}
 }
 
+// newSelf makes up the identity of this start of the proxy.
+func newSelf() shardmap.Proxy {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	return shardmap.Proxy{
+		ID: fmt.Sprintf("%s-%d-%04x", host, os.Getpid(), rand.Uint32N(1<<16)), Host: host, PID: os.Getpid(),
+		Version: version(), Started: time.Now().UTC().Truncate(time.Millisecond),
+	}
+}
+
 // files are those whose change reloads.
 func (d *daemon) files() []string {
 	d.mu.Lock()
@@ -189,7 +214,15 @@ func (d *daemon) files() []string {
 	return filesOf(d.parts.config)
 }
 
-func filesOf(c *config.Config) []string { return append(c.Files(), c.Map) }
+// filesOf lists the files of a configuration. A map in a file is followed by its
+// store, too; it is here because its mending may let a reload succeed that was
+// refused before.
+func filesOf(c *config.Config) []string {
+	if strings.Contains(c.Map, "://") {
+		return c.Files()
+	}
+	return append(c.Files(), c.Map)
+}
 
 // listeners are opened addresses that nobody serves yet, and the configured
 // addresses of those that are.

@@ -287,6 +287,7 @@ func TestReloadRefused(t *testing.T) {
 	refused("tls: ")
 	// A broken map and a good configuration, in whatever order they are seen.
 	r.write("shards.yaml", "version: 5\n")
+	r.log.waitFor(t, `"msg":"map refused`, 1)
 	refused("map")
 	r.write("shards.yaml", goodMap)
 	r.write("shardway.yaml", changed)

@@ -49,7 +49,11 @@ func prepare(ctx context.Context, c *config.Config, before *parts, log *slog.Log
 		}
 	}
 	var err error
-	p.store, err = openStore(c)
+	if before != nil && before.config.Map == c.Map {
+		p.store = before.store
+	} else {
+		p.store, err = openStore(c)
+	}
 	fail("map", err)
 	if err == nil {
 		p.m, err = p.store.Load(ctx)

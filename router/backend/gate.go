@@ -213,6 +213,21 @@ func (c *Conn) Resume(ctx context.Context) error {
 	return nil
 }
 
+// GonePrimaries are the primaries, by address, that can't be reached, and since
+// when.
+func (c *Cluster) GonePrimaries() map[string]time.Time {
+	var gone map[string]time.Time
+	for _, s := range c.snapshot.Load().order {
+		if h := s.primary.srv.health.Load(); h.state == StateDown {
+			if gone == nil {
+				gone = map[string]time.Time{}
+			}
+			gone[s.primary.srv.addr] = h.since
+		}
+	}
+	return gone
+}
+
 // Paused lists the shards that the map pauses and on whose primaries something
 // from before the pause still runs, and gives a channel that is closed when the
 // first of them is left. It is nil when there are none.
