@@ -41,6 +41,9 @@ type Conn struct {
 	member    *member // what it was acquired for
 	wanted    Role
 	gate      *gate // of the shard, while the holder counts there
+	prev      *Conn // in the pool's list of connections in use
+	next      *Conn
+	listed    bool
 	taken     time.Duration
 	held      atomic.Bool
 	deadlines atomic.Bool // the holder has set some

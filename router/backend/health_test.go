@@ -372,3 +372,27 @@ func TestFailuresThatSayNothingOfTheServer(t *testing.T) {
 		}
 	})
 }
+
+// A server that neither answers probes nor lets anybody in doesn't keep those
+// who wait for its answers.
+func TestAFrozenServerLetsGo(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fleet) {
+		c := f.cluster(1, Options{DownTimeout: 4 * time.Second})
+		synctest.Wait()
+		conn, idle := mustAcquire(t, c, wantReplica), mustAcquire(t, c, wantPrimary)
+		f.at("r1:1").set(func(s *fakeServer) { s.hang = true })
+		began := time.Now()
+		if _, err := conn.Exec("SELECT SLEEP(1000)"); err == nil {
+			t.Fatal("a frozen server has answered")
+		}
+		// A probe fails within 3.5 s of its begin, and then 4 s pass, up to the next probe.
+		if took := time.Since(began); took < 4*time.Second || took > 15*time.Second {
+			t.Errorf("the answer came after %s", took)
+		}
+		conn.Failed(errTest)
+		if err := idle.exec("SET x=1"); err != nil {
+			t.Errorf("a connection to another server failed: %v", err)
+		}
+		idle.Release()
+	})
+}

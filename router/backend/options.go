@@ -74,6 +74,10 @@ type Options struct {
 	// DialTimeout bounds one dial with its login and session set-up, and one
 	// probe; 3s by default.
 	DialTimeout time.Duration
+	// DownTimeout is how long statements that run on a server go on when it has
+	// been found to be down, that is, when it has neither answered a probe nor let
+	// in a new connection for DialTimeout; then they fail. 3s by default.
+	DownTimeout time.Duration
 	// KeepAlive is the period of TCP keep-alive probes, 15s by default.
 	// UserTimeout (TCP_USER_TIMEOUT) is how long sent data may stay
 	// unacknowledged before the connection fails, 15s by default.
@@ -127,6 +131,7 @@ func (o Options) withDefaults() Options {
 		}
 	}
 	def(&o.DialTimeout, 3*time.Second)
+	def(&o.DownTimeout, 3*time.Second)
 	def(&o.KeepAlive, 15*time.Second)
 	def(&o.UserTimeout, 15*time.Second)
 	def(&o.IdleTimeout, time.Minute)

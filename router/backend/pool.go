@@ -24,6 +24,7 @@ type pool struct {
 	mu      sync.Mutex
 	idle    []idleConn // by time of release, the newest last
 	busy    int
+	inUse   inUse
 	dialing [2]int // by kind
 	queue   queue
 	closed  error  // non-nil once the server left or the cluster closed
@@ -69,6 +70,7 @@ func (p *pool) take(w *Want, m *member) *Conn {
 			return nil
 		}
 		e := p.remove(at)
+		p.inUse.add(e.conn)
 		p.setBusy(+1)
 		p.counts.Reused++
 		p.mu.Unlock()
@@ -147,11 +149,14 @@ func (p *pool) put(c *Conn, why string) {
 	polite := why == ""
 	if why == "" {
 		p.mu.Lock()
+		p.inUse.remove(c)
 		p.setBusy(-1)
 		if c.member.role == Replica {
 			p.srv.latency.observe(now-c.taken, now)
 		}
-		if why = p.place(c, now); why == "" {
+		if c.deadlines.Load() {
+			why = "failed" // interruptLost was quicker than the holder
+		} else if why = p.place(c, now); why == "" {
 			p.mu.Unlock()
 			return
 		}
@@ -160,6 +165,7 @@ func (p *pool) put(c *Conn, why string) {
 	}
 	c.end(polite)
 	p.mu.Lock()
+	p.inUse.remove(c)
 	p.setBusy(-1)
 	p.countClosed(why)
 	p.serve(p.srv.cluster.now())

@@ -50,6 +50,7 @@ func (s *server) prober() {
 			pause = spread(s.cluster.options().ProbeInterval, 0.1)
 		default:
 			s.down(err)
+			s.interruptLost()
 			pause = backoff(failures, probeBackoff, probeBackoffMax)
 			failures++
 			select { // down has asked for the probe that just failed

@@ -75,6 +75,7 @@ func (q *queue) first(kind int) *waiter {
 // deliver gives c to w, whose it is from now on. The caller holds the lock.
 func (p *pool) deliver(w *waiter, c *Conn, stale bool) {
 	p.queue.remove(w)
+	p.inUse.add(c)
 	p.setBusy(+1)
 	w.result <- result{conn: c, stale: stale}
 }

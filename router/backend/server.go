@@ -45,8 +45,9 @@ type health struct {
 	state   State
 	why     string
 	since   time.Time
-	refused bool // down because the login was refused
-	fenced  bool // down because the map is older than the server's fence
+	at      time.Duration // since, as a time of Cluster.now
+	refused bool          // down because the login was refused
+	fenced  bool          // down because the map is older than the server's fence
 	probed  probed
 }
 
@@ -101,7 +102,7 @@ func (s *server) change(next func(old health) *health) bool {
 	}
 	changed := h.state != old.state
 	if changed {
-		h.since = time.Now()
+		h.since, h.at = time.Now(), c.now()
 		if h.state == StateSuspect || h.state == StateDown {
 			s.epoch.Add(1)
 		}
