@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,6 +27,10 @@ type Options struct {
 	Dir      string   // where everything goes; made if missing. Empty: a temporary directory, removed by Close
 	Detached bool     // the servers outlive this process, until Down
 	Args     []string // more options for every server
+	// Namespace is the network namespace that the servers run in, "" for ours, and
+	// Hosts their addresses there, one for each server; 127.0.0.1 where there is none.
+	Namespace string
+	Hosts     []string
 }
 
 // Cluster is a set of running servers. Its methods are safe for concurrent use
@@ -92,7 +97,13 @@ func Start(ctx context.Context, o Options) (_ *Cluster, err error) {
 			Name: name, ID: next + 1, Port: ports[next], Flavor: o.Flavor, Dir: filepath.Join(c.Dir, name),
 			tls: c.TLS, args: o.Args, detached: o.Detached,
 		}
-		s.Addr = fmt.Sprintf("127.0.0.1:%d", s.Port)
+		host := "127.0.0.1"
+		if next < len(o.Hosts) {
+			host = o.Hosts[next]
+			s.args = append(slices.Clone(o.Args), "--bind-address=*")
+		}
+		s.namespace = o.Namespace
+		s.Addr = fmt.Sprintf("%s:%d", host, s.Port)
 		s.Socket = filepath.Join(s.Dir, "sock")
 		next++
 		return s

@@ -30,10 +30,11 @@ type Server struct {
 	Dir    string // its data, log and socket
 	Flavor Flavor
 
-	tls      Files
-	args     []string
-	detached bool
-	primary  *Server // the one it follows, nil for a primary
+	tls       Files
+	args      []string
+	namespace string
+	detached  bool
+	primary   *Server // the one it follows, nil for a primary
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd     // the process, nil when not running
@@ -51,6 +52,9 @@ func (s *Server) Start(ctx context.Context) error {
 	}
 	again := s.exited != nil
 	cmd := s.Flavor.command(s)
+	if s.namespace != "" {
+		cmd = exec.Command("ip", append([]string{"netns", "exec", s.namespace}, cmd.Args...)...)
+	}
 	cmd.Dir = s.Dir
 	// Its own process group, so that Ctrl-C in a terminal reaches only us; and
 	// it dies with us, however we die.

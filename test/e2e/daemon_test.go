@@ -29,7 +29,7 @@ type daemon struct {
 	dir    string
 	addr   string // TCP
 	socket string // unix
-	admin  string
+	admin  string // TCP, or unix: and a path
 	cmd    *exec.Cmd
 	exited chan struct{}
 	err    error // of the exit, once exited is closed
@@ -68,14 +68,29 @@ func (e *env) serve(s settings) *daemon {
 
 func (e *env) serveMap(s settings, shardmap string) *daemon {
 	e.Helper()
+	return e.serveIn("", s, shardmap)
+}
+
+// serveIn starts a daemon in a network namespace, where only its unix sockets
+// can be reached from ours; "" is ours.
+func (e *env) serveIn(namespace string, s settings, shardmap string) *daemon {
+	e.Helper()
 	path, err := daemonBinary()
 	e.must(err)
 	dir, err := os.MkdirTemp("", "swd")
 	e.must(err)
 	d := &daemon{t: e, dir: dir, addr: freeAddr(e), admin: freeAddr(e), socket: filepath.Join(dir, "sock"), exited: make(chan struct{}), log: &logBuffer{}}
+	if namespace != "" {
+		d.admin = "unix:" + filepath.Join(dir, "admin")
+	}
 	e.must(os.WriteFile(filepath.Join(dir, "shards.yaml"), []byte(shardmap), 0o600))
 	e.must(os.WriteFile(filepath.Join(dir, "shardway.yaml"), []byte(d.configuration(s, e.db.Name)), 0o600))
 	d.cmd = shardwayCommand(path, "serve", "-c", filepath.Join(dir, "shardway.yaml"))
+	if namespace != "" {
+		inside := exec.Command("ip", append([]string{"netns", "exec", namespace}, d.cmd.Args...)...)
+		inside.Env = d.cmd.Env
+		d.cmd = inside
+	}
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	e.must(d.cmd.Start())
@@ -152,11 +167,18 @@ func (d *daemon) end() {
 func (d *daemon) get(path string) (int, string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.admin+path, http.NoBody)
+	client, host := http.DefaultClient, d.admin
+	if socket, ok := strings.CutPrefix(d.admin, "unix:"); ok {
+		host = "admin"
+		client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		}}}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+host+path, http.NoBody)
 	if err != nil {
 		return 0, err.Error()
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return 0, err.Error()
 	}
