@@ -47,8 +47,12 @@ func (t *Table) certain(v Value, use Use) bool {
 		// Such a column holds ASCII alone; comparing it with more converts it.
 		return false
 	}
+	if use == InsertLax && !t.binaryKey() {
+		// The column's character set isn't known: '?' is stored for what it lacks.
+		return false
+	}
 	if v.Kind == Bytes {
-		return use != InsertLax || t.binaryKey() || utf8.Valid(v.S)
+		return true
 	}
 	return v.UTF8 && (t.binaryKey() || utf8.Valid(v.S))
 }

@@ -111,6 +111,7 @@ func TestLocateString(t *testing.T) {
 	ci := serverTable(t, "key: id, placement: crc32, fold: ascii_ci")
 	short := serverTable(t, "key: id, placement: crc32, key_type: varbinary(3)")
 	padded := serverTable(t, "key: id, placement: crc32, key_type: binary(3)")
+	typedText := serverTable(t, "key: id, placement: crc32, fold: rtrim, key_type: varchar(3)")
 	latin := str("é")
 	latin.UTF8 = false
 	for _, tt := range []struct {
@@ -146,6 +147,10 @@ func TestLocateString(t *testing.T) {
 		{"stored where it may be cut", plain, str("abc"), shardmap.InsertLax, unknown},
 		{"stored where it fits", short, str("abc"), shardmap.InsertLax, sum("abc")},
 		{"stored where it is cut", short, str("abcd"), shardmap.InsertLax, unknown},
+		{"stored where it may not be representable", typedText, str("７"), shardmap.InsertLax, unknown},
+		{"bytes stored where they may not be representable", typedText, shardmap.Value{Kind: shardmap.Bytes, S: []byte("é")}, shardmap.InsertLax, unknown},
+		{"stored where it is representable or refused", typedText, str("７"), shardmap.Insert, sum("７")},
+		{"stored as bytes", short, str("é"), shardmap.InsertLax, sum("é")},
 		{"padded", padded, str("a"), shardmap.Insert, sum("a\x00\x00")},
 		{"compared with padded", padded, str("a"), shardmap.Compare, sum("a")},
 	} {

@@ -169,6 +169,7 @@ func keyColumns() []keyColumn {
 		{name: "ascii_ci", ddl: "VARCHAR(8) CHARACTER SET ascii COLLATE ascii_general_ci", table: "key: id, placement: crc32, fold: ascii_ci", seeds: text, bytes: true},
 		{name: "ascii_ci_typed", ddl: "CHAR(8) CHARACTER SET ascii COLLATE ascii_general_ci", table: "key: id, placement: crc32, fold: ascii_ci, key_type: char(8)", seeds: text, bytes: true},
 		{name: "ascii_bin", ddl: "VARCHAR(8) CHARACTER SET ascii COLLATE ascii_bin", table: "key: id, placement: crc32, fold: rtrim", seeds: text, bytes: true},
+		{name: "ascii_bin_typed", ddl: "VARCHAR(8) CHARACTER SET ascii COLLATE ascii_bin", table: "key: id, placement: crc32, fold: rtrim, key_type: varchar(8)", seeds: text, bytes: true},
 	}
 }
 

@@ -305,13 +305,16 @@ var untold = map[string]bool{
 // learn takes over what a statement changed on its connection, which had the session's state before.
 func (s *Session) learn(c *backend.Conn, r *Request, reply *protocol.Reply) {
 	changed, schema := false, stateOf(c.State).schema
+	asksPair := slices.ContainsFunc(r.Assigns, isLinked)
 	for i := range reply.Changes {
 		ch := &reply.Changes[i]
 		switch ch.Kind {
 		case protocol.ChangeSchema:
 			s.state.schema, schema, changed = ch.Value, ch.Value, true
 		case protocol.ChangeSysVar:
-			changed = s.learnVariable(c, r, strings.ToLower(ch.Name), ch.Value) || changed
+			name := strings.ToLower(ch.Name)
+			asksPair = asksPair || r.Names == "" && isLinked(name)
+			changed = s.learnVariable(c, r, name, ch.Value) || changed
 		default:
 		}
 	}
@@ -334,8 +337,12 @@ func (s *Session) learn(c *backend.Conn, r *Request, reply *protocol.Reply) {
 			s.state.schema, schema, changed = r.Schema, r.Schema, true
 		}
 	}
-	if reply.Err == nil && r.AsksCharset {
-		changed = s.askCharset(c, r) || changed
+	switch {
+	case reply.Err != nil:
+	case r.AsksCharset:
+		changed = s.askCharset(c, r, charsetNames[:]) || changed
+	case asksPair:
+		changed = s.askCharset(c, r, linkedNames[:]) || changed
 	}
 	if changed {
 		s.changed()
@@ -393,14 +400,15 @@ func (s *Session) askAssigned(c *backend.Conn, r *Request, reply *protocol.Reply
 	return changed
 }
 
-// askCharset finds out what SET CHARACTER SET has set, which depends on the current schema.
-func (s *Session) askCharset(c *backend.Conn, r *Request) bool {
-	res, err := c.Query("SELECT @@" + strings.Join(charsetNames[:], ", @@"))
-	if err != nil || len(res.Rows) != 1 || len(res.Rows[0]) != len(charsetNames) {
+// askCharset finds out what a statement has set beyond what it says: SET CHARACTER SET goes by the current schema, and of
+// the two variables that are linked the later one decides both.
+func (s *Session) askCharset(c *backend.Conn, r *Request, names []string) bool {
+	res, err := c.Query("SELECT @@" + strings.Join(names, ", @@"))
+	if err != nil || len(res.Rows) != 1 || len(res.Rows[0]) != len(names) {
 		s.keep(c, r.Shard, WhyVariable)
 		return false
 	}
-	for i, name := range charsetNames {
+	for i, name := range names {
 		if v := res.Rows[0][i]; v != nil {
 			s.state.set(name, quote(*v))
 		} else {

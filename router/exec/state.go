@@ -113,6 +113,11 @@ func isCharset(name string) bool {
 	return name == namesVariable || slices.Contains(charsetNames[:], name)
 }
 
+// linkedNames are two variables of which setting either sets the other as well, without a report from the server.
+var linkedNames = [...]string{"character_set_connection", "collation_connection"}
+
+func isLinked(name string) bool { return slices.Contains(linkedNames[:], name) }
+
 // step is one statement on the way from one state to another, and the state after it.
 type step struct {
 	sql  string

@@ -18,6 +18,7 @@ func TestDigest(t *testing.T) {
 		{`select "a" from "t"`, AnsiQuotes, `select "a" from "t" |`},
 		{`select "a"`, 0, `select ? | "a"`},
 		{"select 1.5, .5, 1e3, 1.e3, 0x1F, 0b101, x'1f2e', b'000100000001'", 0, `select ?, ?, ?, ?, ?, ?, ?, ? | d1.5 d.5 f1000 f1000 x1f x05 x1f2e x0101`},
+		{"select b'10111', 0b110111, b'0011000100110111', 0xfF", 0, "select ?, ?, ?, ? | x17 x37 x3137 xff"},
 		{"select 1abc, t.1, t.1a, `t`.`1` from t", 0, "select 1abc, t.1, t.1a, `t`.`1` from t |"},
 		{"select -5, - 18446744073709551615, 18446744073709551616, 9223372036854775808", 0, "select -?, - ?, ?, ? | 5 u18446744073709551615 d18446744073709551616 u9223372036854775808"},
 		{"select a--1, b-- c\n, d --\n-1", 0, "select a--?, b , d -? | 1 1"},

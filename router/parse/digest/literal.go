@@ -63,7 +63,7 @@ func (d *Digest) bytes(body []byte, base byte, i, j int) {
 		var v byte
 		for _, c := range body[k : k+n] {
 			if base == 'b' {
-				v = v<<1 | c - '0'
+				v = v<<1 | (c - '0')
 			} else {
 				v = v<<4 | hexDigit(c)
 			}
