@@ -61,6 +61,31 @@ func TestAPinOnAReplicaTakesNoWrites(t *testing.T) {
 	}
 }
 
+func TestWhatAStatementLeftIsReadOnItsOwnConnection(t *testing.T) {
+	for _, pin := range []string{"SET @x = CONCAT('a', 'b')", "CREATE TEMPORARY TABLE tmp (a INT)", "SELECT GET_LOCK('a', 1)"} {
+		t.Run(pin, func(t *testing.T) {
+			p := newProxy(t, nil)
+			c := p.connect()
+			if _, err := c.Query(pin); err != nil {
+				t.Fatal(err)
+			}
+			const found = "SELECT SQL_CALC_FOUND_ROWS server FROM users WHERE id = 3 LIMIT 1"
+			served := one(t, c, found)
+			if got := one(t, c, "SELECT FOUND_ROWS()"); got != served {
+				t.Errorf("FOUND_ROWS() was asked of %s, and the rows were found by %s", got, served)
+			}
+			const warns = "SELECT 1/0 FROM users WHERE id = 3"
+			for _, f := range p.fakes {
+				f.on(warns, func(s *fakemysql.Session) { s.OK(protocol.OK{Status: protocol.StatusAutocommit, Warnings: 1}) })
+			}
+			exec1(t, c, warns)
+			if got := one(t, c, "SHOW WARNINGS"); !strings.HasPrefix(got, "s1") {
+				t.Errorf("the warnings of a statement on s1 were asked of %s", got)
+			}
+		})
+	}
+}
+
 func TestAClientWithoutASchemaOpensTransactionsAndSeesWarnings(t *testing.T) {
 	p := newProxy(t, nil)
 	other := p.connect()

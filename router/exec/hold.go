@@ -93,13 +93,14 @@ func (s *Session) holdFor(r *Request) *hold {
 	if h := s.holdWith(WhyTransaction); h != nil && (h.shard == r.Shard || r.Role == Any) && r.Uses&whyShort == 0 {
 		return h
 	}
+	if h := s.holdWith(r.Uses); h != nil {
+		return h // also where another connection takes the shard's statements
+	}
 	binds := s.binds(r)
 	primary := s.roleOf(r) == backend.Primary
 	for i := range s.holds {
 		h := &s.holds[i]
 		switch {
-		case h.why&r.Uses != 0:
-			return h
 		case h.shard != r.Shard || h.why&^whyShort == 0:
 		case primary && h.conn.Role() == backend.Replica: // such as an open cursor: a replica takes no writes
 		case binds, h.why&whyAll != 0, h.why&whyWrites != 0 && (!r.Read || r.Holds != 0):
