@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -16,6 +17,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	"shardway/shardmap"
@@ -91,7 +94,7 @@ func (s *Store) client(ctx context.Context) (*clientv3.Client, error) {
 		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: firstRetry, Multiplier: 1.6, Jitter: 0.2, MaxDelay: lastRetry / 2},
 			MinConnectTimeout: s.o.DialTimeout,
-		})},
+		}), grpc.WithContextDialer(s.dial), grpc.WithTransportCredentials(s.credentials())},
 		Logger: zap.NewNop(), // what matters comes back as an error
 	})
 	if err != nil {
@@ -99,6 +102,43 @@ func (s *Store) client(ctx context.Context) (*clientv3.Client, error) {
 	}
 	s.conn = c
 	return c, nil
+}
+
+// A request that gets no connection only learns that there is none, so the
+// reason is kept where it arises.
+
+func (s *Store) dial(ctx context.Context, addr string) (net.Conn, error) {
+	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		s.refusal.Store(&err)
+	}
+	return c, err
+}
+
+func (s *Store) credentials() credentials.TransportCredentials {
+	if s.tls == nil {
+		return insecure.NewCredentials()
+	}
+	return handshaker{credentials.NewTLS(s.tls), s}
+}
+
+// handshaker is TLS that keeps why it failed.
+type handshaker struct {
+	credentials.TransportCredentials
+	s *Store
+}
+
+func (h handshaker) ClientHandshake(ctx context.Context, name string, c net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	out, info, err := h.TransportCredentials.ClientHandshake(ctx, name, c)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", c.RemoteAddr(), err)
+		h.s.refusal.Store(&err)
+	}
+	return out, info, err
+}
+
+func (h handshaker) Clone() credentials.TransportCredentials {
+	return handshaker{h.TransportCredentials.Clone(), h.s}
 }
 
 // Close ends the connection. Calls that wait return.
@@ -125,6 +165,11 @@ func (s *Store) call(ctx context.Context, what string, do func(context.Context, 
 	c, err := s.client(within)
 	if err == nil {
 		err = do(within, c)
+	}
+	if unanswered(err) && ctx.Err() == nil {
+		if why := s.refusal.Swap(nil); why != nil {
+			err = fmt.Errorf("%w: %w", err, *why)
+		}
 	}
 	switch {
 	case err == nil:
@@ -159,6 +204,9 @@ func (e *requestError) Unwrap() error { return e.err }
 
 // reason is the text of an error without the wrapping of the protocol.
 func reason(err error) string {
+	if both, ok := err.(interface{ Unwrap() []error }); ok { // why there is no connection
+		return both.Unwrap()[1].Error()
+	}
 	if errors.Is(err, context.DeadlineExceeded) || code(err) == codes.DeadlineExceeded {
 		return "no answer in time"
 	}
@@ -192,6 +240,8 @@ func (s *Store) advice(err error) string {
 		return fmt.Sprintf("etcd knows no user %q with this password: correct etcd.user and etcd.password", s.o.User)
 	case is(err, rpctypes.ErrUserEmpty):
 		return "this etcd has users: set etcd.user and etcd.password"
+	case is(err, rpctypes.ErrPermissionDenied) && s.o.User == "":
+		return "set etcd.user and etcd.password, or give the user that etcd.tls.cert names a role that may write there"
 	case is(err, rpctypes.ErrPermissionDenied):
 		return fmt.Sprintf("give the user %q a role that may write there: etcdctl role grant-permission ROLE --prefix=true readwrite %s/", s.o.User, s.at.prefix)
 	case is(err, rpctypes.ErrRequestTooLarge):

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -40,8 +41,9 @@ type Store struct {
 
 	closing    sync.Once
 	closed     chan struct{}
-	connecting chan struct{}    // held while conn is made or closed
-	conn       *clientv3.Client // nil until the first request
+	connecting chan struct{}         // held while conn is made or closed
+	conn       *clientv3.Client      // nil until the first request
+	refusal    atomic.Pointer[error] // why the last connection wasn't made
 
 	mu     sync.Mutex
 	last   *shardmap.Map               // as last read or stored

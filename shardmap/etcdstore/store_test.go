@@ -159,6 +159,7 @@ func (l *logs) count(text string) int {
 }
 
 func TestSwap(t *testing.T) {
+	t.Parallel()
 	e := etcd(t, cluster.EtcdOptions{})
 	a, b := open(t, e.Map("a/b"), etcdstore.Options{}), open(t, e.Map("a/b/"), etcdstore.Options{})
 	ctx := t.Context()
@@ -193,6 +194,7 @@ func TestSwap(t *testing.T) {
 
 // Of many that follow the same version one succeeds, each time.
 func TestSwapRace(t *testing.T) {
+	t.Parallel()
 	e := etcd(t, cluster.EtcdOptions{})
 	const rounds, racers = 10, 4
 	stores := make([]*etcdstore.Store, racers)
@@ -234,6 +236,7 @@ func TestSwapRace(t *testing.T) {
 }
 
 func TestHistory(t *testing.T) {
+	t.Parallel()
 	e := etcd(t, cluster.EtcdOptions{})
 	s := open(t, e.Map("p"), etcdstore.Options{})
 	ctx := t.Context()
@@ -276,6 +279,7 @@ func TestHistory(t *testing.T) {
 }
 
 func TestWatch(t *testing.T) {
+	t.Parallel()
 	e := etcd(t, cluster.EtcdOptions{})
 	a, b := open(t, e.Map("p"), etcdstore.Options{}), open(t, e.Map("p"), etcdstore.Options{})
 	ctx := t.Context()
@@ -312,8 +316,8 @@ func TestWatch(t *testing.T) {
 	bad := watch(t, b, 7)
 	put(t, e, "p/map", "version: 8\nshards: {s0: 7}\n")
 	r := await(t, "a wrong map", bad, 5*time.Second)
-	if _, invalid := errors.AsType[*shardmap.Invalid](r.err); !invalid || !strings.Contains(r.err.Error(), "p/map: line 2") {
-		t.Errorf("Watch of a wrong map: %+v", r)
+	if _, invalid := errors.AsType[*shardmap.Invalid](r.err); !invalid || !strings.Contains(r.err.Error(), "p/map: shard map: line 2: ") {
+		t.Errorf("Watch of a wrong map: %v", r.err)
 	}
 	quiet := watch(t, b, 7)
 	put(t, e, "p/map", "version: 8\nshards: {s0: 7}\n")
@@ -347,6 +351,7 @@ func TestWatch(t *testing.T) {
 // Etcd is killed, is away for longer than a request may take, and comes back
 // with its data: the outage is told once, and what changed is seen.
 func TestWatchAcrossRestart(t *testing.T) {
+	t.Parallel()
 	for name, o := range map[string]cluster.EtcdOptions{
 		"plain": {},
 		"users": {Root: "r00t", Users: map[string]string{"shardway": "secret"}},
@@ -363,6 +368,11 @@ func TestWatchAcrossRestart(t *testing.T) {
 			must(t, s.Swap(t.Context(), 0, parse(t, content(1, "a:1"))))
 			next := watch(t, s, 1)
 			must(t, s.Announce(t.Context(), shardmap.Proxy{ID: "p1"}))
+			if o.Root != "" {
+				if _, err := open(t, e.Map("p"), etcdstore.Options{}).Load(t.Context()); err == nil || !strings.Contains(err.Error(), "this etcd has users: set etcd.user and etcd.password") {
+					t.Errorf("Load without a user: %v", err)
+				}
+			}
 
 			must(t, e.Kill())
 			eventually(t, "the outage is in the log", 10*time.Second, func() bool { return log.count("can't be reached") == 1 })
@@ -399,6 +409,7 @@ func TestWatchAcrossRestart(t *testing.T) {
 
 // An etcd that hangs is as one that is away, although connections stay open.
 func TestHangingEtcd(t *testing.T) {
+	t.Parallel()
 	e := etcd(t, cluster.EtcdOptions{})
 	s := open(t, e.Map("p"), etcdstore.Options{DialTimeout: 500 * time.Millisecond})
 	must(t, s.Swap(t.Context(), 0, parse(t, content(1, "a:1"))))
@@ -418,6 +429,7 @@ func TestHangingEtcd(t *testing.T) {
 
 // A revision from which the watch would go on is compacted away meanwhile.
 func TestWatchAcrossCompaction(t *testing.T) {
+	t.Parallel()
 	e := etcd(t, cluster.EtcdOptions{})
 	s := open(t, e.Map("p"), etcdstore.Options{DialTimeout: time.Second})
 	must(t, s.Swap(t.Context(), 0, parse(t, content(1, "a:1"))))
@@ -440,6 +452,7 @@ func TestWatchAcrossCompaction(t *testing.T) {
 }
 
 func TestFleet(t *testing.T) {
+	t.Parallel()
 	e := etcd(t, cluster.EtcdOptions{})
 	a, b := open(t, e.Map("p"), etcdstore.Options{}), open(t, e.Map("p"), etcdstore.Options{})
 	ctx := t.Context()
@@ -505,6 +518,7 @@ func TestFleet(t *testing.T) {
 }
 
 func TestLogin(t *testing.T) {
+	t.Parallel()
 	e := etcd(t, cluster.EtcdOptions{TLS: true, Root: "r00t", Users: map[string]string{"shardway": "secret"}})
 	tls := etcdstore.Options{CA: e.TLS.CA, Cert: e.TLS.Cert, Key: e.TLS.Key, DialTimeout: 2 * time.Second}
 	right := tls
@@ -524,13 +538,14 @@ func TestLogin(t *testing.T) {
 		want   string
 	}{
 		"password":        {func(o *etcdstore.Options) { o.Password = "wr0ng" }, `etcd knows no user "shardway" with this password: correct etcd.user and etcd.password`},
-		"no user":         {func(o *etcdstore.Options) { o.User, o.Password = "", "" }, "this etcd has users: set etcd.user and etcd.password"},
+		"no user":         {func(o *etcdstore.Options) { o.User, o.Password = "", "" }, "permission denied; set etcd.user and etcd.password"},
 		"no TLS":          {func(o *etcdstore.Options) { o.CA, o.Cert, o.Key = "", "", "" }, "whether it wants TLS (etcd.tls.ca)"},
-		"another CA":      {func(o *etcdstore.Options) { o.CA = fresh.CA }, "signed by etcd.tls.ca"},
+		"another CA":      {func(o *etcdstore.Options) { o.CA = fresh.CA }, "certificate signed by unknown authority"},
 		"another's cert":  {func(o *etcdstore.Options) { o.Cert, o.Key = fresh.Cert, fresh.Key }, "check that etcd runs there"},
 		"no certificates": {func(o *etcdstore.Options) { o.Cert, o.Key = "", "" }, "check that etcd runs there"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			o := right
 			c.change(&o)
 			began := time.Now()

@@ -90,7 +90,12 @@ func (s *Store) follow(ctx context.Context, v stored) (changed bool) {
 	if err != nil {
 		return false
 	}
+	// Watch returns when it has a stream, which it waits for without end.
+	opening := time.AfterFunc(s.o.DialTimeout, cancel)
 	events := c.Watch(ctx, s.mapKey(), clientv3.WithRev(v.read+1))
+	if !opening.Stop() {
+		return false
+	}
 	tick := time.NewTicker(recheck)
 	defer tick.Stop()
 	for {
