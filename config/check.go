@@ -17,6 +17,7 @@ func (c *Config) check(ps *problems) {
 	c.checkListen(ps)
 	c.checkAdmin(ps)
 	c.checkMap(ps)
+	c.checkEtcd(ps)
 	c.checkTLS(ps)
 	c.checkUsers(ps)
 	c.checkHandshake(ps)
@@ -116,15 +117,32 @@ func (c *Config) checkMap(ps *problems) {
 	switch {
 	case c.Map == "":
 		c.problem(ps, "map", "is empty; name the file that holds the shard map")
+	case isEtcd && strings.Contains(strings.SplitN(rest, "/", 2)[0], "@"):
+		// The value is not repeated: it may hold a password.
+		c.problem(ps, "map", "has a user in its address, and addresses are shown and logged; set etcd.user and etcd.password")
 	case isEtcd:
-		hosts, _, _ := strings.Cut(rest, "/")
+		hosts, prefix, _ := strings.Cut(rest, "/")
+		if strings.Trim(prefix, "/") == "" {
+			c.problem(ps, "map", "%q has no prefix; write etcd://%s/PREFIX, such as etcd://%s/shardway", c.Map, hosts, hosts)
+		}
 		for h := range strings.SplitSeq(hosts, ",") {
 			if _, _, err := net.SplitHostPort(h); err != nil {
 				c.problem(ps, "map", "%q has %q where HOST:PORT must stand", c.Map, h)
 			}
 		}
 	case strings.Contains(c.Map, "://"):
-		c.problem(ps, "map", "%q is neither a file nor etcd://HOST:PORT/PREFIX", c.Map)
+		scheme, _, _ := strings.Cut(c.Map, "://")
+		c.problem(ps, "map", "is neither a file nor etcd://HOST:PORT/PREFIX: it begins with %q", scheme+"://")
+	}
+}
+
+func (c *Config) checkEtcd(ps *problems) {
+	if (c.Etcd.User == "") != (c.Etcd.Password == "") {
+		has, lacks := "user", "password"
+		if c.Etcd.User == "" {
+			has, lacks = lacks, has
+		}
+		c.problem(ps, "etcd."+has, "is set without etcd.%s; a user and its password go together", lacks)
 	}
 }
 
@@ -139,6 +157,7 @@ func (c *Config) checkTLS(ps *problems) {
 		}
 	}
 	pair("tls", c.TLS.Cert, c.TLS.Key)
+	pair("etcd.tls", c.Etcd.TLS.Cert, c.Etcd.TLS.Key)
 	pair("servers.tls", c.Servers.TLS.Cert, c.Servers.TLS.Key)
 	if c.TLS.Cert == "" && c.TLS.Key == "" {
 		if c.TLS.Mode == "required" {

@@ -8,6 +8,7 @@ type Config struct {
 	Listen        []string
 	Admin         Admin
 	Map           string
+	Etcd          Etcd
 	TLS           TLS
 	Users         map[string]*User // by name as written: names are case-sensitive
 	Servers       Servers
@@ -28,6 +29,21 @@ type Config struct {
 type Admin struct {
 	Listen string // "" serves none
 	Token  string
+}
+
+// Etcd says how to log in to the etcd that Map names.
+type Etcd struct {
+	User         string
+	Password     string
+	PasswordFile string
+	TLS          EtcdTLS
+	DialTimeout  time.Duration
+}
+
+// EtcdTLS is the encryption between Shardway and etcd. Without CA and Cert
+// there is none.
+type EtcdTLS struct {
+	CA, Cert, Key string
 }
 
 // TLS is the encryption between clients and Shardway. Without Cert there is

@@ -69,6 +69,35 @@ func Keys() []Key {
 		},
 
 		{
+			Name: "etcd.user", Kind: Text, field: func(c *Config) any { return &c.Etcd.User },
+			Doc: "The user as whom Shardway logs in to etcd. Empty for an etcd without users.",
+		},
+		{
+			Name: "etcd.password", Kind: Text, Secret: true, field: func(c *Config) any { return &c.Etcd.Password },
+			Doc: "The password of that user.",
+		},
+		{
+			Name: "etcd.password_file", Kind: File, field: func(c *Config) any { return &c.Etcd.PasswordFile },
+			Doc: "A file that holds the password, instead of `etcd.password`. One line end at its end isn't part of it.",
+		},
+		{
+			Name: "etcd.tls.ca", Kind: File, field: func(c *Config) any { return &c.Etcd.TLS.CA },
+			Doc: "Certificates (PEM) of those who sign etcd's certificates. With it the connection to etcd is encrypted and verified.",
+		},
+		{
+			Name: "etcd.tls.cert", Kind: File, field: func(c *Config) any { return &c.Etcd.TLS.Cert },
+			Doc: "The certificate (PEM) that Shardway shows to an etcd that asks for one. Alone it encrypts too, and etcd's certificate is verified by the system's authorities.",
+		},
+		{
+			Name: "etcd.tls.key", Kind: File, field: func(c *Config) any { return &c.Etcd.TLS.Key },
+			Doc: "The private key (PEM) of `etcd.tls.cert`. Both are read again for each connection.",
+		},
+		{
+			Name: "etcd.dial_timeout", Kind: Duration, Default: "3s", NotZero: true, field: func(c *Config) any { return &c.Etcd.DialTimeout },
+			Doc: "How long connecting to etcd, and each request to it, may take.",
+		},
+
+		{
 			Name: "tls.cert", Kind: File, field: func(c *Config) any { return &c.TLS.Cert },
 			Doc: "The certificate (PEM, with its chain) that clients see. Without it clients can't encrypt.",
 		},

@@ -16,6 +16,28 @@ type Sources struct {
 	EnvFile string         // NAME=VALUE lines; below Environ
 	Environ []string       // as os.Environ returns it
 	Flags   *pflag.FlagSet // with the flags that AddFlags added
+	// Only names the sections that matter to the caller, such as map and etcd;
+	// nil is all. What is wrong elsewhere is no error then: a tool that reads
+	// where the map is needs no users' password files.
+	Only []string
+}
+
+// matters says whether a problem is about what the caller asked for.
+func (s Sources) matters(p Problem) bool {
+	if s.Only == nil {
+		return true
+	}
+	return slices.ContainsFunc(s.Only, func(section string) bool {
+		if p.Key == section || strings.HasPrefix(p.Key, section+".") {
+			return true
+		}
+		if p.Key != "" {
+			return false
+		}
+		// A file that can't be read, or a variable that is no key.
+		name := EnvPrefix + strings.ToUpper(section)
+		return !strings.HasPrefix(p.Where, EnvPrefix) || p.Where == name || strings.HasPrefix(p.Where, name+"_")
+	})
 }
 
 // AddFlags adds a flag for every key that may be shown.
@@ -75,9 +97,12 @@ func Load(s Sources) (*Config, error) {
 	c.fill(s, file, vars, flags, &ps)
 	c.fillUsers(file, vars, &ps)
 	c.readSecrets(&ps)
+	unasked := func(p Problem) bool { return !s.matters(p) }
+	ps.all = slices.DeleteFunc(ps.all, unasked)
 	if len(ps.all) == 0 { // what contradicts what is worth saying only of values that are right
 		c.check(&ps)
 	}
+	ps.all = slices.DeleteFunc(ps.all, unasked)
 	if err := ps.err(); err != nil {
 		return nil, err
 	}
@@ -101,11 +126,13 @@ func flagLayer(fs *pflag.FlagSet) *layer {
 func (c *Config) fill(s Sources, file, vars, flags *layer, ps *problems) {
 	// Two ways to one password: the stronger source's replaces the other's.
 	for _, stronger := range []struct{ over, under *layer }{{vars, file}, {flags, file}, {flags, vars}} {
-		if _, ok := stronger.over.values["servers.password"]; ok {
-			delete(stronger.under.values, "servers.password_file")
-		}
-		if _, ok := stronger.over.values["servers.password_file"]; ok {
-			delete(stronger.under.values, "servers.password")
+		for _, key := range []string{"servers.password", "etcd.password"} {
+			if _, ok := stronger.over.values[key]; ok {
+				delete(stronger.under.values, key+"_file")
+			}
+			if _, ok := stronger.over.values[key+"_file"]; ok {
+				delete(stronger.under.values, key)
+			}
 		}
 	}
 	v := viper.New()
@@ -219,6 +246,7 @@ func (c *Config) readSecrets(ps *problems) {
 		}
 		*to = secret
 	}
+	read("etcd.password", c.Etcd.PasswordFile, &c.Etcd.Password)
 	read("servers.password", c.Servers.PasswordFile, &c.Servers.Password)
 	for _, name := range slices.Sorted(maps.Keys(c.Users)) {
 		u := c.Users[name]

@@ -137,6 +137,7 @@ func TestPrecedence(t *testing.T) {
 func TestEachKeyFromEachSource(t *testing.T) {
 	other := map[string]string{
 		"listen": "127.0.0.1:1,unix:/run/x", "admin.listen": "127.0.0.1:2", "admin.token": "t", "map": "/m.yaml",
+		"etcd.user": "e", "etcd.password": "p", "etcd.tls.ca": "/ca", "etcd.tls.cert": "/c", "etcd.tls.key": "/k", "etcd.dial_timeout": "9s",
 		"tls.cert": "/c", "tls.key": "/k", "tls.client_ca": "/ca", "tls.mode": "required",
 		"servers.user": "u", "servers.password": "p", "servers.tls.mode": "verify-ca", "servers.tls.ca": "/ca",
 		"servers.tls.cert": "/c", "servers.tls.key": "/k", "servers.dial_timeout": "9s",
@@ -150,7 +151,7 @@ func TestEachKeyFromEachSource(t *testing.T) {
 	}
 	var env, args []string
 	for _, k := range Keys() {
-		if k.Name == "servers.password_file" {
+		if strings.HasSuffix(k.Name, ".password_file") {
 			continue
 		}
 		v, ok := other[k.Name]
@@ -168,18 +169,56 @@ func TestEachKeyFromEachSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, s := range map[string]Sources{"environment": {Environ: env}, "flags": {Flags: fs}} {
-		s.File = writeFiles(t, "c.yaml", minimal)
+		s.File = writeFiles(t, "c.yaml", minimal+"etcd: {password: q}\n")
 		c, err := Load(s)
 		if err != nil {
 			t.Fatal(name, err)
 		}
 		for _, k := range Keys() {
-			if k.Secret && name == "flags" || k.Name == "servers.password_file" {
+			if k.Secret && name == "flags" || strings.HasSuffix(k.Name, ".password_file") {
 				continue
 			}
 			if got := strings.ReplaceAll(write(k.field(c)), ", ", ","); got != other[k.Name] {
 				t.Errorf("%s: %s = %q, want %q", name, k.Name, got, other[k.Name])
 			}
+		}
+	}
+}
+
+// A tool that wants the map alone isn't troubled by what is wrong elsewhere,
+// and told of what is wrong with the map.
+func TestOnly(t *testing.T) {
+	only := []string{"map", "etcd"}
+	file := writeFiles(t, "c.yaml", `
+map: etcd://h:1/p
+etcd: {user: e, password_file: pw}
+users: {app: {password_file: missing}, b: {password: "${MISSING}"}}
+replicas: {policy: best}
+`, "pw", "s3cret\n")
+	c, err := Load(Sources{File: file, Environ: []string{"SHARDWAY_MYSQL_ROOT=/x", "SHARDWAY_POOL_MULTIPLEX=7", "SHARDWAY_ETCD_DIAL_TIMEOUT=9s"}, Only: only})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Map != "etcd://h:1/p" || c.Etcd.User != "e" || c.Etcd.Password != "s3cret" || c.Etcd.DialTimeout != 9*time.Second {
+		t.Errorf("%s\n%+v", c.Map, c.Redacted())
+	}
+	if c, err = Load(Sources{Only: only}); err != nil || c.Map != "./shards.yaml" {
+		t.Errorf("nothing written anywhere: %v", err)
+	}
+	c, err = Load(Sources{Environ: []string{"SHARDWAY_MAP=etcd://h:1/p", "SHARDWAY_ETCD_PASSWORD=x", "SHARDWAY_ETCD_USER=y"}, Only: only})
+	if err != nil || c.Map != "etcd://h:1/p" || c.Etcd.Password != "x" {
+		t.Errorf("all in the environment: %v", err)
+	}
+	for want, s := range map[string]Sources{
+		"no such file": {File: file + ".missing"},
+		"SHARDWAY_ETCD_PASWORD: no key has this name in the environment": {Environ: []string{"SHARDWAY_ETCD_PASWORD=x"}},
+		"etcd.dial_timeout: \"soon\" isn't a duration":                   {Environ: []string{"SHARDWAY_ETCD_DIAL_TIMEOUT=soon"}},
+		"isn't YAML": {File: writeFiles(t, "c.yaml", "map: [")},
+		"etcd.user: is set without etcd.password": {File: writeFiles(t, "c.yaml", "etcd: {user: x}")},
+	} {
+		s.Only = only
+		if _, err := Load(s); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %s", s, err, want)
 		}
 	}
 }

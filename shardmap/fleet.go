@@ -2,7 +2,9 @@ package shardmap
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -48,4 +50,16 @@ type Proxy struct {
 // nothing running on the shard's primary any more from before that version.
 func (p *Proxy) Left(shard string, version uint64) bool {
 	return p.Serving >= version && !slices.Contains(p.Busy, shard)
+}
+
+// CheckProxyID says what is wrong with the ID of a proxy, which stores use as
+// the name of a key or a file.
+func CheckProxyID(id string) error {
+	bad := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-_.", r)
+	}
+	if id == "" || id[0] == '.' || len(id) > 128 || strings.ContainsFunc(id, bad) {
+		return fmt.Errorf("%q can't be the ID of a proxy: write 1 to 128 letters, digits and - _ . and no dot at the start", id)
+	}
+	return nil
 }

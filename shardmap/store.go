@@ -3,6 +3,9 @@ package shardmap
 import (
 	"context"
 	"errors"
+	"os"
+	"os/user"
+	"strconv"
 	"time"
 )
 
@@ -55,4 +58,16 @@ func WithNote(ctx context.Context, note string) context.Context {
 func Note(ctx context.Context) string {
 	s, _ := ctx.Value(noteKey{}).(string)
 	return s
+}
+
+// Author names who runs this process, for Revision.Author: user@host.
+func Author() string {
+	name, host := strconv.Itoa(os.Getuid()), "localhost"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if h, err := os.Hostname(); err == nil {
+		host = h
+	}
+	return name + "@" + host
 }

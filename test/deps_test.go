@@ -30,6 +30,7 @@ var imports = map[string][]string{
 	"shardmap/gtid":       {},
 	"shardmap/failover":   {"shardmap", "shardmap/gtid"},
 	"shardmap/etcdstore":  {"shardmap"},
+	"shardmap/stores":     {"shardmap", "shardmap/etcdstore", "shardmap/filestore"},
 	"shardmap/rebalance":  {"shardmap"},
 	"router/backend":      {"protocol", "shardmap", "shardmap/gtid"},
 	"router/plan":         {"router/parse", "shardmap"},
@@ -55,6 +56,8 @@ var inTests = map[string][]string{
 	"router":         {"test/fakemysql", "router/backend"},
 	"router/admin":   {"protocol", "router/exec", "test/fakemysql"},
 	"router/plan":    {},
+
+	"shardmap/etcdstore": {"test/cluster"},
 }
 
 // theirs is the policy for libraries that may be imported in one place alone.
@@ -70,6 +73,8 @@ var theirs = []struct {
 	{prefix: "github.com/spf13/pflag", in: []string{"config", "cmd/..."}},
 	{prefix: "github.com/prometheus/", in: []string{"router/admin"}},
 	{prefix: "go.etcd.io/", in: []string{"shardmap/etcdstore"}},
+	{prefix: "google.golang.org/grpc", in: []string{"shardmap/etcdstore"}},
+	{prefix: "go.uber.org/zap", in: []string{"shardmap/etcdstore"}},
 	{prefix: "github.com/go-sql-driver/mysql", in: []string{"cmd/...", "shardmap/failover", "shardmap/rebalance", "test/..."}, tests: true},
 	{prefix: "github.com/go-mysql-org/go-mysql", in: []string{"protocol", "shardmap/rebalance", "test/..."}, tests: true},
 	{prefix: "github.com/rogpeppe/go-internal", in: []string{"test/..."}, tests: true},

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"shardway/shardmap"
-	"shardway/shardmap/filestore"
+	"shardway/shardmap/stores"
 )
 
 func mapCommands() []command {
@@ -58,7 +58,7 @@ func mapCommands() []command {
 }
 
 // load opens the store and reads its map.
-func (t *tool) load(ctx context.Context) (*filestore.Store, *shardmap.Map, error) {
+func (t *tool) load(ctx context.Context) (stores.Store, *shardmap.Map, error) {
 	store, err := t.open()
 	if err != nil {
 		return nil, nil, err
@@ -228,7 +228,7 @@ func mapApply(ctx context.Context, t *tool, flags *pflag.FlagSet, args []string)
 }
 
 // create stores the first map.
-func (t *tool) create(ctx context.Context, store *filestore.Store, next *shardmap.Map) error {
+func (t *tool) create(ctx context.Context, store stores.Store, next *shardmap.Map) error {
 	if t.output != "json" {
 		fmt.Fprintf(t.stdout, "%s does not exist; version %d would be its first map: %d shards, %d databases\n", t.store, next.Version(), len(next.Shards()), len(next.Databases()))
 	}
@@ -243,7 +243,7 @@ func (t *tool) create(ctx context.Context, store *filestore.Store, next *shardma
 
 // change shows the step from m to next, refuses it if it is unsafe, asks, and
 // stores it.
-func (t *tool) change(ctx context.Context, store *filestore.Store, m, next *shardmap.Map, flags *pflag.FlagSet, note string) error {
+func (t *tool) change(ctx context.Context, store stores.Store, m, next *shardmap.Map, flags *pflag.FlagSet, note string) error {
 	p := newPreview(m, next)
 	if t.output != "json" {
 		p.show(t.stdout)

@@ -5,13 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/pflag"
 
-	"shardway/shardmap/filestore"
+	"shardway/config"
+	"shardway/shardmap/etcdstore"
+	"shardway/shardmap/stores"
 )
 
 // Exit statuses. They are a promise to scripts.
@@ -55,9 +59,13 @@ type tool struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 
-	store  string
-	output string
-	yes    bool
+	store   string // the map's store; open puts the configuration's in when --map doesn't name one
+	config  string // the configuration file, or ""
+	environ []string
+	output  string
+	yes     bool
+
+	opened stores.Store // nil before open
 }
 
 // command is one of the tool's commands.
@@ -73,14 +81,15 @@ type command struct {
 	run     func(ctx context.Context, t *tool, flags *pflag.FlagSet, args []string) error
 }
 
-func commands() []command { return append(mapCommands(), routeCommand()) }
+func commands() []command { return append(mapCommands(), routeCommand(), proxiesCommand()) }
 
 // run does what the arguments say. A nil error is exit status 0; see status
 // for the others.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	t := &tool{stdin: stdin, stdout: stdout, stderr: stderr}
+	t := &tool{stdin: stdin, stdout: stdout, stderr: stderr, environ: os.Environ()}
+	defer t.close()
 	cmd, rest := find(args)
 	flags := t.flags("shardctl")
 	if cmd == nil {
@@ -110,7 +119,8 @@ func (t *tool) flags(name string) *pflag.FlagSet {
 	f := pflag.NewFlagSet(name, pflag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	f.Usage = func() {}
-	f.StringVar(&t.store, "map", "./shards.yaml", "the map's store: a path")
+	f.StringVar(&t.store, "map", "", "the map's store: a path, or etcd://HOST:PORT[,HOST:PORT]/PREFIX (default: map of the configuration, else ./shards.yaml)")
+	f.StringVarP(&t.config, "config", "c", "", "a shardway.yaml: its map is the default of --map, and its etcd says how to log in there")
 	f.StringVar(&t.output, "output", "table", "table or json")
 	f.BoolVar(&t.yes, "yes", false, "answer yes to the question before a change")
 	return f
@@ -128,7 +138,7 @@ func find(args []string) (*command, []string) {
 			return match(words, append(rest, args[i:]...))
 		case strings.HasPrefix(a, "-"):
 			rest = append(rest, a)
-			if (a == "--map" || a == "--output") && i+1 < len(args) {
+			if slices.Contains([]string{"--map", "--output", "--config", "-c"}, a) && i+1 < len(args) {
 				i++
 				rest = append(rest, args[i])
 			}
@@ -190,10 +200,39 @@ func (c *command) help(w io.Writer, flags *pflag.FlagSet) {
 	fmt.Fprintf(w, "\nFlags:\n%s\nExample:\n  %s\n", flags.FlagUsages(), c.example)
 }
 
-// open opens the store that --map names.
-func (t *tool) open() (*filestore.Store, error) {
-	if scheme, _, ok := strings.Cut(t.store, "://"); ok {
-		return nil, fmt.Errorf("--map %s: this build reads file stores only; give the path of a YAML file, or use a version of shardctl that knows %s", t.store, scheme)
+// settings reads the configuration file and the environment, of which shardctl
+// needs these sections alone.
+func (t *tool) settings() (*config.Config, error) {
+	return config.Load(config.Sources{File: t.config, Environ: t.environ, Only: []string{"map", "etcd"}})
+}
+
+// open opens the store that --map names, or else the configuration. It is
+// closed when the command has run.
+func (t *tool) open() (stores.Store, error) {
+	if t.opened != nil {
+		return t.opened, nil
 	}
-	return filestore.Open(t.store)
+	c, err := t.settings()
+	if err != nil {
+		return nil, err
+	}
+	if t.store == "" {
+		t.store = c.Map
+	}
+	store, err := stores.Open(t.store, etcdstore.Options{
+		User: c.Etcd.User, Password: c.Etcd.Password,
+		CA: c.Etcd.TLS.CA, Cert: c.Etcd.TLS.Cert, Key: c.Etcd.TLS.Key,
+		DialTimeout: c.Etcd.DialTimeout,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("--map: %w", err)
+	}
+	t.opened = store
+	return store, nil
+}
+
+func (t *tool) close() {
+	if t.opened != nil {
+		_ = t.opened.Close() // what was to be written has been answered
+	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -10,6 +11,11 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"shardway/shardmap"
+	"shardway/shardmap/etcdstore"
+	"shardway/shardmap/stores"
+	"shardway/test/cluster"
 )
 
 func TestMain(m *testing.M) {
@@ -22,9 +28,53 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"status": wantStatus,
+			"status": wantStatus, "announce": announce,
 		},
 	})
+}
+
+// TestEtcd runs the scripts that need an etcd.
+func TestEtcd(t *testing.T) {
+	if why := cluster.EtcdMissing(); why != "" {
+		t.Skip(why)
+	}
+	e, err := cluster.StartEtcd(t.Context(), cluster.EtcdOptions{TLS: true, Root: "r00t", Users: map[string]string{"shardway": "secret"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The scripts run in parallel, after this function has returned.
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/etcd",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("ETCD", e.Map("shop"))
+			env.Setenv("CA", e.TLS.CA)
+			env.Setenv("CERT", e.TLS.Cert)
+			env.Setenv("KEY", e.TLS.Key)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"status": wantStatus, "announce": announce,
+		},
+	})
+}
+
+// announce does what a proxy does: announce STORE JSON.
+func announce(ts *testscript.TestScript, _ bool, args []string) {
+	at := args[0]
+	if stores.IsFile(at) {
+		at = ts.MkAbs(at)
+	}
+	s, err := stores.Open(at, etcdstore.Options{User: "shardway", Password: "secret", CA: ts.Getenv("CA"), Cert: ts.Getenv("CERT"), Key: ts.Getenv("KEY")})
+	ts.Check(err)
+	defer s.Close()
+	var p shardmap.Proxy
+	ts.Check(json.Unmarshal([]byte(args[1]), &p))
+	ts.Check(s.Announce(context.Background(), p))
 }
 
 // wantStatus runs a program and compares its exit status: status 3 shardctl …

@@ -1,10 +1,12 @@
 // Package filestore keeps the shard map in one YAML file. A [Store] is a
-// shardmap.Store and a shardmap.History over that file.
+// shardmap.Store, a shardmap.History and a shardmap.Fleet over that file.
 //
 // Beside the file PATH there are PATH.lock, which Swap locks with flock (the
 // kernel frees it when its holder dies, so it never is stale, and the file may
 // stay), and PATH.history/ with one file for each version, which begins with a
 // comment that gives time, author and note and holds the map as it was.
+// PATH.proxies/ has one file for each proxy that serves the map, with what it
+// says of itself; whoever lists them removes those of proxies long gone.
 //
 // # Edits by hand
 //

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -41,23 +40,11 @@ func (s *Store) record(m *shardmap.Map, note string) error {
 	if err != nil {
 		return err
 	}
-	header, err := json.Marshal(shardmap.Revision{Version: m.Version(), Time: time.Now().UTC().Truncate(time.Second), Author: author(), Note: note})
+	header, err := json.Marshal(shardmap.Revision{Version: m.Version(), Time: time.Now().UTC().Truncate(time.Second), Author: shardmap.Author(), Note: note})
 	if err != nil {
 		return err
 	}
 	return replaceFile(s.historyFile(m.Version()), slices.Concat([]byte(headerMark), header, []byte("\n"), text), 0o644)
-}
-
-// author names who runs this process: user@host.
-func author() string {
-	name, host := strconv.Itoa(os.Getuid()), "localhost"
-	if u, err := user.Current(); err == nil {
-		name = u.Username
-	}
-	if h, err := os.Hostname(); err == nil {
-		host = h
-	}
-	return name + "@" + host
 }
 
 // versions lists what the history holds, newest first.

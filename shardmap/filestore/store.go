@@ -33,6 +33,7 @@ type Store struct {
 var (
 	_ shardmap.Store   = (*Store)(nil)
 	_ shardmap.History = (*Store)(nil)
+	_ shardmap.Fleet   = (*Store)(nil)
 )
 
 // Open returns the store of the file at path. The file need not exist: Load
@@ -55,6 +56,14 @@ func Open(path string) (*Store, error) {
 // SetPoll sets how often Watch reads the file without being told of a change.
 // It must be called before Watch.
 func (s *Store) SetPoll(every time.Duration) { s.poll = every }
+
+// Text returns the file as it is, even where it has errors.
+func (s *Store) Text(ctx context.Context) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return readFile(s.path)
+}
 
 // Load reads the map from the file.
 func (s *Store) Load(ctx context.Context) (*shardmap.Map, error) {

@@ -13,6 +13,9 @@
 // log, which prove who served what. [Cluster.Sync] waits, by GTID and not by
 // time, until all replicas have all writes.
 //
+// [StartEtcd] starts an [Etcd], with TLS and users if [EtcdOptions] ask for
+// them; it too is killed and started again.
+//
 // Servers that a test started are killed when the cluster is closed and when
 // the process that started them dies in whatever way. Only those of a detached
 // cluster live on; [Down] ends them, found by their process ids and the times
