@@ -55,7 +55,12 @@ func (b *builder) databaseAccess() Plan {
 		}
 	}
 	for _, q := range st.Qualifiers {
-		if p := b.denied(q); p != nil {
+		switch p := b.denied(q); {
+		case p == nil:
+		case st.Kind == parse.Unparsed && b.m.Database(q) == nil: // an alias, most often
+			return &Refuse{1064, "42000", "shardway: " + unread(st) + ", and " + quote(q) + " in it may be a database that user " + quote(b.f.User) +
+				" has no access to. Write it another way, without " + quote(q)}
+		default:
 			return p
 		}
 	}

@@ -1,8 +1,6 @@
 package plan
 
 import (
-	"strings"
-
 	"shardway/router/parse"
 	"shardway/shardmap"
 )
@@ -196,7 +194,7 @@ func (b *builder) unsupported() Plan {
 	st := b.st
 	switch st.Kind {
 	case parse.Unparsed:
-		return b.words("the parser can't read this statement (" + strings.TrimSpace(st.ParseError) + ")")
+		return b.words(unread(st))
 	case parse.Prepare, parse.Execute:
 		if st.Is(parse.FlagUsesUserVar) && (st.Kind == parse.Prepare || st.Name == "immediate") {
 			return refuse(verb(st) + " from a variable: its text can't be checked for sharded tables; write the text into it, use the driver's prepared statements, or name a shard with " + b.hint())

@@ -135,6 +135,11 @@ func (b *builder) words(what string) Plan {
 	return nil
 }
 
+// unread says that the parser failed, and where.
+func unread(st *parse.Statement) string {
+	return "the parser can't read this statement (" + strings.TrimSpace(st.ParseError) + ")"
+}
+
 // eachServer refuses what one server would do for all rows, and one of several can't.
 func (b *builder) eachServer(why string) Plan {
 	return refuse(verb(b.st) + ": " + why + ", and the map has several: do it on each server, or name a shard with " + b.hint())
