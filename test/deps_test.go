@@ -55,6 +55,8 @@ var inTests = map[string][]string{
 	"router":         {"test/fakemysql", "router/backend"},
 	"router/admin":   {"protocol", "router/exec", "test/fakemysql"},
 	"router/plan":    {},
+
+	"shardmap/failover": {"test/cluster"},
 }
 
 // theirs is the policy for libraries that may be imported in one place alone.
