@@ -81,7 +81,7 @@ func (r *run) failover(ctx context.Context) error {
 		return fmt.Sprintf("version %d of the map", r.stored.Version()), err
 	})
 	if err != nil {
-		return err
+		return r.lostRace(err)
 	}
 	to, err := r.succeed(ctx, sh, up, next.to)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 const (
 	errNoDatabase = 1049
 	errNoThread   = 1094
+	errNotOwner   = 1095
 	errNoTable    = 1146
 	errLockWait   = 1205
 )
@@ -123,6 +124,7 @@ func (n *node) kill(ctx context.Context, user string) (int, error) {
 	for _, c := range list {
 		switch err := n.exec(ctx, "KILL "+strconv.FormatInt(c.id, 10)); {
 		case code(err) == errNoThread: // it has gone by itself
+		case code(err) == errNotOwner: // MySQL guards those with SYSTEM_USER
 		case err != nil:
 			return killed, err
 		default:

@@ -148,6 +148,15 @@ func poll(ctx context.Context, every time.Duration, f func() (bool, error)) (boo
 	}
 }
 
+// lostRace turns the error of the first swap into a refusal when somebody else
+// was faster: nothing has been changed.
+func (r *run) lostRace(err error) error {
+	if errors.Is(err, errTaken) {
+		return refuse("", "see what it says now", "somebody else has changed shard %s in the map at this moment", r.shard)
+	}
+	return err
+}
+
 // proxies returns those that are announced and remembers them.
 func (r *run) proxies(ctx context.Context) ([]shardmap.Proxy, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.Statement)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,8 +31,7 @@ func TestServers(t *testing.T) {
 			}
 			defer func() { _ = c.Close() }()
 			s := &servers{T: t, ctx: ctx, c: c}
-			s.a, s.b, s.c3 = c.Shards[0].Primary, c.Shards[0].Replicas[0], c.Shards[0].Replicas[1]
-			s.must(s.a.Exec(ctx, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY AUTO_INCREMENT, note VARCHAR(40))"))
+			s.must(c.Exec(ctx, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY AUTO_INCREMENT, note VARCHAR(40))"))
 			s.store = newMemory(t, c.Map(""), "p1", "p2")
 			for _, test := range []struct {
 				name string
@@ -47,13 +47,19 @@ func TestServers(t *testing.T) {
 				{"table locks", locked},
 				{"to and fro with semi-sync", func(s *servers) { s.semiSync(); toAndFro(s) }},
 				{"the primary is killed", killed},
+				{"the primary hangs", hung},
+				{"a failover is resumed", failoverResumed},
+				{"two failovers at once", raced},
+				{"errant transactions", errant},
 			} {
 				ok := t.Run(test.name, func(t *testing.T) {
 					one := *s
 					one.T = t
 					one.store.proxies = map[string]*fakeProxy{"p1": {}, "p2": {}}
 					test.run(&one)
-					one.settled()
+					if test.name != "errant transactions" { // its servers stay apart
+						one.settled()
+					}
 				})
 				if !ok {
 					return // the servers are in an unknown state
@@ -92,10 +98,9 @@ func (s *servers) semiSync() {
 
 type servers struct {
 	*testing.T
-	ctx      context.Context
-	c        *cluster.Cluster
-	a, b, c3 *cluster.Server
-	store    *memory
+	ctx   context.Context
+	c     *cluster.Cluster
+	store *memory
 }
 
 func (s *servers) must(err error) {
@@ -125,10 +130,7 @@ func (s *servers) switchover(to string, o Options) Report {
 	if !report.Done || report.To != to {
 		s.Errorf("the report is %+v", report)
 	}
-	for _, step := range report.Steps {
-		s.Logf("%-10s %6.1f ms  %s", step.Name, float64(step.Took.Microseconds())/1000, step.Text)
-	}
-	s.Logf("pause %s; warnings %q", report.Pause, report.Warnings)
+	s.show(report)
 	return report
 }
 
@@ -177,8 +179,9 @@ func (s *servers) settled() {
 }
 
 func toAndFro(s *servers) {
-	addrs := []string{s.b.Addr, s.a.Addr, s.c3.Addr, s.a.Addr}
-	for i, to := range addrs {
+	sh := s.store.shard(s.T)
+	home := sh.Primary.Addr
+	for i, to := range []string{sh.Replicas[0].Addr, home, sh.Replicas[1].Addr, home} {
 		_, err := s.primary().DB().ExecContext(s.ctx, "INSERT INTO app.t (note) VALUES (?)", i)
 		s.must(err)
 		if report := s.switchover(to, s.options()); len(report.Fenced) > 0 || report.Pause <= 0 || report.Pause > 5*time.Second {
@@ -187,13 +190,13 @@ func toAndFro(s *servers) {
 		s.settled()
 	}
 	// It was there already.
-	if report := s.switchover(s.a.Addr, s.options()); report.Version != s.store.m.Version() {
+	if report := s.switchover(home, s.options()); report.Version != s.store.m.Version() {
 		s.Errorf("the report is %+v", report)
 	}
 	// A server that lost its way follows again.
 	word := map[cluster.Flavor]string{cluster.MariaDB: "SLAVE", cluster.MySQL: "REPLICA"}[s.c.Flavor]
-	s.must(s.b.Exec(s.ctx, "STOP "+word, "RESET "+word+" ALL"))
-	s.switchover(s.a.Addr, s.options())
+	s.must(s.replica().Exec(s.ctx, "STOP "+word, "RESET "+word+" ALL"))
+	s.switchover(home, s.options())
 }
 
 func (s *servers) wantRefused(to string, o Options, texts ...string) {
@@ -427,18 +430,51 @@ func cut(s *servers) {
 }
 
 func locked(s *servers) {
-	c, err := s.primary().DB().Conn(s.ctx)
+	c := s.login(s.primary())
+	_, err := c.ExecContext(s.ctx, "LOCK TABLES app.t WRITE")
 	s.must(err)
-	_, err = c.ExecContext(s.ctx, "LOCK TABLES app.t WRITE")
-	s.must(err)
-	report, err := Switchover(s.ctx, s.store, "s0", s.replica().Addr, s.options())
-	if err == nil || !report.Undone || !strings.Contains(err.Error(), "can't become read-only") || !strings.Contains(err.Error(), "of root") {
+	o := s.options()
+	o.ProxyUser = "nobody"
+	report, err := Switchover(s.ctx, s.store, "s0", s.replica().Addr, o)
+	if err == nil || !report.Undone || !strings.Contains(err.Error(), "can't become read-only") || !strings.Contains(err.Error(), "of "+cluster.User) {
 		s.Errorf("%v, report %+v", err, report)
 	}
-	o := s.options()
 	o.KillBlockers = true
 	s.switchover(s.replica().Addr, o)
-	_ = c.Close()
+}
+
+// failover must do it, and shows how.
+func (s *servers) failover(by string) Report {
+	s.Helper()
+	o := s.options()
+	o.By = by
+	report, err := Failover(s.ctx, s.store, "s0", o)
+	s.must(err)
+	s.show(report)
+	if !report.Done || report.To != s.primary().Addr {
+		s.Errorf("the report is %+v", report)
+	}
+	return report
+}
+
+func (s *servers) show(report Report) {
+	s.Helper()
+	for _, step := range report.Steps {
+		s.Logf("%-10s %6.1f ms  %s", step.Name, float64(step.Took.Microseconds())/1000, step.Text)
+	}
+	s.Logf("pause %s; warnings %q", report.Pause, report.Warnings)
+}
+
+// rejoin brings a server that was started again back, twice.
+func (s *servers) rejoin(server *cluster.Server) {
+	s.Helper()
+	text, err := Rejoin(s.ctx, s.store, "s0", server.Addr, s.options())
+	if err != nil || text == "" {
+		s.Errorf("Rejoin: %q, %v", text, err)
+	}
+	if text, err = Rejoin(s.ctx, s.store, "s0", server.Addr, s.options()); err != nil || text != "" {
+		s.Errorf("Rejoin again: %q, %v", text, err)
+	}
 }
 
 func killed(s *servers) {
@@ -450,15 +486,114 @@ func killed(s *servers) {
 	want, err := old.Text(s.ctx, "SELECT COUNT(*) FROM app.t")
 	s.must(err)
 	s.must(old.Kill())
-	o := s.options()
-	o.By = "p1"
-	report, err := Failover(s.ctx, s.store, "s0", o)
-	s.must(err)
-	for _, step := range report.Steps {
-		s.Logf("%-10s %6.1f ms  %s", step.Name, float64(step.Took.Microseconds())/1000, step.Text)
-	}
-	s.Logf("pause %s; warnings %q", report.Pause, report.Warnings)
+	s.failover("p1")
 	if got, err := s.primary().Text(s.ctx, "SELECT COUNT(*) FROM app.t"); s.primary() == old || got != want || err != nil {
 		s.Errorf("%s is the primary with %s rows, %v, want %s", s.primary().Name, got, err, want)
+	}
+	state, err := Inspect(s.ctx, s.options(), s.primary().Addr)
+	s.must(err)
+	if !state.SemiSync.Source {
+		s.Errorf("semi-sync is off: %+v", state)
+	}
+	s.must(old.Start(s.ctx))
+	s.rejoin(old)
+}
+
+func hung(s *servers) {
+	old := s.primary()
+	old.Pause()
+	s.failover("p1")
+	old.Continue()
+	s.rejoin(old)
+}
+
+func failoverResumed(s *servers) {
+	for _, at := range []string{stepCatchUp, stepPromote, stepStore} {
+		old := s.primary()
+		s.must(old.Kill())
+		o := s.options()
+		o.By = "dead"
+		o.failpoint = func(step string) error {
+			if step == at {
+				return errCrash
+			}
+			return nil
+		}
+		s.store.set("dead", fakeProxy{})
+		if _, err := Failover(s.ctx, s.store, "s0", o); !errors.Is(err, errCrash) {
+			s.Fatalf("at %s: %v", at, err)
+		}
+		o.By, o.failpoint = "p1", nil
+		if _, err := Failover(s.ctx, s.store, "s0", o); !IsRefused(err) {
+			s.Errorf("beside a proxy that does it: %v", err)
+		}
+		s.store.set("dead", fakeProxy{silent: true})
+		s.failover("p1")
+		s.must(old.Start(s.ctx))
+		s.rejoin(old)
+		s.settled()
+	}
+	// The primary is back before anybody goes on.
+	old := s.primary()
+	s.must(old.Kill())
+	o := s.options()
+	o.By = "dead"
+	o.failpoint = func(step string) error {
+		if step == stepCatchUp {
+			return errCrash
+		}
+		return nil
+	}
+	if _, err := Failover(s.ctx, s.store, "s0", o); !errors.Is(err, errCrash) {
+		s.Fatal(err)
+	}
+	s.must(old.Start(s.ctx))
+	for _, r := range s.store.shard(s.T).Replicas {
+		s.followed(r.Addr)
+	}
+	o.By, o.failpoint = "p1", nil
+	if report, err := Failover(s.ctx, s.store, "s0", o); err == nil || !report.Undone || s.primary() != old {
+		s.Errorf("%v, report %+v", err, report)
+	}
+}
+
+func raced(s *servers) {
+	old := s.primary()
+	s.must(old.Kill())
+	var wg sync.WaitGroup
+	errs := make([]error, 2)
+	for i, by := range []string{"p1", "p2"} {
+		wg.Go(func() {
+			o := s.options()
+			o.By = by
+			_, errs[i] = Failover(s.ctx, s.store, "s0", o)
+		})
+	}
+	wg.Wait()
+	if (errs[0] == nil) == (errs[1] == nil) || !IsRefused(errors.Join(errs...)) {
+		s.Errorf("%v", errs)
+	}
+	s.must(old.Start(s.ctx))
+	s.rejoin(old)
+}
+
+func errant(s *servers) {
+	target := s.replica()
+	s.must(target.Exec(s.ctx, "SET GLOBAL read_only = OFF", "INSERT INTO app.t (id, note) VALUES (1000000, 'errant')", "SET GLOBAL read_only = ON"))
+	s.wantRefused(target.Addr, s.options(), "it has transactions that the primary doesn't have")
+	_, err := Rejoin(s.ctx, s.store, "s0", target.Addr, s.options())
+	if !IsRefused(err) || !strings.Contains(err.Error(), "follows nobody") {
+		s.Errorf("Rejoin: %v", err)
+	}
+	state, err := Inspect(s.ctx, s.options(), target.Addr)
+	s.must(err)
+	if !state.ReadOnly || state.Replica == nil || state.Replica.Receiver != "No" || state.Replica.Applier {
+		s.Errorf("its state is %+v", state)
+	}
+	// It isn't promoted although it has more than the other.
+	other := s.store.shard(s.T).Replicas[1].Addr
+	s.must(s.primary().Kill())
+	if report := s.failover("p1"); report.To != other {
+		s.Errorf("%s was promoted, not %s", report.To, other)
 	}
 }

@@ -103,7 +103,7 @@ func (r *run) switchover(ctx context.Context, to string) error {
 		return fmt.Sprintf("version %d of the map", r.stored.Version()), err
 	})
 	if err != nil {
-		return err
+		return r.lostRace(err)
 	}
 	if p.promoted {
 		// It may have been restarted since, and then it takes writes.
@@ -162,7 +162,7 @@ func (r *run) handOver(ctx context.Context, p *preflight) error {
 		if err != nil {
 			return "", err
 		}
-		return at.String(), p.target.reach(ctx, at, r.MaxLag)
+		return p.target.addr, p.target.reach(ctx, at, r.MaxLag)
 	})
 	if err != nil {
 		return err

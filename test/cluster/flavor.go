@@ -199,6 +199,14 @@ func (f Flavor) follow(primary *Server) []string {
 	}
 }
 
+// following is the query that has a row on a replica.
+func (f Flavor) following() string {
+	if f == MySQL {
+		return "SHOW REPLICA STATUS"
+	}
+	return "SHOW SLAVE STATUS"
+}
+
 // refollow is the SQL that makes a restarted replica go on.
 func (f Flavor) refollow() []string {
 	if f == MySQL {
