@@ -58,6 +58,7 @@ var inTests = map[string][]string{
 	"router/plan":    {},
 
 	"shardmap/etcdstore": {"test/cluster"},
+	"shardmap/failover":  {"test/cluster"},
 }
 
 // theirs is the policy for libraries that may be imported in one place alone.

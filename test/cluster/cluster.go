@@ -12,10 +12,12 @@ import (
 	"time"
 )
 
-// The account that Shardway logs in with.
+// The accounts on all servers besides root and repl, which replicas log in
+// with (its password is repl).
 const (
-	User     = "shardway"
-	Password = "secret"
+	User     = "shardway" // Shardway's
+	Operator = "operator" // may change primaries
+	Password = "secret"   // of both
 )
 
 // Options say what to start.

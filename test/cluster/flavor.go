@@ -105,6 +105,9 @@ func (f Flavor) accounts() []string {
 			"GRANT " + rights + " ON *.* TO '" + User + "'@'%';",
 			"CREATE USER 'repl'@'%' IDENTIFIED WITH caching_sha2_password BY 'repl';",
 			"GRANT REPLICATION SLAVE ON *.* TO 'repl'@'%';",
+			"CREATE USER '" + Operator + "'@'%' IDENTIFIED WITH caching_sha2_password BY '" + Password + "';",
+			"GRANT PROCESS, RELOAD, REPLICATION CLIENT, SYSTEM_VARIABLES_ADMIN, REPLICATION_SLAVE_ADMIN, CONNECTION_ADMIN ON *.* TO '" + Operator + "'@'%';",
+			"GRANT SELECT, INSERT, UPDATE, CREATE ON shardway.* TO '" + Operator + "'@'%';",
 		}
 	}
 	return []string{
@@ -113,6 +116,9 @@ func (f Flavor) accounts() []string {
 		"GRANT " + rights + ", SLAVE MONITOR, CREATE ROUTINE ON *.* TO '" + User + "'@'%';",
 		"CREATE USER 'repl'@'%' IDENTIFIED VIA mysql_native_password USING PASSWORD('repl');",
 		"GRANT REPLICATION SLAVE ON *.* TO 'repl'@'%';",
+		"CREATE USER '" + Operator + "'@'%' IDENTIFIED VIA mysql_native_password USING PASSWORD('" + Password + "');",
+		"GRANT PROCESS, RELOAD, SLAVE MONITOR, READ_ONLY ADMIN, REPLICATION SLAVE ADMIN, REPLICATION MASTER ADMIN, CONNECTION ADMIN ON *.* TO '" + Operator + "'@'%';",
+		"GRANT SELECT, INSERT, UPDATE, CREATE ON shardway.* TO '" + Operator + "'@'%';",
 	}
 }
 
@@ -191,6 +197,14 @@ func (f Flavor) follow(primary *Server) []string {
 		"START SLAVE",
 		"SET GLOBAL read_only=ON",
 	}
+}
+
+// following is the query that has a row on a replica.
+func (f Flavor) following() string {
+	if f == MySQL {
+		return "SHOW REPLICA STATUS"
+	}
+	return "SHOW SLAVE STATUS"
 }
 
 // refollow is the SQL that makes a restarted replica go on.

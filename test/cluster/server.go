@@ -43,7 +43,7 @@ type Server struct {
 }
 
 // Start starts the server, again if it was stopped, and returns when it
-// answers. A replica that was running before goes on to follow its primary.
+// answers. One that was a replica before goes on to follow its primary.
 func (s *Server) Start(ctx context.Context) error {
 	s.mu.Lock()
 	if s.cmd != nil {
@@ -80,10 +80,19 @@ func (s *Server) Start(ctx context.Context) error {
 	if err := s.waitUp(ctx, exited); err != nil {
 		return errors.Join(err, s.Kill())
 	}
-	if again && s.primary != nil {
-		return s.Exec(ctx, s.Flavor.refollow()...)
+	if !again {
+		return nil
 	}
-	return nil
+	// Roles may have changed since the cluster was started.
+	rows, err := s.DB().QueryContext(ctx, s.Flavor.following())
+	if err != nil {
+		return err
+	}
+	replica := rows.Next()
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil || !replica {
+		return err
+	}
+	return s.Exec(ctx, s.Flavor.refollow()...)
 }
 
 // waitUp waits until the server answers a query, and fails when it ends.
