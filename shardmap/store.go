@@ -46,6 +46,10 @@ var ErrConflict = errors.New("the stored map has another version")
 // remembered.
 var ErrNoRevision = errors.New("no such version in the history")
 
+// ErrUnavailable is the error of a Store that can't be reached or refuses to
+// serve, which says nothing about what is stored.
+var ErrUnavailable = errors.New("the map store can't be used now")
+
 type noteKey struct{}
 
 // WithNote returns a context that gives Store.Swap the note to remember with

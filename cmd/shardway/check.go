@@ -28,7 +28,7 @@ func check(ctx context.Context, p *program, src config.Sources, o checkOptions) 
 	r := &report{}
 	c := checkConfig(r, src)
 	if c != nil {
-		m := checkMap(r, c)
+		m := checkMap(ctx, r, c)
 		checkCertificates(r, c, time.Now())
 		if o.connect && m != nil {
 			ctx, cancel := context.WithTimeout(ctx, o.timeout)
@@ -73,13 +73,19 @@ func checkConfig(r *report, src config.Sources) *config.Config {
 }
 
 // checkMap returns nil when the map can't be used.
-func checkMap(r *report, c *config.Config) *shardmap.Map {
-	if _, err := openStore(c); err != nil {
+func checkMap(ctx context.Context, r *report, c *config.Config) *shardmap.Map {
+	store, err := openStore(c, nil)
+	if err != nil {
 		r.fail(c.Map, "map", "set map in the configuration", "%s", err)
 		return nil
 	}
-	data, err := os.ReadFile(c.Map)
-	if err != nil {
+	defer store.Close()
+	data, err := store.Text(ctx)
+	switch {
+	case errors.Is(err, shardmap.ErrUnavailable):
+		r.fail(c.Map, "map", "", "%s", err) // which says what to do
+		return nil
+	case err != nil:
 		r.fail(c.Map, "map", "write the map there, or set map in the configuration to where it is", "%s", err)
 		return nil
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"shardway/shardmap"
@@ -92,17 +93,20 @@ func (d *daemon) tell() {
 }
 
 // followStore begins to follow the store in use and to announce the proxy
-// there, and ends that for the one before.
+// there, and ends that for the one before, which is then closed.
 func (d *daemon) followStore(ctx context.Context) {
 	if d.leaveStore != nil {
 		d.leaveStore()
 	}
 	ctx, d.leaveStore = context.WithCancel(ctx)
 	store, version := d.parts.store, d.parts.m.Version()
-	d.serving.Go(func() { d.followMap(ctx, store, version) })
-	if fleet, ok := store.(shardmap.Fleet); ok {
-		d.serving.Go(func() { d.announce(ctx, fleet) })
-	}
+	d.serving.Go(func() {
+		var both sync.WaitGroup
+		both.Go(func() { d.followMap(ctx, store, version) })
+		both.Go(func() { d.announce(ctx, store) })
+		both.Wait()
+		_ = store.Close() // nothing waits in it to be written
+	})
 }
 
 const (

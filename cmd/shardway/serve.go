@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -21,6 +20,7 @@ import (
 	"shardway/router/exec"
 	"shardway/router/parse"
 	"shardway/shardmap"
+	"shardway/shardmap/stores"
 )
 
 // daemon is a running proxy.
@@ -218,10 +218,10 @@ func (d *daemon) files() []string {
 // store, too; it is here because its mending may let a reload succeed that was
 // refused before.
 func filesOf(c *config.Config) []string {
-	if strings.Contains(c.Map, "://") {
-		return c.Files()
+	if stores.IsFile(c.Map) {
+		return append(c.Files(), c.Map)
 	}
-	return append(c.Files(), c.Map)
+	return c.Files()
 }
 
 // listeners are opened addresses that nobody serves yet, and the configured

@@ -300,7 +300,7 @@ func TestReloadRefused(t *testing.T) {
 func TestServeFailsPlainly(t *testing.T) {
 	for _, tc := range []struct{ from, to, want string }{
 		{"shards.yaml", "gone.yaml", "gone.yaml"},
-		{"shards.yaml", "etcd://127.0.0.1:2379/x", "this version reads the map from a file"},
+		{"shards.yaml", "etcd://127.0.0.1:1/x", "connection refused; check that etcd runs there"},
 		{"unix:DIR/s.sock", "unix:DIR/none/s.sock", "no such file or directory"},
 		{"127.0.0.1:0", "192.0.2.1:4406", "listen on 192.0.2.1:4406"},
 	} {

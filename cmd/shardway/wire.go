@@ -16,7 +16,8 @@ import (
 	"shardway/router"
 	"shardway/router/backend"
 	"shardway/shardmap"
-	"shardway/shardmap/filestore"
+	"shardway/shardmap/etcdstore"
+	"shardway/shardmap/stores"
 )
 
 // Sizes of the cache of parsed statements.
@@ -29,7 +30,7 @@ const (
 // that can be wrong with it is wrong here.
 type parts struct {
 	config *config.Config
-	store  shardmap.Store
+	store  stores.Store
 	m      *shardmap.Map
 	client *protocol.TLSReloader // nil: clients can't encrypt
 	server *tls.Config           // nil: as backend makes it
@@ -40,7 +41,7 @@ type parts struct {
 // prepare reads everything that the configuration names. before is what is in
 // force, nil at the start: connections to servers are made anew when their TLS
 // changes, so it is kept where it is the same.
-func prepare(ctx context.Context, c *config.Config, before *parts, log *slog.Logger) (*parts, error) {
+func prepare(ctx context.Context, c *config.Config, before *parts, log *slog.Logger) (_ *parts, err error) {
 	p := &parts{config: c, serverFiles: filesDigest(c.Servers.TLS)}
 	var errs []error
 	fail := func(key string, err error) {
@@ -48,15 +49,26 @@ func prepare(ctx context.Context, c *config.Config, before *parts, log *slog.Log
 			errs = append(errs, fmt.Errorf("%s: %w", key, err))
 		}
 	}
-	var err error
-	if before != nil && before.config.Map == c.Map {
+	kept := before != nil && before.config.Map == c.Map && before.config.Etcd == c.Etcd
+	if kept {
 		p.store = before.store
 	} else {
-		p.store, err = openStore(c)
+		p.store, err = openStore(c, log)
 	}
 	fail("map", err)
 	if err == nil {
+		if !kept {
+			defer func() {
+				if err != nil {
+					_ = p.store.Close() // nobody uses it
+				}
+			}()
+		}
 		p.m, err = p.store.Load(ctx)
+		if kept && errors.Is(err, shardmap.ErrUnavailable) {
+			log.Warn("the stored map can't be read, the one in use stays", "error", err)
+			p.m, err = before.m, nil
+		}
 		fail("map", err)
 	}
 	p.client, err = clientTLS(c)
@@ -88,11 +100,13 @@ func filesDigest(t config.ServerTLS) (sum [sha256.Size]byte) {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-func openStore(c *config.Config) (shardmap.Store, error) {
-	if strings.Contains(c.Map, "://") {
-		return nil, fmt.Errorf("%s: this version reads the map from a file", c.Map)
-	}
-	return filestore.Open(c.Map)
+// openStore opens the store of the map without reading it.
+func openStore(c *config.Config, log *slog.Logger) (stores.Store, error) {
+	return stores.Open(c.Map, etcdstore.Options{
+		User: c.Etcd.User, Password: c.Etcd.Password,
+		CA: c.Etcd.TLS.CA, Cert: c.Etcd.TLS.Cert, Key: c.Etcd.TLS.Key,
+		DialTimeout: c.Etcd.DialTimeout, Log: log,
+	})
 }
 
 // clientTLS is nil when clients can't encrypt.

@@ -202,6 +202,8 @@ func (e *requestError) Error() string {
 
 func (e *requestError) Unwrap() error { return e.err }
 
+func (e *requestError) Is(target error) bool { return target == shardmap.ErrUnavailable }
+
 // reason is the text of an error without the wrapping of the protocol.
 func reason(err error) string {
 	if both, ok := err.(interface{ Unwrap() []error }); ok { // why there is no connection

@@ -15,7 +15,8 @@
 // the map is the one that was read before.
 //
 // Every request has a deadline, Options.DialTimeout. The errors name the
-// servers, what failed and what to do. Watch is the exception, since it waits:
+// servers, what failed and what to do, and are shardmap.ErrUnavailable where
+// the map is not to blame. Watch is the exception, since it waits:
 // while etcd is away it tries again, ever less often but at least every
 // second, and says so once in the log, and once more when etcd is back. It
 // misses no change for good: it reads the map again after each interruption,

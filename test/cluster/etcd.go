@@ -185,8 +185,38 @@ func (e *Etcd) Kill() error {
 	}
 }
 
-// Pause makes the server hang (SIGSTOP): connections stay, nothing answers.
-func (e *Etcd) Pause() { e.signal(syscall.SIGSTOP) }
+// Pause makes the server hang (SIGSTOP): connections stay, nothing answers. It
+// returns when all its threads have stopped.
+func (e *Etcd) Pause() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.cmd == nil {
+		return errors.New("etcd isn't running")
+	}
+	if err := e.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(startTimeout); ; time.Sleep(time.Millisecond) {
+		states, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", e.cmd.Process.Pid))
+		if err != nil {
+			return err
+		}
+		stopped := len(states) > 0
+		for _, path := range states {
+			b, err := os.ReadFile(path)
+			// The state follows the name, which is in parentheses.
+			if err != nil || !strings.HasPrefix(string(b[strings.LastIndexByte(string(b), ')')+1:]), " T") {
+				stopped = false
+			}
+		}
+		if stopped {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return errors.New("etcd didn't stop on SIGSTOP")
+		}
+	}
+}
 
 // Continue ends a Pause.
 func (e *Etcd) Continue() { e.signal(syscall.SIGCONT) }
