@@ -32,7 +32,7 @@ func ownCluster(t *testing.T, test func(e *env)) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = c.Close() })
-			e := &env{T: t, ctx: ctx, c: c, db: cluster.Data{Name: "roles"}}
+			e := &env{T: t, ctx: ctx, c: c, db: cluster.Data{Name: "roles", Slots: 1}}
 			e.must(c.Shards[0].Primary.Exec(ctx, "CREATE DATABASE roles", "CREATE TABLE roles.t (id INT AUTO_INCREMENT PRIMARY KEY, who VARCHAR(40))"))
 			e.must(c.Sync(ctx))
 			test(e)
@@ -210,7 +210,10 @@ func TestOutsidePromotion(t *testing.T) {
 		}
 
 		// The former primary is back and takes writes: not Shardway's.
-		e.must(a.Start(e.ctx))
+		if err := a.Start(e.ctx); a.PID() == 0 { // it was no replica any more and can't go on as one
+			e.Fatal(err)
+		}
+		e.must(a.Exec(e.ctx, "SET GLOBAL read_only=OFF"))
 		e.untilShown(db, a, "warning", func(s string) bool { return strings.Contains(s, "was the primary before") })
 		before, err := a.Text(e.ctx, "SELECT COUNT(*) FROM roles.t")
 		e.must(err)
@@ -269,7 +272,15 @@ func TestStrayAndSplitBrain(t *testing.T) {
 		}
 		e.must(a.Exec(e.ctx, "INSERT INTO roles.t (id, who) VALUES (1000000, 'stray')"))
 
-		other := e.serve(nil)
+		other := e.launch("", nil, e.c.Map(e.db.Map(e.c.Shards)))
+		deadline := time.Now().Add(20 * time.Second)
+		for {
+			code, body := other.get("/readyz")
+			if code != 0 && strings.Contains(body, "split brain") {
+				break
+			}
+			other.wait(deadline, "isn't unready for the split brain, but "+body)
+		}
 		second := e.dial(other, nil)
 		e.untilShown(e.open(other, nil), p, "split_brain", func(s string) bool { return s == "1" })
 		rs, err := second.query("INSERT INTO t (who) VALUES ('x')")
@@ -278,7 +289,6 @@ func TestStrayAndSplitBrain(t *testing.T) {
 			e.Errorf("a write in a split brain: %v", rs[0].Err)
 		}
 		e.must(a.Exec(e.ctx, "SET GLOBAL read_only=ON"))
-		deadline := time.Now().Add(10 * time.Second)
 		for {
 			rs, err := second.query("INSERT INTO t (who) VALUES ('x')")
 			e.must(err)
