@@ -231,7 +231,11 @@ func (p *probe) look(found *probed) error {
 	}
 	if asked {
 		found.beat = readBeat(row)
-		p.beating.missing = found.beat.n == 0
+		if found.beat.n > 0 {
+			p.beating.missing, p.beating.why = false, ""
+		} else {
+			p.beating.missing = true
+		}
 		if sh, role := s.cluster.placeOf(s); sh != nil {
 			sh.roles.pulse.saw(found.beat, s.cluster.now(), role == Primary)
 		}

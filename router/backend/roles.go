@@ -2,6 +2,7 @@ package backend
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,23 +81,36 @@ const (
 func judgeRoles(st *standing) verdict {
 	v := verdict{primary: st.primary, strays: map[string]string{}}
 	var primary *Sight
-	var free []*Sight // other members that look like a primary
+	var free []*Sight  // other members that look like a primary
+	family := st.known // the transactions of the shard
 	for i := range st.sights {
 		s := &st.sights[i]
-		switch {
-		case s.Addr == st.primary:
+		if s.Addr == st.primary {
 			primary = s
-		case s.free():
+		} else if s.free() {
 			free = append(free, s)
-			v.strays[s.Addr] = "takes writes and replicates from nobody, but isn't the primary of shard " + s.Shard
+			continue
 		}
+		if !s.Seen.IsZero() {
+			family = family.Union(s.GTID)
+		}
+	}
+	if !family.IsEmpty() {
+		// A server with a history of its own was never a replica here. What the map
+		// says of it is for the operator to know.
+		free = slices.DeleteFunc(free, func(s *Sight) bool { return !s.GTID.Shares(family) })
+	}
+	for _, s := range free {
+		v.strays[s.Addr] = "takes writes and replicates from nobody, but isn't the primary of shard " + s.Shard
 	}
 	if primary == nil || len(free) == 0 {
 		return v
 	}
 	var candidates []*Sight
 	for _, s := range free {
-		if s.Addr == st.banned {
+		// The former primary is believed only if its heir says so: it takes no writes
+		// any more, whoever changed it back.
+		if s.Addr == st.banned && !(primary.answers() && (primary.ReadOnly || primary.follows(s))) {
 			v.strays[s.Addr] = "was the primary before " + st.primary + " was promoted, and takes writes again"
 		} else {
 			candidates = append(candidates, s)

@@ -31,3 +31,23 @@ func (s Set) common(o Set, id uint32) (n uint64) {
 	}
 	return n
 }
+
+// Shares says whether some transaction is in both sets, which two servers that
+// never had to do with each other don't have.
+func (s Set) Shares(o Set) bool {
+	for source, list := range o.mysql {
+		for _, a := range list {
+			for _, b := range s.mysql[source] {
+				if a.from <= b.to && b.from <= a.to {
+					return true
+				}
+			}
+		}
+	}
+	for d := range o.maria {
+		if s.maria[d] > 0 {
+			return true
+		}
+	}
+	return false
+}

@@ -26,3 +26,20 @@ func TestCovers(t *testing.T) {
 		}
 	}
 }
+
+func TestShares(t *testing.T) {
+	for _, tc := range []struct {
+		s, o string
+		want bool
+	}{
+		{"", "1-1-5", false},
+		{"1-1-5", "1-1-9,1-2-4", true},
+		{"1-1-5", "1-2-5", false},
+		{u1 + ":1-5", u1 + ":5-9", true},
+		{u1 + ":1-4," + u2 + ":1-9", u1 + ":5-9", false},
+	} {
+		if s, o := parse(t, tc.s), parse(t, tc.o); s.Shares(o) != tc.want || o.Shares(s) != tc.want {
+			t.Errorf("%q and %q: not %v", tc.s, tc.o, tc.want)
+		}
+	}
+}
