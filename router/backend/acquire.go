@@ -35,7 +35,9 @@ func (c *Cluster) acquire(ctx context.Context, s *shard, w *Want) (*Conn, error)
 	var m *member
 	switch w.Role {
 	case Primary:
-		m = v.primary
+		if !v.deciding {
+			m = v.primary
+		}
 	case Replica:
 		m = s.choose(v, w, c.now())
 	case Any:

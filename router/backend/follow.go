@@ -17,6 +17,9 @@ const (
 	// outageGap is the time between two answered probes of a primary that counts
 	// as an outage: others may have replaced the primary meanwhile.
 	outageGap = 2 * time.Second
+	// decideWithin is how long writes wait at the start for the members that don't
+	// answer: one of them might be the primary.
+	decideWithin = time.Second
 	// refusedAgain bounds how often a refused write makes a shard's members be probed.
 	refusedAgain = 100 * time.Millisecond
 )
@@ -32,6 +35,7 @@ type roles struct {
 	mapped      string    // the map's primary
 	primary     string    // the primary in use: mapped, or who was promoted since
 	since       time.Time // when that began: what was seen before says nothing about it
+	decided     bool      // who is the primary was judged once, with all members seen
 	established bool
 	seen        time.Time // the newest sight of the primary in use
 	known       gtid.Set  // what it had then
@@ -87,7 +91,10 @@ func (c *Cluster) placeOf(s *server) (*shard, Role) {
 }
 
 // writable says whether the shard's primary may be written to.
-func (c *Cluster) writable(s *shard) bool { return s.view.Load().primary != nil }
+func (c *Cluster) writable(s *shard) bool {
+	v := s.view.Load()
+	return v.primary != nil && !v.deciding
+}
 
 // sight is what was last seen of the member.
 func (m *member) sight() Sight {
@@ -156,12 +163,17 @@ func (c *Cluster) judgeShard(sh *shard) []func() {
 	if v.kind == verdictSteady && primary.answers() && !primary.ReadOnly && !waits {
 		r.established = true
 	}
-	if v.equal(&r.verdict) {
-		return nil
-	}
+	decided := r.decided
+	r.decided = r.decided || !waits || time.Since(r.since) > decideWithin
+	same := v.equal(&r.verdict)
 	before := r.verdict
 	r.verdict = v
-	sh.rebuild(c.options())
+	if !same || decided != r.decided {
+		sh.rebuild(c.options())
+	}
+	if same {
+		return nil
+	}
 	return []func(){func() { c.logVerdict(sh.id, &before, &v) }}
 }
 
@@ -173,7 +185,7 @@ func (v *verdict) equal(o *verdict) bool {
 func (c *Cluster) promote(sh *shard, v verdict) []func() {
 	r := sh.roles
 	from, former := r.primary, sh.primary.srv
-	r.banned, r.primary, r.since, r.established, r.seen, r.known = from, v.primary, time.Now(), false, time.Time{}, gtid.Set{}
+	r.decided, r.banned, r.primary, r.since, r.established, r.seen, r.known = true, from, v.primary, time.Now(), false, time.Time{}, gtid.Set{}
 	r.verdict = verdict{primary: v.primary, strays: v.strays}
 
 	old := c.snapshot.Load()

@@ -274,3 +274,25 @@ func TestHeartbeatThatIsRefused(t *testing.T) {
 		}
 	})
 }
+
+// A map that is behind must not send the first write of a new proxy to a former primary.
+func TestFirstWriteWaitsForAllMembers(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fleet) {
+		for _, addr := range []string{"p:1", "r1:1", "r2:1"} {
+			f.add(addr)
+		}
+		f.withGTIDs(ofP)
+		f.at("r1:1").promote(ofP + ofA)
+		f.at("r1:1").dialTime = 300 * time.Millisecond
+		f.at("r2:1").hang = true
+		c := New(Options{Dial: f.dial})
+		defer c.Close()
+		c.Apply(oneShard(t, 2))
+		began := time.Now()
+		conn := mustAcquire(t, c, wantPrimary)
+		if took := time.Since(began); conn.Addr() != "r1:1" || took > 2*time.Second {
+			t.Errorf("the first write went to %s after %s", conn.Addr(), took)
+		}
+		conn.Release()
+	})
+}

@@ -48,6 +48,7 @@ type view struct {
 	suspects []*member // replicas that a probe is deciding on
 	turns    []int32   // schedule over eligible, for PolicyWeighted
 	warm     []*member // those eligible that aren't warming up; nil while none is
+	deciding bool      // who is the primary isn't known yet: nobody writes
 	split    string    // why nobody may be written to: a split brain
 	strays   map[string]string
 	// strays are members that take writes without being the primary, by address,
@@ -57,7 +58,7 @@ type view struct {
 // rebuild makes the shard's view from the health of its servers and the verdict on
 // their roles. The caller holds Cluster.mu.
 func (s *shard) rebuild(o *Options) {
-	v := &view{policy: o.Policy, fallback: o.FallbackToPrimary, strays: s.roles.verdict.strays}
+	v := &view{policy: o.Policy, fallback: o.FallbackToPrimary, strays: s.roles.verdict.strays, deciding: !s.roles.decided}
 	if s.roles.verdict.kind == verdictSplit {
 		v.split = s.roles.verdict.why
 	} else if s.primary.eligible(o) {
@@ -218,7 +219,9 @@ func (s *shard) candidates(v *view, w *Want, tried []string) []*member {
 	}
 	switch w.Role {
 	case Primary:
-		add(v.primary)
+		if !v.deciding {
+			add(v.primary)
+		}
 	case Replica:
 		replicas()
 		if v.fallback {
