@@ -100,6 +100,16 @@ type Replicas struct {
 	CausalTimeout     time.Duration
 	FallbackToPrimary bool
 	Zone              string
+	Heartbeat         time.Duration
+	WarmUp            time.Duration
+	Eject             Eject
+}
+
+// Eject says when a replica that answers probes serves no reads for a while.
+type Eject struct {
+	LatencyFactor int
+	Errors        int
+	For           time.Duration
 }
 
 // Transactions is about transactions over several shards.

@@ -197,6 +197,26 @@ func Keys() []Key {
 			Name: "replicas.zone", Kind: Text, field: func(c *Config) any { return &c.Replicas.Zone },
 			Doc: "Replicas of this zone are preferred. Empty prefers none.",
 		},
+		{
+			Name: "replicas.heartbeat", Kind: Duration, Default: "500ms", field: func(c *Config) any { return &c.Replicas.Heartbeat },
+			Doc: "How often a beat is written to `shardway.heartbeat` on each primary, by which lag is known to less than a second. 0 writes none, and lag is what replication says.",
+		},
+		{
+			Name: "replicas.warm_up", Kind: Duration, Default: "10s", field: func(c *Config) any { return &c.Replicas.WarmUp },
+			Doc: "How long a replica that returns, or is new, takes to come to its full share of reads. 0 gives it at once.",
+		},
+		{
+			Name: "replicas.eject.latency_factor", Kind: Number, Default: "10", Min: 0, field: func(c *Config) any { return &c.Replicas.Eject.LatencyFactor },
+			Doc: "A replica whose reads take more than this many times the median of its peers (and more than 5ms) serves none for a while. 0 looks at no times.",
+		},
+		{
+			Name: "replicas.eject.errors", Kind: Number, Default: "5", Min: 0, field: func(c *Config) any { return &c.Replicas.Eject.Errors },
+			Doc: "A replica of which more connections than this break within 10s, while its probes are answered, serves no reads for a while. 0 counts none.",
+		},
+		{
+			Name: "replicas.eject.for", Kind: Duration, Default: "10s", NotZero: true, field: func(c *Config) any { return &c.Replicas.Eject.For },
+			Doc: "How long such a replica serves no reads; each time soon after doubles it, up to 5m.",
+		},
 
 		{
 			Name: "transactions.cross_shard", Kind: Word, Default: "atomic", Allowed: []string{"atomic", "forbid"}, field: func(c *Config) any { return &c.Transactions.CrossShard },

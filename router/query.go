@@ -127,6 +127,7 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 	if st.Hints.Timeout > 0 {
 		r.Timeout = st.Hints.Timeout
 	}
+	r.MaxLag = st.Hints.MaxLag
 	if st.Flags&^plain != 0 || special(st.Kind) {
 		if answered, err := s.answerSelect(t); answered {
 			return err

@@ -32,7 +32,8 @@ func (s *Server) Table(name string) (*Table, error) {
 func (s *Server) serversTable() *Table {
 	t := &Table{Columns: []string{
 		"shard", "role", "server", "state", "eligible", "why", "since", "lag_seconds", "latency_ms", "read_only", "weight", "zone",
-		"version", "reads", "writes", "warning",
+		"version", "reads", "writes", "warning", "map_role", "observed", "lag_from", "warm_up", "ejected_until", "replica_of",
+		"io_thread", "sql_thread", "executed", "heartbeat", "split_brain",
 	}}
 	for _, x := range s.options.Load().Executor.Cluster().Servers() {
 		var lag any
@@ -42,6 +43,8 @@ func (s *Server) serversTable() *Table {
 		t.Rows = append(t.Rows, []any{
 			x.Shard, x.Role.String(), x.Addr, string(x.State), x.Eligible, x.Why, stamp(x.Since), lag,
 			float64(x.Latency) / float64(time.Millisecond), x.ReadOnly, int64(x.Weight), x.Zone, x.Version, x.Reads, x.Writes, x.Warning,
+			x.MapRole.String(), x.Observed, x.LagFrom, x.WarmUp, stamp(x.Ejected), x.ReplicaOf,
+			x.IO, x.SQL, x.Position, x.Heartbeat, x.SplitBrain,
 		})
 	}
 	return t

@@ -251,6 +251,9 @@ var larger = map[string]int{
 	// Login, framing and relaying of both sides of the wire: a client's part and
 	// a server's share every format, so two packages would share all of a third.
 	"protocol": 4200,
+	// What is known of a server (health, lag, role), its connections and the choice
+	// among servers change under the same two locks.
+	"router/backend": 5000,
 }
 
 func TestSizes(t *testing.T) {

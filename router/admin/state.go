@@ -67,6 +67,8 @@ func newState(source Source, now func() *shardmap.Map) *state {
 	add("pools", "reused", "shardway_pool_reused_total", "Statements that found an idle connection to the server.", counter)
 	add("servers", "eligible", "shardway_server_eligible", "1 when the server may be chosen for a statement of its role.", gauge)
 	add("servers", "lag_seconds", "shardway_server_replication_lag_seconds", "Replication lag of the server, where it is known.", gauge)
+	add("servers", "split_brain", "shardway_server_split_brain", "1 when writes to the server's shard are refused, as two servers may be its primary.", gauge)
+	add("servers", "warm_up", "shardway_server_warm_up_ratio", "Share of its turns that the server takes, 1 when it is warm.", gauge)
 	add("servers", "latency_ms", "shardway_server_latency_seconds", "Time of the newest answered probe of the server.", gauge)
 	add("servers", "weight", "shardway_server_weight", "Weight of the server under the weighted policy.", gauge)
 	add("servers", "reads", "shardway_server_reads_total", "Statements that the server served as reads.", counter)

@@ -35,7 +35,9 @@ func (c *Cluster) acquire(ctx context.Context, s *shard, w *Want) (*Conn, error)
 	var m *member
 	switch w.Role {
 	case Primary:
-		m = v.primary
+		if !v.deciding {
+			m = v.primary
+		}
 	case Replica:
 		m = s.choose(v, w, c.now())
 	case Any:
@@ -89,6 +91,9 @@ func (c *Cluster) acquireSlow(ctx context.Context, s *shard, w Want, m *member) 
 	for {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
+		}
+		if now := c.snapshot.Load().shards[w.Shard]; now != nil {
+			s = now // another member may have been promoted meanwhile
 		}
 		v := s.view.Load()
 		list := s.candidates(v, &w, tried)
@@ -254,6 +259,10 @@ func (c *Cluster) noShard(id string) error {
 
 // noServer says why no server of the shard serves w.
 func (c *Cluster) noServer(s *shard, w *Want, o *Options) error {
+	v := s.view.Load()
+	if v.split != "" && w.Role == Primary {
+		return newError(ErrNoServer, codeReadOnly, "HY000", "shardway: writes to shard %s are refused: %s", s.id, v.split)
+	}
 	var members []*member
 	if w.Role != Primary {
 		members = append(members, s.replicas...)
@@ -268,6 +277,12 @@ func (c *Cluster) noServer(s *shard, w *Want, o *Options) error {
 		why := string(h.state)
 		if h.why != "" {
 			why += " (" + h.why + ")"
+		}
+		if stray := v.strays[m.srv.addr]; stray != "" {
+			why += " (" + stray + ")"
+		}
+		if !m.within(w) {
+			why += fmt.Sprintf(", its lag isn't known to be within max_lag %s", w.MaxLag)
 		}
 		if slices.Contains(w.Exclude, m.srv.addr) {
 			why += ", failed this statement already"
@@ -284,6 +299,9 @@ func (c *Cluster) noServer(s *shard, w *Want, o *Options) error {
 		reasons.WriteString("the map lists none")
 	}
 	fix := ""
+	if w.Role == Primary && s.roles != nil {
+		fix = s.heirless()
+	}
 	if w.Role == Replica && !o.FallbackToPrimary {
 		fix = "; replicas.fallback_to_primary is off"
 	}

@@ -69,6 +69,7 @@ func (c *Cluster) Apply(m *shardmap.Map) {
 		if s == nil {
 			if s = old.servers[at.Addr]; s == nil {
 				s = newServer(c, at.Addr)
+				s.cold = old.m != nil
 			}
 			next.servers[at.Addr] = s
 		}
@@ -77,9 +78,9 @@ func (c *Cluster) Apply(m *shardmap.Map) {
 	for _, from := range m.Shards() {
 		s := &shard{id: from.ID}
 		if before := old.shards[from.ID]; before != nil {
-			s.turn, s.gate = before.turn, before.gate
+			s.turn, s.gate, s.roles = before.turn, before.gate, before.roles
 		} else {
-			s.turn, s.gate = new(atomic.Uint64), newGate()
+			s.turn, s.gate, s.roles = new(atomic.Uint64), newGate(), &roles{}
 		}
 		s.primary = place(from.ID, Primary, from.Primary)
 		for _, r := range from.Replicas {
@@ -90,6 +91,12 @@ func (c *Cluster) Apply(m *shardmap.Map) {
 	}
 
 	c.mu.Lock()
+	for _, s := range next.order {
+		s.roles.follow(s.primary.srv.addr, func(addr string) bool {
+			return next.servers[addr] != nil && s.names(next.servers[addr])
+		})
+		s.seat()
+	}
 	for addr, s := range next.servers {
 		s.replica.Store(!next.isPrimary(addr))
 		if old.servers[addr] != nil {
@@ -112,7 +119,14 @@ func (c *Cluster) Apply(m *shardmap.Map) {
 		}
 	}
 	c.relearn()
+	var after []func()
+	for _, s := range next.order {
+		after = append(after, c.judgeShard(s)...)
+	}
 	c.mu.Unlock()
+	for _, f := range after {
+		f()
+	}
 	for _, s := range next.servers {
 		s.unfence()
 	}
@@ -189,11 +203,7 @@ func (c *Cluster) SetOptions(o Options) {
 // rebuild makes the views of the server's shards. The caller holds mu.
 func (c *Cluster) rebuild(s *server) {
 	for _, sh := range c.snapshot.Load().order {
-		named := sh.primary.srv == s
-		for _, r := range sh.replicas {
-			named = named || r.srv == s
-		}
-		if named {
+		if sh.names(s) {
 			sh.rebuild(c.options())
 		}
 	}
@@ -224,7 +234,13 @@ func (c *Cluster) janitor(ctx context.Context) {
 func (c *Cluster) Servers() []ServerStatus {
 	var list []ServerStatus
 	o := c.options()
-	c.eachMember(func(m *member) { list = append(list, m.srv.status(m, o)) })
+	for _, s := range c.snapshot.Load().order {
+		v := s.view.Load()
+		list = append(list, s.primary.srv.status(s, s.primary, v, o))
+		for _, m := range s.replicas {
+			list = append(list, m.srv.status(s, m, v, o))
+		}
+	}
 	return list
 }
 
@@ -257,6 +273,10 @@ func (c *Cluster) Ready() error {
 	}
 	var missing []error
 	for _, s := range snap.order {
+		if v := s.view.Load(); v.split != "" {
+			missing = append(missing, fmt.Errorf("shardway: shard %s has a split brain: %s", s.id, v.split))
+			continue
+		}
 		h := s.primary.srv.health.Load()
 		if h.state == StateDown || h.state == StateConnecting {
 			missing = append(missing, fmt.Errorf("shardway: shard %s has no usable primary: %s is %s since %s: %s",

@@ -46,14 +46,19 @@ const (
 	codeTooManyConnections = 1040 // the server's max_connections is reached
 	codeDBAccessDenied     = 1044
 	codeAccessDenied       = 1045
+	codeUnknownDatabase    = 1049
 	codeServerShutdown     = 1053
 	codeUnknownError       = 1105
 	codeHostBlocked        = 1129
 	codeHostNotPrivileged  = 1130
+	codeTableDenied        = 1142
+	codeNoSuchTable        = 1146
 	codeTooManyUserConns   = 1203
 	codeLockWaitTimeout    = 1205
 	codeUserLimitReached   = 1226
 	codeSpecificAccess     = 1227
+	codeReadOnly           = 1290 // the server runs with an option that forbids the statement: read_only
+	codeReadOnlyMode       = 1836
 	codeTLSRequired        = 3159
 )
 
@@ -71,6 +76,15 @@ func isBusy(err error) bool {
 func isRefusal(err error) bool {
 	var e *protocol.Error
 	return errors.As(err, &e) && !isBusy(err)
+}
+
+// isDenied says whether a server refused a statement for want of a privilege.
+func isDenied(e *protocol.Error) bool {
+	switch e.Code {
+	case codeDBAccessDenied, codeAccessDenied, codeTableDenied, codeSpecificAccess:
+		return true
+	}
+	return false
 }
 
 // loginFix says what an operator should do about a refused login.

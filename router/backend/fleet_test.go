@@ -53,6 +53,9 @@ type fakeServer struct {
 	lag      *protocol.Rows  // what SHOW REPLICA STATUS answers
 	lagErr   *protocol.Error // or the error
 	fence    string          // what shardway.fence holds; "" for no such table
+	beats    uint64          // of shardway.heartbeat; 0: no table
+	beatAt   time.Time
+	beatErr  *protocol.Error // what CREATE and UPDATE of it get
 	limit    int             // max_connections; 0: none
 	conns    map[uint32]*protocol.Conn
 	nextID   uint32
@@ -237,9 +240,11 @@ func (s *fakeServer) reply(sql string) (*protocol.Rows, *protocol.Error) {
 	case sql == "SHOW DATABASES":
 		return table("Database", []any{"shop"}, []any{"db_" + strings.NewReplacer(":", "_").Replace(s.addr)}), nil
 	case strings.HasPrefix(sql, "SELECT @@global.read_only"):
-		return table("a,b", []any{s.vars["read_only"], s.vars["super_read_only"]}), nil
+		return s.look(sql)
 	case sql == fenceSQL && s.fence != "":
 		return table("version", []any{s.fence}), nil
+	case strings.Contains(sql, "shardway.heartbeat"), sql == beatSchema:
+		return nil, s.write(sql)
 	case strings.HasPrefix(sql, "SHOW REPLICA STATUS"):
 		if s.lagErr != nil {
 			return nil, s.lagErr
@@ -251,6 +256,42 @@ func (s *fakeServer) reply(sql string) (*protocol.Rows, *protocol.Error) {
 	default:
 		return nil, protocol.Errorf(1064, "42000", "the fake server doesn't know: %s", sql)
 	}
+}
+
+// look answers the prober's SELECT.
+func (s *fakeServer) look(sql string) (*protocol.Rows, *protocol.Error) {
+	columns, _, beat := strings.Cut(strings.TrimPrefix(sql, "SELECT "), ",(SELECT")
+	var names []string
+	var row []any
+	for name := range strings.SplitSeq(columns, ",") {
+		names = append(names, name)
+		row = append(row, s.vars[strings.TrimPrefix(name, "@@global.")])
+	}
+	if beat {
+		if s.beats == 0 {
+			return nil, protocol.Errorf(1146, "42S02", "Table 'shardway.heartbeat' doesn't exist")
+		}
+		names = append(names, "beat", "stamp", "now")
+		row = append(row, fmt.Sprint(s.beats), fmt.Sprint(s.beatAt.UnixMicro()), fmt.Sprint(time.Now().UnixMicro()))
+	}
+	return table(strings.Join(names, ","), row), nil
+}
+
+// write does what the heartbeat asks for.
+func (s *fakeServer) write(sql string) *protocol.Error {
+	var n uint64
+	switch {
+	case s.beatErr != nil:
+		return s.beatErr
+	case strings.HasPrefix(sql, "CREATE"):
+	case strings.HasPrefix(sql, "INSERT IGNORE"):
+		s.beats, s.beatAt = max(s.beats, 1), time.Now()
+	case strings.HasPrefix(sql, "UPDATE"):
+		if _, err := fmt.Sscanf(sql[strings.LastIndex(sql, "beat="):], "beat=%d", &n); err == nil && n == s.beats {
+			s.beats, s.beatAt = s.beats+1, time.Now()
+		}
+	}
+	return nil
 }
 
 func table(columns string, rows ...[]any) *protocol.Rows {

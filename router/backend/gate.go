@@ -158,7 +158,8 @@ func (c *Cluster) acquirePrimary(ctx context.Context, s *shard, w *Want) (*Conn,
 		if hold == 0 {
 			hold = c.now() + o.HoldTimeout
 		}
-		if !o.HoldLost || !errors.Is(err, ErrNoServer) || c.now() >= hold || !s.primary.lost() {
+		holds := o.HoldLost && s.primary.lost() || s.view.Load().deciding
+		if !holds || !errors.Is(err, ErrNoServer) || c.now() >= hold {
 			return nil, err
 		}
 		timer := time.NewTimer(lookAgain)

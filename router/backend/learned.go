@@ -16,6 +16,7 @@ type facts struct {
 	maxAllowedPacket, lowerCase        int
 	maxConnections, maxUserConnections int
 	readOnlyVars                       int // 0: none; 1: read_only; 2: super_read_only too
+	gtidVars                           []string
 	collations                         map[uint16]Collation
 	databases                          []string
 }
@@ -23,7 +24,7 @@ type facts struct {
 func (f *facts) equal(o *facts) bool {
 	a, b := *f, *o
 	a.collations, b.collations, a.databases, b.databases = nil, nil, nil, nil
-	return a.same(&b) && maps.Equal(f.collations, o.collations) && slices.Equal(f.databases, o.databases)
+	return a.same(&b) && maps.Equal(f.collations, o.collations) && slices.Equal(f.databases, o.databases) && slices.Equal(f.gtidVars, o.gtidVars)
 }
 
 func (f *facts) same(o *facts) bool {
@@ -48,6 +49,7 @@ func (f *facts) readOnlyColumns() string {
 
 // SHOW and not SELECT @@…: it leaves out what the server doesn't have.
 const showVariables = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('server_uuid','server_id','read_only','super_read_only'," +
+	"'gtid_executed','gtid_current_pos','gtid_binlog_state','gtid_slave_pos'," +
 	"'max_connections','max_user_connections','max_allowed_packet','lower_case_table_names','collation_server','character_set_server','sql_mode')"
 
 // learn asks a server about itself. What it doesn't know stays zero; an error is
@@ -84,6 +86,7 @@ func learn(c *Conn) (*facts, error) {
 			f.readOnlyVars = 2
 		}
 	}
+	f.gtidVars = gtidVariables(vars)
 	if f.serverID = vars["server_uuid"]; f.serverID == "" {
 		f.serverID = vars["server_id"]
 	}

@@ -112,8 +112,22 @@ type Options struct {
 	// other zones serve no reads. "" prefers none.
 	Zone string
 
-	// ProbeInterval is the time between two probes of a server that answers, 1s
-	// by default, spread by a tenth. One that doesn't is probed with back-off
+	// Heartbeat is the time between two beats that are written to each shard's
+	// primary, for the lag to be known to less than a second; 0 writes none, and
+	// the lag is what replication says.
+	Heartbeat time.Duration
+	// WarmUp is the time in which a replica that returns, or is new, comes to its
+	// full share of reads; 0 gives it at once.
+	WarmUp time.Duration
+	// Eject says when a replica is left out for a while though it answers probes.
+	Eject Eject
+	// OnPromoted is told that another member of a shard was promoted and is used
+	// as its primary from now on. It runs in a goroutine of its own, which Close
+	// waits for; it must not call Apply, SetOptions or Close.
+	OnPromoted func(shard, from, to string)
+
+	// ProbeInterval is the time between two probes of a server that answers, 500ms
+	// by default and Heartbeat at the most, spread by a tenth. One that doesn't is probed with back-off
 	// from 200ms to 2s.
 	ProbeInterval time.Duration
 
@@ -121,6 +135,20 @@ type Options struct {
 	Dial func(context.Context, protocol.DialOptions) (*protocol.Conn, *protocol.Greeting, error)
 	// Log receives changes of servers' states; nothing is logged by default.
 	Log *slog.Logger
+}
+
+// Eject are the limits over which a replica serves no reads for a while. The last
+// eligible one of a shard stays.
+type Eject struct {
+	// LatencyFactor is how many times the median of its peers a replica's reads
+	// may take; 0 looks at no times.
+	LatencyFactor int
+	// Errors is how many of its connections may break within 10s while its probes
+	// are answered; 0 counts none.
+	Errors int
+	// For is how long it is left out the first time; each time soon after doubles
+	// it. 10s by default.
+	For time.Duration
 }
 
 // withDefaults returns o with its defaults filled in.
@@ -137,7 +165,8 @@ func (o Options) withDefaults() Options {
 	def(&o.IdleTimeout, time.Minute)
 	def(&o.WaitTimeout, 5*time.Second)
 	def(&o.HoldTimeout, 10*time.Second)
-	def(&o.ProbeInterval, time.Second)
+	def(&o.ProbeInterval, 500*time.Millisecond)
+	def(&o.Eject.For, 10*time.Second)
 	if o.DialRate <= 0 {
 		o.DialRate = 100
 	}
@@ -172,6 +201,9 @@ type Want struct {
 	// FoundRows wants a connection logged in with CapFoundRows. The two kinds are
 	// pooled apart under one ceiling.
 	FoundRows bool
+	// MaxLag, when it is positive, leaves out replicas whose lag isn't known to be
+	// within it. It doesn't widen Options.MaxLag.
+	MaxLag time.Duration
 	// Wait takes the place of Options.WaitTimeout when it is positive.
 	Wait time.Duration
 }

@@ -15,13 +15,17 @@ const (
 	// probeBackoff and probeBackoffMax bound the pause between probes of a server
 	// that doesn't answer.
 	probeBackoff, probeBackoffMax = 200 * time.Millisecond, 2 * time.Second
+	// probeUrgent is the pause while a shard's primary takes no writes, so that a
+	// promotion by others is followed soon.
+	probeUrgent = 200 * time.Millisecond
 	// relearnAfter is the age at which what a server says about itself is asked
 	// for again.
 	relearnAfter = 30 * time.Second
 )
 
 // prober probes the server until it leaves the map. It is the one that finds a
-// server back again, and the only place where lag is looked at.
+// server back again, and the only place where lag and roles are looked at and
+// the heartbeat is written.
 func (s *server) prober() {
 	defer close(s.done)
 	p := probe{srv: s}
@@ -43,11 +47,12 @@ func (s *server) prober() {
 			if !s.answered(epoch, found, dialed) {
 				continue
 			}
-			pause = spread(s.cluster.options().ProbeInterval, 0.1)
+			p.beat(&found)
+			pause = s.pause()
 		case isBusy(err):
 			failures = 0
 			s.busy(err, true)
-			pause = spread(s.cluster.options().ProbeInterval, 0.1)
+			pause = s.pause()
 		default:
 			s.down(err)
 			s.interruptLost()
@@ -68,13 +73,28 @@ func (s *server) prober() {
 	}
 }
 
+// pause is the time until the next probe of a server that answers.
+func (s *server) pause() time.Duration {
+	o := s.cluster.options()
+	d := o.ProbeInterval
+	if o.Heartbeat > 0 {
+		d = min(d, max(o.Heartbeat, beatSoonest))
+	}
+	if sh, _ := s.cluster.placeOf(s); sh != nil && sh.roles.urgent.Load() {
+		d = min(d, probeUrgent)
+	}
+	return spread(d, 0.1)
+}
+
 // probe is the prober's own connection and what it found out by it.
 type probe struct {
-	srv     *server
-	conn    *Conn
-	facts   *facts
-	learned time.Time
-	lagSQL  string // the form of SHOW REPLICA STATUS that the server knows; "" before one was tried
+	srv      *server
+	conn     *Conn
+	facts    *facts
+	learned  time.Time
+	lagSQL   string // the form of SHOW REPLICA STATUS that the server knows; "" before one was tried
+	executed executed
+	beating  beating
 }
 
 // run makes one probe, on the connection at hand or else on a new one. A server
@@ -107,7 +127,7 @@ func (p *probe) run() (found probed, dialed bool, err error) {
 	if err != nil {
 		return found, false, err
 	}
-	p.facts, p.lagSQL = nil, ""
+	p.facts, p.lagSQL, p.executed = nil, "", executed{}
 	found, err = p.ask(ctx)
 	if err != nil {
 		p.hangUp(false)
@@ -153,26 +173,74 @@ func (p *probe) askAll() (probed, error) {
 	}
 	found.facts = p.facts
 
-	began := time.Now()
-	res, err := p.query("SELECT " + p.facts.readOnlyColumns())
-	if err != nil {
+	if err := p.look(&found); err != nil {
 		return found, err
 	}
-	found.latency = time.Since(began)
-	if res != nil && len(res.Rows) == 1 && p.facts.readOnlyVars > 0 {
-		for _, v := range res.Rows[0] {
+	var err error
+	if found.replication, err = p.askReplication(); err != nil {
+		return found, err
+	}
+	p.lagOf(&found)
+	found.heartbeat = p.beating.why
+	found.warning = p.warning(&found)
+	return found, nil
+}
+
+// look asks for what one SELECT can tell: whether the server is read-only, what
+// it has executed, and its heartbeat.
+func (p *probe) look(found *probed) error {
+	s := p.srv
+	columns := p.facts.readOnlyColumns()
+	for _, name := range p.facts.gtidVars {
+		columns += ",@@global." + name
+	}
+	found.at = time.Now()
+	var res *protocol.Result
+	var err error
+	asked := p.wantsBeat()
+	if asked {
+		res, err = p.conn.Query("SELECT " + columns + beatColumns)
+		if wire, refused := sqlError(err); refused {
+			p.refuseBeat(wire)
+			asked, err = false, nil
+		}
+	}
+	if !asked && err == nil {
+		res, err = p.query("SELECT " + columns)
+	}
+	if err != nil {
+		return err
+	}
+	found.latency = time.Since(found.at)
+	n := max(p.facts.readOnlyVars, 1)
+	if res == nil || len(res.Rows) != 1 || len(res.Rows[0]) < n {
+		return nil
+	}
+	row := res.Rows[0]
+	if p.facts.readOnlyVars > 0 {
+		for _, v := range row[:n] {
 			if v != nil && (*v == "1" || strings.EqualFold(*v, "ON")) {
 				found.readOnly = true
 			}
 		}
 	}
-	if s.needsLag() {
-		if err := p.askLag(&found); err != nil {
-			return found, err
+	row = row[n:]
+	if n = len(p.facts.gtidVars); len(row) >= n {
+		p.executed.readExecuted(row[:n])
+		found.executed, row = p.executed, row[n:]
+	}
+	if asked {
+		found.beat = readBeat(row)
+		if found.beat.n > 0 {
+			p.beating.missing, p.beating.why = false, ""
+		} else {
+			p.beating.missing = true
+		}
+		if sh, role := s.cluster.placeOf(s); sh != nil {
+			sh.roles.pulse.saw(found.beat, s.cluster.now(), role == Primary)
 		}
 	}
-	found.warning = p.warning(&found)
-	return found, nil
+	return nil
 }
 
 // warning says what an operator should look at.
@@ -189,49 +257,6 @@ func (p *probe) warning(found *probed) string {
 		list = append(list, fmt.Sprintf("the server's max_user_connections %d is less than pool.max_per_server %d", n, o.MaxPerServer))
 	}
 	return strings.Join(list, "; ")
-}
-
-// The forms of the statement that shows replication, with who knows them: MariaDB
-// (every connection to a source at once), MySQL 8.0.22 and later, those before.
-const (
-	lagMariaDB = "SHOW ALL SLAVES STATUS"
-	lagMySQL   = "SHOW REPLICA STATUS"
-	lagOld     = "SHOW SLAVE STATUS"
-)
-
-// askLag finds the lag, or why it isn't known.
-func (p *probe) askLag(found *probed) error {
-	forms := []string{p.lagSQL}
-	switch {
-	case p.lagSQL != "":
-	case p.facts.mariaDB:
-		forms = []string{lagMariaDB, lagMySQL, lagOld}
-	default:
-		forms = []string{lagMySQL, lagOld}
-	}
-	for _, form := range forms {
-		res, err := p.conn.Query(form)
-		var wire *protocol.Error
-		switch {
-		case err == nil:
-			p.lagSQL = form
-			found.lag, found.lagKnown, found.lagWhy = readLag(res)
-			return nil
-		case !errors.As(err, &wire) || !isSQLError(err):
-			return err
-		case wire.Code == codeSpecificAccess || wire.Code == codeDBAccessDenied || wire.Code == codeAccessDenied:
-			privilege := "REPLICATION CLIENT"
-			if p.facts.mariaDB {
-				privilege = "REPLICA MONITOR (before MariaDB 10.5: REPLICATION CLIENT)"
-			}
-			found.lagWhy = fmt.Sprintf("the account '%s' may not run %s; GRANT it %s ON *.*", p.srv.cluster.options().User, form, privilege)
-			return nil
-		default:
-			found.lagWhy = fmt.Sprintf("%s: %d %s", form, wire.Code, wire.Message)
-		}
-	}
-	p.lagSQL = ""
-	return nil
 }
 
 // query asks one question; an ordinary SQL error is no answer but no failure.

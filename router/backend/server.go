@@ -30,6 +30,8 @@ type server struct {
 	// until one connection had to find out.
 	setup atomic.Pointer[string]
 
+	warmup        warmup
+	cold          bool // the server was away, and warms up when it returns; Cluster.mu guards it
 	latency       latency
 	reads, writes atomic.Uint64
 
@@ -48,19 +50,26 @@ type health struct {
 	at      time.Duration // since, as a time of Cluster.now
 	refused bool          // down because the login was refused
 	fenced  bool          // down because the map is older than the server's fence
+	eject   ejection
 	probed  probed
 }
 
 // probed is what an answered probe found.
 type probed struct {
-	facts    *facts // nil until the server answered
-	readOnly bool
-	lag      time.Duration
-	lagKnown bool
-	lagWhy   string // why the lag isn't known
-	latency  time.Duration
-	inTime   int // probes in a row within the limit of lag
-	warning  string
+	at          time.Time // when it was asked
+	facts       *facts    // nil until the server answered
+	readOnly    bool
+	replication replication
+	executed    executed
+	beat        beat
+	heartbeat   string // why there is no heartbeat
+	lag         time.Duration
+	lagKnown    bool
+	lagWhy      string // why the lag isn't known
+	lagFrom     string // what the lag is known from
+	latency     time.Duration
+	inTime      int // probes in a row within the limit of lag
+	warning     string
 }
 
 func newServer(c *Cluster, addr string) *server {
@@ -108,15 +117,22 @@ func (s *server) change(next func(old health) *health) bool {
 		}
 	}
 	s.health.Store(h)
-	if changed {
+	if s.warms(old, h) || changed {
 		c.rebuild(s)
 	}
+	after := c.judge(s)
 	if h.probed.facts != old.probed.facts {
 		c.relearn()
 	}
 	c.mu.Unlock()
 	if changed || h.probed.warning != old.probed.warning {
 		s.log(old, h)
+	}
+	for _, f := range after {
+		f()
+	}
+	if changed && !s.replica.Load() && (h.state == StateSuspect || h.state == StateDown) {
+		c.lookAround(s)
 	}
 	return changed
 }
@@ -139,6 +155,7 @@ func (s *server) suspect(epoch uint64, err error) {
 			return nil
 		}
 		old.state, old.why = StateSuspect, why
+		old.eject.broke(s.cluster.now())
 		return &old
 	}) {
 		return
@@ -160,6 +177,7 @@ func (s *server) down(err error) {
 		}
 		old.state, old.why, old.refused, old.fenced = StateDown, why, refused, errors.Is(err, errFenced)
 		old.probed.lagKnown, old.probed.lagWhy, old.probed.inTime = false, "the server is down", 0
+		s.cold, old.eject = true, ejection{}
 		return &old
 	}) {
 		return
@@ -176,7 +194,7 @@ func (s *server) down(err error) {
 func (s *server) busy(err error, blind bool) {
 	why := s.reason(err)
 	s.change(func(old health) *health {
-		if old.state == StateBusy && !blind || old.state == StateLagging {
+		if old.state == StateBusy && !blind || old.state == StateLagging || old.state == StateEjected {
 			return nil
 		}
 		old.state, old.why, old.refused = StateBusy, why, false
@@ -234,6 +252,7 @@ func (s *server) answered(epoch uint64, p probed, dialed bool) bool {
 		}
 		h := old
 		h.state, h.why, h.refused, h.fenced, h.probed = state, why, false, false, p
+		s.judgeEjection(&h)
 		return &h
 	})
 	if current && dialed {
@@ -248,19 +267,51 @@ func (s *server) answered(epoch uint64, p probed, dialed bool) bool {
 	return current
 }
 
-func (s *server) status(m *member, o *Options) ServerStatus {
+func (s *server) status(sh *shard, m *member, v *view, o *Options) ServerStatus {
 	h := s.health.Load()
+	p := &h.probed
+	sight := m.sight()
 	st := ServerStatus{
-		Addr: s.addr, Shard: m.shard, Role: m.role,
+		Addr: s.addr, Shard: m.shard, Role: m.role, MapRole: Replica,
 		State: h.state, Why: h.why, Since: h.since, Eligible: m.eligible(o),
 		Weight: m.weight, Zone: m.zone,
-		ReadOnly: h.probed.readOnly, Lag: h.probed.lag, LagKnown: h.probed.lagKnown,
-		Latency: h.probed.latency, Warning: h.probed.warning,
+		ReadOnly: p.readOnly, Lag: p.lag, LagKnown: p.lagKnown, LagFrom: p.lagFrom, Heartbeat: p.heartbeat,
+		WarmUp: s.warmup.share(s.cluster.now()), ReplicaOf: p.replication.source, IO: p.replication.io, SQL: p.replication.sql,
+		Position: p.executed.position, SplitBrain: v.split != "",
+		Latency: p.latency, Warning: p.warning,
 		Reads: s.reads.Load(), Writes: s.writes.Load(),
 	}
-	if f := h.probed.facts; f != nil {
+	if shardOf := s.cluster.mapShard(sh.id); shardOf != nil && shardOf.Primary.Addr == s.addr {
+		st.MapRole = Primary
+	}
+	switch {
+	case p.replication.source != "":
+		st.Observed = "replica"
+	case p.replication.known && p.facts != nil && !p.readOnly:
+		st.Observed = "primary"
+	}
+	if h.state == StateEjected {
+		st.Ejected = time.Now().Add(h.eject.until - s.cluster.now())
+	}
+	warn := func(text string) {
+		if st.Warning != "" {
+			st.Warning += "; "
+		}
+		st.Warning += text
+	}
+	if stray := v.strays[s.addr]; stray != "" {
+		st.Eligible = false
+		warn(stray)
+	}
+	if v.split != "" && m.role == Primary {
+		st.Eligible = false
+	}
+	if m.role == Primary && st.MapRole == Replica {
+		warn("is used as the primary, which the map doesn't say yet")
+	}
+	if f := p.facts; f != nil {
 		// MariaDB before 11 puts this before its version for the sake of old replicas.
-		st.Version, st.ServerID = strings.TrimPrefix(f.version, "5.5.5-"), f.serverID
+		st.Version, st.ServerID = strings.TrimPrefix(f.version, "5.5.5-"), sight.ServerID
 	}
 	return st
 }

@@ -91,11 +91,16 @@ func (c *Conn) exec(sql string) error {
 // isSQLError says whether err is an answer of the server after which the
 // connection goes on.
 func isSQLError(err error) bool {
+	_, ok := sqlError(err)
+	return ok
+}
+
+func sqlError(err error) (*protocol.Error, bool) {
 	if _, broken := errors.AsType[*protocol.SideError](err); broken {
-		return false
+		return nil, false
 	}
 	var wire *protocol.Error
-	return errors.As(err, &wire) && wire.Code != codeServerShutdown
+	return wire, errors.As(err, &wire) && wire.Code != codeServerShutdown
 }
 
 // interruptOn lets the end of ctx end reads and writes on c. The function returned

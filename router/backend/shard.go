@@ -24,6 +24,7 @@ type shard struct {
 	replicas []*member
 	turn     *atomic.Uint64 // whose turn it is; outlives the snapshot
 	gate     *gate          // outlives the snapshot, too
+	roles    *roles         // what was observed; outlives it too
 	view     atomic.Pointer[view]
 }
 
@@ -46,16 +47,26 @@ type view struct {
 	others   []*member // eligible replicas of other zones, for when all of those above failed
 	suspects []*member // replicas that a probe is deciding on
 	turns    []int32   // schedule over eligible, for PolicyWeighted
+	warm     []*member // those eligible that aren't warming up; nil while none is
+	deciding bool      // who is the primary isn't known yet: nobody writes
+	split    string    // why nobody may be written to: a split brain
+	strays   map[string]string
+	// strays are members that take writes without being the primary, by address,
+	// each with its reason. They serve nothing.
 }
 
-// rebuild makes the shard's view from the health of its servers.
+// rebuild makes the shard's view from the health of its servers and the verdict on
+// their roles. The caller holds Cluster.mu.
 func (s *shard) rebuild(o *Options) {
-	v := &view{policy: o.Policy, fallback: o.FallbackToPrimary}
-	if s.primary != nil && s.primary.eligible(o) {
+	v := &view{policy: o.Policy, fallback: o.FallbackToPrimary, strays: s.roles.verdict.strays, deciding: !s.roles.decided}
+	if s.roles.verdict.kind == verdictSplit {
+		v.split = s.roles.verdict.why
+	} else if s.primary.eligible(o) {
 		v.primary = s.primary
 	}
 	for _, m := range s.replicas {
 		switch {
+		case v.strays[m.srv.addr] != "":
 		case !m.eligible(o):
 			if m.srv.health.Load().state == StateSuspect {
 				v.suspects = append(v.suspects, m)
@@ -76,6 +87,7 @@ func (s *shard) rebuild(o *Options) {
 		}
 		v.turns = weightedTurns(weights)
 	}
+	v.warm = warmOnly(v.eligible)
 	s.view.Store(v)
 	s.gate.ring()
 }
@@ -96,28 +108,44 @@ func (m *member) eligible(o *Options) bool {
 	}
 }
 
-// choose picks an eligible replica by the policy, nil if there is none.
+// choose picks an eligible replica by the policy, nil if there is none. One that
+// warms up gives some of its turns to the others.
 func (s *shard) choose(v *view, w *Want, now time.Duration) *member {
-	n := uint64(len(v.eligible))
+	if w.MaxLag > 0 {
+		return s.chooseWithin(v, w)
+	}
+	m := s.pick(v, v.eligible, w, now)
+	if v.warm != nil && !m.srv.takesTurn(now) {
+		m = s.pick(v, v.warm, w, now)
+	}
+	return m
+}
+
+// pick picks one of the members, which are v.eligible or some of them.
+func (s *shard) pick(v *view, members []*member, w *Want, now time.Duration) *member {
+	n := uint64(len(members))
 	switch n {
 	case 0:
 		return nil
 	case 1:
-		return v.eligible[0]
+		return members[0]
 	}
 	switch v.policy {
 	case PolicyWeighted:
+		if len(members) < len(v.eligible) {
+			break // in turn
+		}
 		return v.eligible[v.turns[(s.turn.Add(1)-1)%uint64(len(v.turns))]]
 	case PolicyLeastConnections:
-		return leastBusy(v.eligible, int((s.turn.Add(1)-1)%n))
+		return leastBusy(members, int((s.turn.Add(1)-1)%n))
 	case PolicyLatency:
-		return fasterOfTwo(v.eligible, now)
+		return fasterOfTwo(members, now)
 	case PolicyClientIPHash:
 		if w.Client.IsValid() {
-			return highestScore(v.eligible, w)
+			return highestScore(members, w)
 		}
 	}
-	return v.eligible[(s.turn.Add(1)-1)%n]
+	return members[(s.turn.Add(1)-1)%n]
 }
 
 // leastBusy returns the member with the fewest connections in use; among equals
@@ -166,7 +194,7 @@ func (s *shard) candidates(v *view, w *Want, tried []string) []*member {
 	var list []*member
 	add := func(members ...*member) {
 		for _, m := range members {
-			if m != nil && !slices.Contains(w.Exclude, m.srv.addr) && !slices.Contains(tried, m.srv.addr) {
+			if m != nil && !slices.Contains(w.Exclude, m.srv.addr) && !slices.Contains(tried, m.srv.addr) && (m.role == Primary || m.within(w)) {
 				list = append(list, m)
 			}
 		}
@@ -191,7 +219,9 @@ func (s *shard) candidates(v *view, w *Want, tried []string) []*member {
 	}
 	switch w.Role {
 	case Primary:
-		add(v.primary)
+		if !v.deciding {
+			add(v.primary)
+		}
 	case Replica:
 		replicas()
 		if v.fallback {

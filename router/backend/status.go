@@ -9,7 +9,8 @@ const (
 	// StateConnecting is a server not known to answer yet. A primary is tried; a replica too,
 	// unless its lag must be known first. Successors: up, busy, lagging, down.
 	StateConnecting State = "connecting"
-	// StateUp is a server that answers and is eligible. Successors: busy, lagging, suspect, down.
+	// StateUp is a server that answers and is eligible. Successors: busy, lagging, ejected,
+	// suspect, down.
 	StateUp State = "up"
 	// StateBusy is a server that answers that it has too many connections; pooled connections stay
 	// in use. Successors: up, lagging, suspect, down.
@@ -17,6 +18,10 @@ const (
 	// StateLagging is a replica that answers but serves no reads: its lag is over
 	// the limit or unknown. Successors: up, suspect, down.
 	StateLagging State = "lagging"
+	// StateEjected is a replica that answers probes but serves no reads for a while, since its
+	// connections broke or its reads took far longer than others'. Successors: up, busy, lagging,
+	// suspect, down.
+	StateEjected State = "ejected"
 	// StateSuspect is a server to which a connection broke; a probe is under way. A replica
 	// serves no reads until the probe is answered; a primary gets new connections
 	// only. Successors: up, busy, lagging, down.
@@ -29,22 +34,34 @@ const (
 // ServerStatus is what is known of one server of one shard.
 type ServerStatus struct {
 	Addr, Shard string
-	Role        Role
-	State       State
-	Why         string    // the reason of the state; "" when up
-	Since       time.Time // when the state began
-	Eligible    bool      // whether Acquire may choose the server now
-	Weight      int
-	Zone        string
-	Version     string        // of the server; "" until it answered
-	ServerID    string        // server_uuid, or server_id where there is none
-	ReadOnly    bool          // read_only or super_read_only is on
-	Lag         time.Duration // replication lag; meaningful if LagKnown
-	LagKnown    bool
-	Latency     time.Duration // of the newest answered probe
-	Warning     string        // something an operator should look at; "" if nothing
-	Reads       uint64        // statements served for Want.Role Replica or Any
-	Writes      uint64        // statements served for Want.Role Primary
+	Role        Role // that is in force: the map's, or what was observed since
+	MapRole     Role // that the map gives
+	Observed    string
+	// Observed is what the server looks like: "primary" takes writes and follows nobody, "replica"
+	// follows a source; "" if that isn't known, or neither.
+	State      State
+	Why        string    // the reason of the state; "" when up
+	Since      time.Time // when the state began
+	Eligible   bool      // whether Acquire may choose the server now
+	Weight     int
+	Zone       string
+	Version    string        // of the server; "" until it answered
+	ServerID   string        // server_uuid, or server_id where there is none
+	ReadOnly   bool          // read_only or super_read_only is on
+	Lag        time.Duration // replication lag; meaningful if LagKnown
+	LagKnown   bool
+	LagFrom    string        // "heartbeat" or "status", with what to know about it; "" if neither
+	Heartbeat  string        // why the server has no heartbeat; "" if it has, or none is asked for
+	WarmUp     float64       // share of its turns that the server takes, 1 when it is warm
+	Ejected    time.Time     // until when the server is left out; zero if it isn't
+	ReplicaOf  string        // host:port of the source
+	IO, SQL    string        // the replication threads' states
+	Position   string        // what the server has executed: gtid_executed or gtid_current_pos
+	SplitBrain bool          // writes to the shard are refused, as two servers may be its primary
+	Latency    time.Duration // of the newest answered probe
+	Warning    string        // something an operator should look at; "" if nothing
+	Reads      uint64        // statements served for Want.Role Replica or Any
+	Writes     uint64        // statements served for Want.Role Primary
 }
 
 // PoolStatus is one server's pool. Counters count from the pool's creation.

@@ -51,6 +51,7 @@ type Request struct {
 	SetStatus       protocol.Status // flags that the client sees besides the server's
 
 	Timeout time.Duration // 0 for none
+	MaxLag  time.Duration // of a replica that may serve it; 0 for what the configuration says
 
 	on *backend.Conn // the held connection that alone can serve it, as it is; nil for any
 }
@@ -171,7 +172,7 @@ func (s *Session) onHold(ctx context.Context, r *Request, h *hold) (*backend.Con
 // acquire takes a connection from the cluster and gives it the session's state.
 func (s *Session) acquire(ctx context.Context, r *Request, role backend.Role, tried []string) (*backend.Conn, error) {
 	shard := r.Shard
-	want := backend.Want{Shard: shard, Role: role, Client: s.addr, Prefer: s.handle, Exclude: tried, FoundRows: s.found}
+	want := backend.Want{Shard: shard, Role: role, Client: s.addr, Prefer: s.handle, Exclude: tried, FoundRows: s.found, MaxLag: r.MaxLag}
 	for try := len(tried); ; {
 		c, err := s.x.cluster.Acquire(ctx, want)
 		if err != nil {
@@ -331,6 +332,9 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 				return out, err
 			}
 			return out, s.lost(c, err, false)
+		}
+		if out.Reply.Err != nil {
+			c.Refused(out.Reply.Err.Code)
 		}
 		if !out.Reply.Held {
 			break

@@ -75,6 +75,33 @@ func (e *env) serveMap(s settings, shardmap string) *daemon {
 // can be reached from ours; "" is ours.
 func (e *env) serveIn(namespace string, s settings, shardmap string) *daemon {
 	e.Helper()
+	d := e.launch(namespace, s, shardmap)
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		code, body := d.get("/readyz")
+		if code == http.StatusOK {
+			return d
+		}
+		d.wait(deadline, fmt.Sprintf("isn't ready: %d %s", code, body))
+	}
+}
+
+// wait lets a moment pass, unless the daemon has ended or it is too late.
+func (d *daemon) wait(deadline time.Time, why string) {
+	d.t.Helper()
+	select {
+	case <-d.exited:
+		d.t.Fatalf("the daemon ended: %v\n%s", d.err, d.log)
+	case <-time.After(20 * time.Millisecond):
+	}
+	if time.Now().After(deadline) {
+		d.t.Fatalf("the daemon %s\n%s", why, d.log)
+	}
+}
+
+// launch starts a daemon that may not be ready for long, as serveIn does.
+func (e *env) launch(namespace string, s settings, shardmap string) *daemon {
+	e.Helper()
 	path, err := daemonBinary()
 	e.must(err)
 	dir, err := os.MkdirTemp("", "swd")
@@ -99,21 +126,7 @@ func (e *env) serveIn(namespace string, s settings, shardmap string) *daemon {
 		close(d.exited)
 	}()
 	e.Cleanup(d.end)
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		code, body := d.get("/readyz")
-		if code == http.StatusOK {
-			return d
-		}
-		select {
-		case <-d.exited:
-			e.Fatalf("the daemon ended: %v\n%s", d.err, d.log)
-		case <-time.After(20 * time.Millisecond):
-		}
-		if time.Now().After(deadline) {
-			e.Fatalf("the daemon isn't ready: %d %s\n%s", code, body, d.log)
-		}
-	}
+	return d
 }
 
 // shardwayCommand runs the daemon's program without our own SHARDWAY_…

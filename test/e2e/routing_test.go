@@ -165,7 +165,7 @@ func TestWhereItGoes(t *testing.T) {
 // TestCounters reads the servers' own counters around a known load.
 func TestCounters(t *testing.T) {
 	onEach(t, "counts", app, func(e *env) {
-		d := e.serve(nil)
+		d := e.serve(settings{"replicas": "{heartbeat: 0}"}) // whose beats are updates too
 		before := map[string]map[string]int64{}
 		read := func(s *cluster.Server) map[string]int64 {
 			m, err := s.Status(e.ctx, "Com_%")

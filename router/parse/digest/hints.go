@@ -10,6 +10,7 @@ type Hints struct {
 	Primary bool          // read from the primary
 	Shard   string        // run on this shard; "" when not asked
 	Timeout time.Duration // stop after this long; 0 when not asked
+	MaxLag  time.Duration // read from a replica only if its lag is known to be within this; 0 when not asked
 	Unknown []string      // words that aren't hints, for an error message
 }
 
@@ -31,6 +32,11 @@ func (h *Hints) read(text string) {
 		case "timeout":
 			if d, err := time.ParseDuration(value); err == nil && d > 0 {
 				h.Timeout = d
+				continue
+			}
+		case "max_lag":
+			if d, err := time.ParseDuration(value); err == nil && d > 0 {
+				h.MaxLag = d
 				continue
 			}
 		}
