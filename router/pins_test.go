@@ -61,6 +61,22 @@ func TestAPinOnAReplicaTakesNoWrites(t *testing.T) {
 	}
 }
 
+func TestAVariableOfOneConnectionIsNotForgottenOnAnotherShard(t *testing.T) {
+	p := newProxy(t, nil)
+	c := p.connect()
+	exec1(t, c, "SET insert_id = 5")
+	const sql = "INSERT INTO users (id, name) VALUES (3, 'x')"
+	_, err := c.Exec(sql)
+	wantError(t, err, 1235, "s0", "insert_id", "s1")
+	if n := count(p.fakes["s1p"].texts(), sql); n != 0 {
+		t.Error("the insert ran without the id")
+	}
+	if got := one(t, c, "SELECT server FROM users WHERE id = 3"); !strings.HasPrefix(got, "s1r") {
+		t.Errorf("a read was served by %s", got)
+	}
+	exec1(t, c, writeOfS0)
+}
+
 func TestWhatAStatementLeftIsReadOnItsOwnConnection(t *testing.T) {
 	for _, pin := range []string{"SET @x = CONCAT('a', 'b')", "CREATE TEMPORARY TABLE tmp (a INT)", "SELECT GET_LOCK('a', 1)"} {
 		t.Run(pin, func(t *testing.T) {

@@ -139,6 +139,9 @@ func (s *Session) connection(ctx context.Context, r *Request, tried []string) (*
 		}
 		// Nothing on it was worth an error.
 	}
+	if h := s.holdWith(WhyVariable); h != nil && h.shard != r.Shard && r.Role == backend.Primary && !r.Read {
+		return nil, protocol.Errorf(1235, "42000", "shardway: this session has set a variable that one connection alone can have (insert_id and the like), on shard %s, and this statement is for shard %s: send it on another connection, or reset this one", h.shard, r.Shard)
+	}
 	binds := s.binds(r)
 	c, err := s.acquire(ctx, r, s.roleOf(r), tried)
 	if err != nil {
