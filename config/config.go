@@ -15,6 +15,7 @@ type Config struct {
 	Handshake     Handshake
 	Pool          Pool
 	Replicas      Replicas
+	Failover      Failover
 	Transactions  Transactions
 	Limits        Limits
 	Log           Log
@@ -100,6 +101,20 @@ type Replicas struct {
 	CausalTimeout     time.Duration
 	FallbackToPrimary bool
 	Zone              string
+}
+
+// Failover says what happens when a primary is changed, planned or not.
+type Failover struct {
+	Enabled                 bool
+	After                   time.Duration
+	Quorum                  int // 0: the majority
+	HoldTimeout             time.Duration
+	User                    string // "": Servers' account
+	Password                string
+	PasswordFile            string
+	ReplicationUser         string
+	ReplicationPassword     string
+	ReplicationPasswordFile string
 }
 
 // Transactions is about transactions over several shards.

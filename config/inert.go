@@ -23,6 +23,14 @@ func inert() []inertKey {
 			func(c *Config) bool { return c.IsSet("replicas.causal_timeout") },
 		},
 		{
+			"failover.enabled", "nobody promotes a replica; shardctl switchover changes a primary that works",
+			func(c *Config) bool { return c.Failover.Enabled },
+		},
+		{
+			"failover.hold_timeout", "a statement waits 10s for a primary that is being changed",
+			func(c *Config) bool { return c.IsSet("failover.hold_timeout") },
+		},
+		{
 			"transactions.cross_shard", "a transaction stays on one shard, and a statement that needs another is refused",
 			func(c *Config) bool { return c.Transactions.CrossShard != "forbid" },
 		},

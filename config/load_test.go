@@ -144,6 +144,8 @@ func TestEachKeyFromEachSource(t *testing.T) {
 		"handshake.version": "8.4.9", "handshake.collation": "latin1_bin",
 		"pool.max_per_server": "7", "pool.idle_timeout": "9s", "pool.wait_timeout": "9s", "pool.multiplex": "false",
 		"replicas.policy": "latency", "replicas.max_lag": "9s", "replicas.causal_reads": "off", "replicas.causal_timeout": "9s",
+		"failover.enabled": "true", "failover.after": "9s", "failover.quorum": "7", "failover.hold_timeout": "9s", "failover.user": "u",
+		"failover.password": "p", "failover.replication_user": "u", "failover.replication_password": "p",
 		"replicas.fallback_to_primary": "false", "replicas.zone": "z", "transactions.cross_shard": "forbid",
 		"limits.max_connections": "7", "limits.query_timeout": "9s", "limits.gather_rows": "7", "limits.gather_bytes": "7MiB",
 		"limits.max_packet": "7MiB", "log.level": "warn", "log.format": "text", "log.slow_query": "9s", "log.audit": "/a",
@@ -151,7 +153,7 @@ func TestEachKeyFromEachSource(t *testing.T) {
 	}
 	var env, args []string
 	for _, k := range Keys() {
-		if strings.HasSuffix(k.Name, ".password_file") {
+		if strings.HasSuffix(k.Name, "password_file") {
 			continue
 		}
 		v, ok := other[k.Name]
@@ -169,13 +171,13 @@ func TestEachKeyFromEachSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, s := range map[string]Sources{"environment": {Environ: env}, "flags": {Flags: fs}} {
-		s.File = writeFiles(t, "c.yaml", minimal+"etcd: {password: q}\n")
+		s.File = writeFiles(t, "c.yaml", minimal+"etcd: {password: q}\nfailover: {replication_user: q, password: q, replication_password: q, user: q}\n")
 		c, err := Load(s)
 		if err != nil {
 			t.Fatal(name, err)
 		}
 		for _, k := range Keys() {
-			if k.Secret && name == "flags" || strings.HasSuffix(k.Name, ".password_file") {
+			if k.Secret && name == "flags" || strings.HasSuffix(k.Name, "password_file") {
 				continue
 			}
 			if got := strings.ReplaceAll(write(k.field(c)), ", ", ","); got != other[k.Name] {
