@@ -31,7 +31,7 @@ test: test-tools ## install what the tests need where it is missing, then run ev
 	@test/all
 
 test-unit: ## the tests that need no servers
-	$(GO) test -tags $(TAGS) -race -shuffle=on $$($(GO) list -tags $(TAGS) ./... | grep -v -e /test/e2e -e /test/cluster)
+	$(GO) test -tags $(TAGS) -race -shuffle=on -skip '^TestServers$$' $$($(GO) list -tags $(TAGS) ./... | grep -v -e /test/e2e -e /test/cluster)
 
 test-e2e: ## the tests on real servers; RUN=regexp chooses some
 	$(GO) test -tags $(TAGS) -count=1 -timeout 25m -v -run '$(or $(RUN),.)' ./test/e2e
@@ -52,7 +52,7 @@ fuzz: ## every fuzz target for FUZZ_TIME each
 	@test/fuzz $(FUZZ_TIME)
 
 cover: ## coverage of the tests that need no servers, in cover.out
-	$(GO) test -tags $(TAGS) -coverpkg=./... -coverprofile=cover.out $$($(GO) list -tags $(TAGS) ./... | grep -v -e /test/e2e -e /test/cluster)
+	$(GO) test -tags $(TAGS) -coverpkg=./... -coverprofile=cover.out -skip '^TestServers$$$$' $$($(GO) list -tags $(TAGS) ./... | grep -v -e /test/e2e -e /test/cluster)
 	@$(GO) tool cover -func=cover.out | tail -1
 
 bench: ## Shardway beside HAProxy over the same MariaDB; BENCH_TIME seconds a run

@@ -18,6 +18,7 @@ func (c *Config) check(ps *problems) {
 	c.checkAdmin(ps)
 	c.checkMap(ps)
 	c.checkEtcd(ps)
+	c.checkFailover(ps)
 	c.checkTLS(ps)
 	c.checkUsers(ps)
 	c.checkHandshake(ps)
@@ -133,6 +134,19 @@ func (c *Config) checkMap(ps *problems) {
 	case strings.Contains(c.Map, "://"):
 		scheme, _, _ := strings.Cut(c.Map, "://")
 		c.problem(ps, "map", "is neither a file nor etcd://HOST:PORT/PREFIX: it begins with %q", scheme+"://")
+	}
+}
+
+func (c *Config) checkFailover(ps *problems) {
+	f := c.Failover
+	if f.User == "" && f.Password != "" {
+		c.problem(ps, "failover.password", "is set without failover.user; a user and its password go together")
+	}
+	if f.ReplicationUser == "" && f.ReplicationPassword != "" {
+		c.problem(ps, "failover.replication_password", "is set without failover.replication_user; a user and its password go together")
+	}
+	if f.Enabled && f.ReplicationUser == "" {
+		c.problem(ps, "failover.enabled", "is true without failover.replication_user, so that no former primary could come back; set it and failover.replication_password")
 	}
 }
 

@@ -15,6 +15,7 @@ type Config struct {
 	Handshake     Handshake
 	Pool          Pool
 	Replicas      Replicas
+	Failover      Failover
 	Transactions  Transactions
 	Limits        Limits
 	Log           Log
@@ -110,6 +111,20 @@ type Eject struct {
 	LatencyFactor int
 	Errors        int
 	For           time.Duration
+}
+
+// Failover says what happens when a primary is changed, planned or not.
+type Failover struct {
+	Enabled                 bool
+	After                   time.Duration
+	Quorum                  int // 0: the majority
+	HoldTimeout             time.Duration
+	User                    string // "": Servers' account
+	Password                string
+	PasswordFile            string
+	ReplicationUser         string
+	ReplicationPassword     string
+	ReplicationPasswordFile string
 }
 
 // Transactions is about transactions over several shards.

@@ -219,6 +219,47 @@ func Keys() []Key {
 		},
 
 		{
+			Name: "failover.enabled", Kind: Bool, Default: "false", field: func(c *Config) any { return &c.Failover.Enabled },
+			Doc: "Whether the proxies promote a replica when a primary is gone.",
+		},
+		{
+			Name: "failover.after", Kind: Duration, Default: "3s", NotZero: true, field: func(c *Config) any { return &c.Failover.After },
+			Doc: "How long proxies must have missed a primary before it counts as gone.",
+		},
+		{
+			Name: "failover.quorum", Kind: Number, Default: "0", field: func(c *Config) any { return &c.Failover.Quorum },
+			Doc: "How many proxies must miss it. 0 is the majority of those that are announced in the map's store.",
+		},
+		{
+			Name: "failover.hold_timeout", Kind: Duration, Default: "10s", NotZero: true, field: func(c *Config) any { return &c.Failover.HoldTimeout },
+			Doc: "How long a statement waits for a primary that is being changed; then it gets an error after which it can be tried again.",
+		},
+		{
+			Name: "failover.user", Kind: Text, field: func(c *Config) any { return &c.Failover.User },
+			Doc: "The user as whom primaries are changed; its rights are in failover.md. Empty takes `servers.user`, which on MariaDB could then write on read-only servers.",
+		},
+		{
+			Name: "failover.password", Kind: Text, Secret: true, field: func(c *Config) any { return &c.Failover.Password },
+			Doc: "The password of that user.",
+		},
+		{
+			Name: "failover.password_file", Kind: File, field: func(c *Config) any { return &c.Failover.PasswordFile },
+			Doc: "A file that holds the password, instead of `failover.password`. One line end at its end isn't part of it.",
+		},
+		{
+			Name: "failover.replication_user", Kind: Text, field: func(c *Config) any { return &c.Failover.ReplicationUser },
+			Doc: "The user as whom a former primary logs in at the new one to follow it.",
+		},
+		{
+			Name: "failover.replication_password", Kind: Text, Secret: true, field: func(c *Config) any { return &c.Failover.ReplicationPassword },
+			Doc: "The password of that user.",
+		},
+		{
+			Name: "failover.replication_password_file", Kind: File, field: func(c *Config) any { return &c.Failover.ReplicationPasswordFile },
+			Doc: "A file that holds the password, instead of `failover.replication_password`. One line end at its end isn't part of it.",
+		},
+
+		{
 			Name: "transactions.cross_shard", Kind: Word, Default: "atomic", Allowed: []string{"atomic", "forbid"}, field: func(c *Config) any { return &c.Transactions.CrossShard },
 			Doc: "Whether a transaction may write on several shards (all or nothing), or is refused at the second.",
 		},

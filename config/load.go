@@ -126,7 +126,7 @@ func flagLayer(fs *pflag.FlagSet) *layer {
 func (c *Config) fill(s Sources, file, vars, flags *layer, ps *problems) {
 	// Two ways to one password: the stronger source's replaces the other's.
 	for _, stronger := range []struct{ over, under *layer }{{vars, file}, {flags, file}, {flags, vars}} {
-		for _, key := range []string{"servers.password", "etcd.password"} {
+		for _, key := range []string{"servers.password", "etcd.password", "failover.password", "failover.replication_password"} {
 			if _, ok := stronger.over.values[key]; ok {
 				delete(stronger.under.values, key+"_file")
 			}
@@ -247,6 +247,8 @@ func (c *Config) readSecrets(ps *problems) {
 		*to = secret
 	}
 	read("etcd.password", c.Etcd.PasswordFile, &c.Etcd.Password)
+	read("failover.password", c.Failover.PasswordFile, &c.Failover.Password)
+	read("failover.replication_password", c.Failover.ReplicationPasswordFile, &c.Failover.ReplicationPassword)
 	read("servers.password", c.Servers.PasswordFile, &c.Servers.Password)
 	for _, name := range slices.Sorted(maps.Keys(c.Users)) {
 		u := c.Users[name]

@@ -148,12 +148,14 @@ func TestEachKeyFromEachSource(t *testing.T) {
 		"replicas.heartbeat": "9s", "replicas.warm_up": "9s", "replicas.eject.latency_factor": "9", "replicas.eject.errors": "9", "replicas.eject.for": "9s",
 		"transactions.cross_shard": "forbid",
 		"limits.max_connections":   "7", "limits.query_timeout": "9s", "limits.gather_rows": "7", "limits.gather_bytes": "7MiB",
+		"failover.enabled": "true", "failover.after": "9s", "failover.quorum": "7", "failover.hold_timeout": "9s", "failover.user": "u",
+		"failover.password": "p", "failover.replication_user": "u", "failover.replication_password": "p",
 		"limits.max_packet": "7MiB", "log.level": "warn", "log.format": "text", "log.slow_query": "9s", "log.audit": "/a",
 		"proxy_protocol.trusted": "10.0.0.0/8,192.0.2.1/32", "drain_timeout": "9s",
 	}
 	var env, args []string
 	for _, k := range Keys() {
-		if strings.HasSuffix(k.Name, ".password_file") {
+		if strings.HasSuffix(k.Name, "password_file") {
 			continue
 		}
 		v, ok := other[k.Name]
@@ -171,13 +173,13 @@ func TestEachKeyFromEachSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, s := range map[string]Sources{"environment": {Environ: env}, "flags": {Flags: fs}} {
-		s.File = writeFiles(t, "c.yaml", minimal+"etcd: {password: q}\n")
+		s.File = writeFiles(t, "c.yaml", minimal+"etcd: {password: q}\nfailover: {replication_user: q, password: q, replication_password: q, user: q}\n")
 		c, err := Load(s)
 		if err != nil {
 			t.Fatal(name, err)
 		}
 		for _, k := range Keys() {
-			if k.Secret && name == "flags" || strings.HasSuffix(k.Name, ".password_file") {
+			if k.Secret && name == "flags" || strings.HasSuffix(k.Name, "password_file") {
 				continue
 			}
 			if got := strings.ReplaceAll(write(k.field(c)), ", ", ","); got != other[k.Name] {

@@ -81,7 +81,9 @@ type command struct {
 	run     func(ctx context.Context, t *tool, flags *pflag.FlagSet, args []string) error
 }
 
-func commands() []command { return append(mapCommands(), routeCommand(), proxiesCommand()) }
+func commands() []command {
+	return append(mapCommands(), routeCommand(), proxiesCommand(), switchoverCommand())
+}
 
 // run does what the arguments say. A nil error is exit status 0; see status
 // for the others.
@@ -120,7 +122,7 @@ func (t *tool) flags(name string) *pflag.FlagSet {
 	f.SetOutput(io.Discard)
 	f.Usage = func() {}
 	f.StringVar(&t.store, "map", "", "the map's store: a path, or etcd://HOST:PORT[,HOST:PORT]/PREFIX (default: map of the configuration, else ./shards.yaml)")
-	f.StringVarP(&t.config, "config", "c", "", "a shardway.yaml: its map is the default of --map, and its etcd says how to log in there")
+	f.StringVarP(&t.config, "config", "c", "", "a shardway.yaml: its map is the default of --map, its etcd says how to log in there, and its servers and failover how at the servers")
 	f.StringVar(&t.output, "output", "table", "table or json")
 	f.BoolVar(&t.yes, "yes", false, "answer yes to the question before a change")
 	return f
@@ -201,9 +203,9 @@ func (c *command) help(w io.Writer, flags *pflag.FlagSet) {
 }
 
 // settings reads the configuration file and the environment, of which shardctl
-// needs these sections alone.
-func (t *tool) settings() (*config.Config, error) {
-	return config.Load(config.Sources{File: t.config, Environ: t.environ, Only: []string{"map", "etcd"}})
+// needs these sections alone, and those that are named.
+func (t *tool) settings(more ...string) (*config.Config, error) {
+	return config.Load(config.Sources{File: t.config, Environ: t.environ, Only: append([]string{"map", "etcd"}, more...)})
 }
 
 // open opens the store that --map names, or else the configuration. It is

@@ -101,10 +101,11 @@ func (d *daemon) followStore(ctx context.Context) {
 	ctx, d.leaveStore = context.WithCancel(ctx)
 	store, version := d.parts.store, d.parts.m.Version()
 	d.serving.Go(func() {
-		var both sync.WaitGroup
-		both.Go(func() { d.followMap(ctx, store, version) })
-		both.Go(func() { d.announce(ctx, store) })
-		both.Wait()
+		var all sync.WaitGroup
+		all.Go(func() { d.followMap(ctx, store, version) })
+		all.Go(func() { d.announce(ctx, store) })
+		all.Go(func() { d.steward(ctx, store) })
+		all.Wait()
 		_ = store.Close() // nothing waits in it to be written
 	})
 }

@@ -52,7 +52,7 @@ func (d *daemon) reload(ctx context.Context, why string) {
 	d.level.Set(levelOf(c))
 	d.metrics.SetSlow(c.Log.SlowQuery)
 	d.admin.Set(admin.Settings{Token: c.Admin.Token})
-	d.cluster.SetOptions(backendOptions(next, d.log))
+	d.cluster.SetOptions(d.backendOptions(next))
 	d.router.SetOptions(d.routerOptions(next))
 	if newMap {
 		d.setMap(old.m, next.m)

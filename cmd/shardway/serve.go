@@ -39,6 +39,7 @@ type daemon struct {
 	news       chan mapNews       // of the store in use
 	leaveStore context.CancelFunc // ends what follows the store in use
 	changed    chan struct{}      // asks for an announcement
+	promotions chan promotion     // observed by the cluster, for the steward
 
 	live       *shardmap.Live
 	cluster    *backend.Cluster
@@ -77,7 +78,8 @@ func serve(ctx context.Context, p *program, src config.Sources) error {
 	d := &daemon{
 		src: src, log: newLog(p.stderr, c.Log.Format, level), level: level,
 		seen: seen, self: newSelf(), news: make(chan mapNews), changed: make(chan struct{}, 1),
-		clients: map[string]*endpoint{}, ops: map[string]*endpoint{}, failed: make(chan error, 1),
+		promotions: make(chan promotion, 64),
+		clients:    map[string]*endpoint{}, ops: map[string]*endpoint{}, failed: make(chan error, 1),
 	}
 	parts, err := prepare(ctx, c, nil, d.log)
 	if err != nil {
@@ -90,7 +92,7 @@ func serve(ctx context.Context, p *program, src config.Sources) error {
 // starts has ended when it returns.
 func (d *daemon) run(ctx context.Context, p *program, first *parts) error {
 	d.parts = first
-	d.cluster = backend.New(backendOptions(first, d.log))
+	d.cluster = backend.New(d.backendOptions(first))
 	defer d.cluster.Close()
 	d.cluster.Apply(first.m)
 	d.live = shardmap.NewLive(first.m)

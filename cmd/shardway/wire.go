@@ -127,7 +127,7 @@ func serverTLS(c *config.Config) (*tls.Config, error) {
 	return protocol.ClientTLS(protocol.TLSMode(t.Mode), t.CA, t.Cert, t.Key, "")
 }
 
-func backendOptions(p *parts, log *slog.Logger) backend.Options {
+func (d *daemon) backendOptions(p *parts) backend.Options {
 	c := p.config
 	return backend.Options{
 		User: c.Servers.User, Password: c.Servers.Password,
@@ -137,8 +137,10 @@ func backendOptions(p *parts, log *slog.Logger) backend.Options {
 		MaxPerServer: c.Pool.MaxPerServer, IdleTimeout: c.Pool.IdleTimeout, WaitTimeout: c.Pool.WaitTimeout,
 		Policy: c.Replicas.Policy, MaxLag: c.Replicas.MaxLag, FallbackToPrimary: c.Replicas.FallbackToPrimary, Zone: c.Replicas.Zone,
 		Heartbeat: c.Replicas.Heartbeat, WarmUp: c.Replicas.WarmUp,
-		Eject: backend.Eject{LatencyFactor: c.Replicas.Eject.LatencyFactor, Errors: c.Replicas.Eject.Errors, For: c.Replicas.Eject.For},
-		Log:   log,
+		Eject:       backend.Eject{LatencyFactor: c.Replicas.Eject.LatencyFactor, Errors: c.Replicas.Eject.Errors, For: c.Replicas.Eject.For},
+		HoldTimeout: c.Failover.HoldTimeout, HoldLost: c.Failover.Enabled,
+		OnPromoted: d.observed,
+		Log:        d.log,
 	}
 }
 
@@ -171,4 +173,12 @@ func variables(c *config.Config) [][2]string {
 		all = append(all, [2]string{key, value})
 	}
 	return all
+}
+
+// observed hands a promotion that the cluster has seen to the steward.
+func (d *daemon) observed(shard, from, to string) {
+	select {
+	case d.promotions <- promotion{shard, from, to}:
+	default: // far more shards at once than a map should lose; the cluster follows all the same
+	}
 }

@@ -131,6 +131,9 @@ func (c *Cluster) judge(s *server) (after []func()) {
 }
 
 func (c *Cluster) judgeShard(sh *shard) []func() {
+	if sh.gate.paused.Load() != nil {
+		return nil // whoever has paused the shard changes its roles, and the map then says how
+	}
 	r := sh.roles
 	st := standing{primary: r.primary, banned: r.banned}
 	for _, m := range append([]*member{sh.primary}, sh.replicas...) {

@@ -160,7 +160,7 @@ func (n *node) receives(ctx context.Context, s *State) (bool, error) {
 	if err := n.startReceiver(ctx); err != nil {
 		return false, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	return poll(ctx, 20*time.Millisecond, func() (bool, error) {
 		r, err := n.replica(ctx, gtid.Set{})
@@ -324,7 +324,7 @@ func (r *run) finishFailover(ctx context.Context, up alive, to string) error {
 	defer cancel()
 	target := up.states[to]
 	version := r.stored.Version()
-	warnings := make([]string, len(up.addrs)+1)
+	warnings := make([]string, len(up.addrs))
 	var wg sync.WaitGroup
 	began := time.Now()
 	for i, addr := range up.addrs {
@@ -339,15 +339,17 @@ func (r *run) finishFailover(ctx context.Context, up alive, to string) error {
 	}
 	err := r.hand(ctx, to)
 	wg.Wait()
-	// Its commits wait for replicas that acknowledge, from here on.
 	n := r.nodes[to]
-	if target.SemiSync.Replica {
-		if err := n.semiSync(ctx, true); err != nil {
-			warnings[len(up.addrs)] = err.Error()
-		}
-	}
 	if raiseErr := n.raise(ctx, version, r.pause.String()); raiseErr != nil {
 		r.report.warn("the fence isn't raised: %s", raiseErr)
+	}
+	// Last, since its commits wait for replicas from then on.
+	if target.SemiSync.Replica {
+		if semiErr := n.semiSync(ctx, true); semiErr != nil {
+			r.report.warn("semi-sync is off: %s", semiErr)
+		} else if len(up.addrs) == 1 {
+			r.report.warn("no replica follows %s: with semi-sync its commits wait until one does, or for the timeout that is set", to)
+		}
 	}
 	for _, w := range warnings {
 		if w != "" {
@@ -357,6 +359,6 @@ func (r *run) finishFailover(ctx context.Context, up alive, to string) error {
 	if err != nil {
 		return err
 	}
-	r.done(Step{Name: stepFollow, Text: fmt.Sprintf("%d servers", len(up.addrs)-1), Took: time.Since(began)})
+	r.done(Step{Name: stepFollow, Text: fmt.Sprintf("%d servers follow %s", len(up.addrs)-1, to), Took: time.Since(began)})
 	return nil
 }

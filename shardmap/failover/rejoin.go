@@ -82,8 +82,21 @@ func (r *run) rejoin(ctx context.Context, sh *shardmap.Shard, addr string) (stri
 	if s.Replica == nil && r.ReplicationUser == "" {
 		return "", refuse(addr, "set failover.replication_user and failover.replication_password", "it follows nobody, and nothing says as whom it logs in to replicate")
 	}
-	if err := r.followOne(ctx, n, primary.Addr, s, nil, primary.SemiSync.on()); err != nil {
+	if err := r.followOne(ctx, n, primary.Addr, s, r.fellow(ctx, sh, addr), primary.SemiSync.on()); err != nil {
 		return "", err
 	}
 	return "follows " + primary.Addr, nil
+}
+
+// fellow returns the settings of another replica of the shard, or nil.
+func (r *run) fellow(ctx context.Context, sh *shardmap.Shard, addr string) *Replica {
+	for _, other := range sh.Replicas {
+		if other.Addr == addr {
+			continue
+		}
+		if s, err := r.inspect(ctx, other.Addr); err == nil && s.Replica != nil {
+			return s.Replica
+		}
+	}
+	return nil
 }

@@ -208,24 +208,30 @@ func (n *node) follow(ctx context.Context, addr string, l *login) error {
 	if l != nil {
 		query += ", SOURCE_USER=?, SOURCE_PASSWORD=?"
 		args = append(args, l.user, l.password)
-		secure := l.like != nil && l.like.secure
-		if !n.mariadb && !secure {
-			query += ", GET_SOURCE_PUBLIC_KEY=1"
-		}
+		// It tries again each second, as long as it takes: after a change of
+		// primary the next one may come before it is connected.
+		retry := 1
 		if l.like != nil {
 			if seconds, err := strconv.Atoi(l.like.retry); err == nil {
-				query += fmt.Sprintf(", SOURCE_CONNECT_RETRY=%d", seconds)
+				retry = seconds
 			}
-			if secure {
-				query += ", SOURCE_SSL=1"
-				if l.like.ca != "" {
-					query += ", SOURCE_SSL_CA=?"
-					args = append(args, l.like.ca)
-				}
-				if l.like.verify {
-					query += ", SOURCE_SSL_VERIFY_SERVER_CERT=1"
-				}
+		}
+		query += fmt.Sprintf(", SOURCE_CONNECT_RETRY=%d, SOURCE_HEARTBEAT_PERIOD=1", retry)
+		if !n.mariadb {
+			query += ", SOURCE_RETRY_COUNT=604800"
+		}
+		switch secure := l.like != nil && l.like.secure; {
+		case secure:
+			query += ", SOURCE_SSL=1"
+			if l.like.ca != "" {
+				query += ", SOURCE_SSL_CA=?"
+				args = append(args, l.like.ca)
 			}
+			if l.like.verify {
+				query += ", SOURCE_SSL_VERIFY_SERVER_CERT=1"
+			}
+		case !n.mariadb:
+			query += ", GET_SOURCE_PUBLIC_KEY=1"
 		}
 		if n.mariadb {
 			// What it wrote as a primary isn't in the position that it has of
