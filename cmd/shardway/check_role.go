@@ -214,6 +214,22 @@ func usesRoles(grants []string) bool {
 	})
 }
 
+// checkHeartbeat checks that the row by which lag is known can be written.
+func checkHeartbeat(r *report, s *server, c *config.Config) {
+	if !s.primary || len(s.shard.Replicas) == 0 || c.Replicas.Heartbeat <= 0 || usesRoles(s.grants) {
+		return
+	}
+	global, own := granted(s.grants, ""), granted(s.grants, "shardway")
+	for _, right := range []string{"CREATE", "SELECT", "INSERT", "UPDATE"} {
+		if !has(global, right) && !has(own, right) {
+			r.warn(s.String(), "heartbeat", fmt.Sprintf("GRANT ALL ON shardway.* TO %s, or set replicas.heartbeat to 0", account(s, c)),
+				"lacks %s on shardway.*, so the lag of the replicas is known in whole seconds only", right)
+			return
+		}
+	}
+	r.ok(s.String(), "heartbeat", "can be written to shardway.heartbeat every %s", c.Replicas.Heartbeat)
+}
+
 // checkLimits compares a server's limits with the configuration's.
 func checkLimits(r *report, s *server, c *config.Config) {
 	const spare = 2 // the prober's connection, and one to stop statements by

@@ -81,6 +81,7 @@ func checkServers(ctx context.Context, r *report, c *config.Config, m *shardmap.
 		r.ok(s.String(), "login", "%s as %s", s.version, s.vars["user"])
 		checkRole(r, s, primaries[s.shard.ID], c)
 		checkPrivileges(r, s, c, m)
+		checkHeartbeat(r, s, c)
 		checkLimits(r, s, c)
 	}
 	checkAlike(r, all)

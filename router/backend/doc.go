@@ -3,8 +3,8 @@
 // a read.
 //
 // A Cluster is made with Options, learns the servers from a map (Apply), and
-// hands out a Conn for a Want (Acquire); Servers, Pools and Learned say what it
-// knows as ServerStatus, PoolStatus and Learned (with Collation).
+// hands out a Conn for a Want (Acquire); Servers, Sights, Pools and Learned say
+// what it knows as ServerStatus, Sight, PoolStatus and Learned (with Collation).
 //
 // # Guarantees
 //
@@ -32,6 +32,16 @@
 // Only failing connections make a server down; a probe statement that fails with
 // an ordinary SQL error doesn't, so minimal servers are welcome. A replica is
 // eligible for reads while it is up (or busy) and, if Options.MaxLag is set, its
-// lag is known and within the limit. A primary that is read_only stays in use,
-// with a warning: the server's own error 1290 tells the client.
+// lag is known and within the limit. The lag is told by a heartbeat where one can
+// be written, else by replication status. A primary that is read_only stays in
+// use, with a warning: the server's own error 1290 tells the client.
+//
+// # Roles
+//
+// The map says who is a shard's primary until the servers themselves say
+// otherwise: each probe is a Sight, and a pure function judges from a shard's
+// sights who is the primary. Another member that was promoted is used at once,
+// Options.OnPromoted is told, and that stays in force until the map names another
+// primary. Two servers that may both be the primary get no writes. Nobody writes
+// to a shard before all its members were looked at, or didn't answer for a second.
 package backend

@@ -47,6 +47,16 @@ func (f *facts) readOnlyColumns() string {
 	}
 }
 
+// columns is the select list that tells whether the server is read only and what
+// it has executed.
+func (f *facts) columns() string {
+	list := []string{f.readOnlyColumns()}
+	for _, name := range f.gtidVars {
+		list = append(list, "@@global."+name)
+	}
+	return strings.Join(list, ",")
+}
+
 // SHOW and not SELECT @@…: it leaves out what the server doesn't have.
 const showVariables = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('server_uuid','server_id','read_only','super_read_only'," +
 	"'gtid_executed','gtid_current_pos','gtid_binlog_state','gtid_slave_pos'," +

@@ -190,10 +190,7 @@ func (p *probe) askAll() (probed, error) {
 // it has executed, and its heartbeat.
 func (p *probe) look(found *probed) error {
 	s := p.srv
-	columns := p.facts.readOnlyColumns()
-	for _, name := range p.facts.gtidVars {
-		columns += ",@@global." + name
-	}
+	columns := p.facts.columns()
 	found.at = time.Now()
 	var res *protocol.Result
 	var err error

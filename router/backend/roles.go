@@ -110,7 +110,8 @@ func judgeRoles(st *standing) verdict {
 	for _, s := range free {
 		// The former primary is believed only if its heir says so: it takes no writes
 		// any more, whoever changed it back.
-		if s.Addr == st.banned && !(primary.answers() && (primary.ReadOnly || primary.follows(s))) {
+		takenBack := primary.answers() && (primary.ReadOnly || primary.follows(s))
+		if s.Addr == st.banned && !takenBack {
 			v.strays[s.Addr] = "was the primary before " + st.primary + " was promoted, and takes writes again"
 		} else {
 			candidates = append(candidates, s)

@@ -98,7 +98,7 @@ func TestJudgeRoles(t *testing.T) {
 			if len(v.strays) != len(strings.Fields(tc.strays)) {
 				t.Errorf("strays are %v, want %s", v.strays, tc.strays)
 			}
-			for _, addr := range strings.Fields(tc.strays) {
+			for addr := range strings.FieldsSeq(tc.strays) {
 				if v.strays[addr] == "" {
 					t.Errorf("%s is no stray", addr)
 				}

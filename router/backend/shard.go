@@ -115,7 +115,7 @@ func (s *shard) choose(v *view, w *Want, now time.Duration) *member {
 		return s.chooseWithin(v, w)
 	}
 	m := s.pick(v, v.eligible, w, now)
-	if v.warm != nil && !m.srv.takesTurn(now) {
+	if v.warm != nil && !m.srv.takes(v, w, now) {
 		m = s.pick(v, v.warm, w, now)
 	}
 	return m

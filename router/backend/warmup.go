@@ -22,12 +22,20 @@ func (w *warmup) share(now time.Duration) float64 {
 	return min(max(float64(int64(now)-w.from.Load())/float64(whole), 0), 1)
 }
 
-// takesTurn says whether the server takes the turn that has come to it. The turns
+// takes says whether the server takes the turn that has come to it. The turns
 // taken are spread evenly: multiples of the golden ratio, modulo 1, that are less
-// than the share.
-func (s *server) takesTurn(now time.Duration) bool {
+// than the share. Clients that have a server of their own come back one after the
+// other, each for good.
+func (s *server) takes(v *view, w *Want, now time.Duration) bool {
 	share := s.warmup.share(now)
-	return share >= 1 || float64(s.warmup.turn.Add(1)*0x9e3779b9) < share*(1<<32)
+	switch {
+	case share >= 1:
+		return true
+	case v.policy == PolicyClientIPHash && w.Client.IsValid():
+		return float64(uint32(mix(clientHash(w.Client)))) < share*(1<<32)
+	default:
+		return float64(s.warmup.turn.Add(1)*0x9e3779b9) < share*(1<<32)
+	}
 }
 
 // warms begins the warm-up of a server that returns, ends one that is over, and

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -53,6 +54,44 @@ func TestWarmUp(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestClientsComeBackForGood(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fleet) {
+		c := f.cluster(2, Options{Policy: PolicyClientIPHash, WarmUp: 10 * time.Second})
+		synctest.Wait()
+		home := func(i int) string {
+			w := wantReplica
+			w.Client = netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
+			conn := mustAcquire(t, c, w)
+			defer conn.Release()
+			return conn.Addr()
+		}
+		const clients = 200
+		before, at := map[int]string{}, map[int]string{}
+		for i := range clients {
+			before[i] = home(i)
+		}
+		f.at("r1:1").crash()
+		time.Sleep(3 * time.Second)
+		f.at("r1:1").recover()
+		moves := map[int]int{}
+		for range 200 {
+			time.Sleep(100 * time.Millisecond)
+			for i := range clients {
+				now := home(i)
+				if at[i] != "" && at[i] != now {
+					moves[i]++
+				}
+				at[i] = now
+			}
+		}
+		for i := range clients {
+			if at[i] != before[i] || moves[i] > 1 || before[i] == "r2:1" && moves[i] > 0 {
+				t.Errorf("client %d was served by %s, is by %s, and moved %d times", i, before[i], at[i], moves[i])
+			}
+		}
+	})
 }
 
 func TestNewReplicaWarmsUp(t *testing.T) {

@@ -59,7 +59,9 @@ func (e *env) reads(d *daemon, clients, n int, sql string) map[string]int {
 	return got
 }
 
-func policy(name string) settings { return settings{"replicas": "{policy: " + name + ", max_lag: 0}"} }
+func policy(name string) settings {
+	return settings{"replicas": "{policy: " + name + ", max_lag: 0, warm_up: 0}"}
+}
 
 func TestPolicyWeighted(t *testing.T) {
 	on(t, cluster.MariaDB, "weighted", app, func(e *env) {
