@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"shardway/shardmap"
@@ -14,8 +13,9 @@ import (
 
 func (s *Store) proxiesPrefix() string { return s.at.prefix + "/proxies/" }
 
-// Announce writes p under a lease of shardmap.PresenceTTL, which each
-// announcement renews. A lease that has run out meanwhile is replaced.
+// Announce writes p under a new lease of shardmap.PresenceTTL. To renew the
+// lease of before would need a stream, and for each stream an etcd with users
+// checks the password again, which costs it more than all the rest.
 func (s *Store) Announce(ctx context.Context, p shardmap.Proxy) error {
 	if err := shardmap.CheckProxyID(p.ID); err != nil {
 		return err
@@ -26,37 +26,14 @@ func (s *Store) Announce(ctx context.Context, p shardmap.Proxy) error {
 		return err
 	}
 	return s.call(ctx, "announce this proxy", func(ctx context.Context, c *clientv3.Client) error {
-		put := func(lease clientv3.LeaseID) error {
-			_, err := c.Put(ctx, s.proxiesPrefix()+p.ID, string(text), clientv3.WithLease(lease))
-			return err
-		}
-		if lease, ok := s.lease(p.ID); ok {
-			// The client tries to renew without a pause while etcd is away, so the
-			// other request, which doesn't, goes first.
-			err := put(lease)
-			if err == nil {
-				_, err = c.KeepAliveOnce(ctx, lease)
-			}
-			if !is(err, rpctypes.ErrLeaseNotFound) {
-				return err
-			}
-		}
-		granted, err := c.Grant(ctx, int64(shardmap.PresenceTTL/time.Second))
+		lease, err := c.Grant(ctx, int64(shardmap.PresenceTTL/time.Second))
 		if err != nil {
 			return err
 		}
-		s.mu.Lock()
-		s.leases[p.ID] = granted.ID
-		s.mu.Unlock()
-		return put(granted.ID)
+		// The key leaves the lease of before, which runs out without it.
+		_, err = c.Put(ctx, s.proxiesPrefix()+p.ID, string(text), clientv3.WithLease(lease.ID))
+		return err
 	})
-}
-
-func (s *Store) lease(id string) (clientv3.LeaseID, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	lease, ok := s.leases[id]
-	return lease, ok
 }
 
 // Withdraw ends the announcement of a proxy that stops.
@@ -65,20 +42,8 @@ func (s *Store) Withdraw(ctx context.Context, id string) error {
 		return err
 	}
 	return s.call(ctx, "withdraw this proxy", func(ctx context.Context, c *clientv3.Client) error {
-		if _, err := c.Delete(ctx, s.proxiesPrefix()+id); err != nil {
-			return err
-		}
-		lease, ok := s.lease(id)
-		if !ok {
-			return nil
-		}
-		if _, err := c.Revoke(ctx, lease); err != nil && !is(err, rpctypes.ErrLeaseNotFound) {
-			return err
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.leases, id)
-		return nil
+		_, err := c.Delete(ctx, s.proxiesPrefix()+id)
+		return err
 	})
 }
 

@@ -69,9 +69,9 @@ func TestFleet(t *testing.T) {
 	if took := time.Since(last); took < shardmap.PresenceTTL-time.Second {
 		t.Errorf("the announcement lasted only %s", took)
 	}
-	// The lease is lost, which the next announcement mends.
+	// The next announcement brings it back.
 	must(t, a.Announce(ctx, p))
 	if list, err := b.Proxies(ctx); err != nil || len(list) != 1 {
-		t.Errorf("after a lost lease: %+v, %v", list, err)
+		t.Errorf("after an announcement that ran out: %+v, %v", list, err)
 	}
 }

@@ -45,11 +45,10 @@ type Store struct {
 	conn       *clientv3.Client      // nil until the first request
 	refusal    atomic.Pointer[error] // why the last connection wasn't made
 
-	mu     sync.Mutex
-	last   *shardmap.Map               // as last read or stored
-	told   string                      // the text of the error that Watch last returned
-	lost   time.Time                   // since when Watch finds etcd away; zero when it is there
-	leases map[string]clientv3.LeaseID // of the proxies announced here
+	mu   sync.Mutex
+	last *shardmap.Map // as last read or stored
+	told string        // the text of the error that Watch last returned
+	lost time.Time     // since when Watch finds etcd away; zero when it is there
 }
 
 var (
@@ -74,7 +73,7 @@ func Open(at string, o Options) (*Store, error) {
 	if o.User == "" && o.Password != "" || o.User != "" && o.Password == "" {
 		return nil, errors.New("etcd.user and etcd.password go together; set both or none")
 	}
-	s := &Store{at: a, o: o, closed: make(chan struct{}), connecting: make(chan struct{}, 1), leases: map[string]clientv3.LeaseID{}}
+	s := &Store{at: a, o: o, closed: make(chan struct{}), connecting: make(chan struct{}, 1)}
 	if s.tls, err = tlsConfig(o); err != nil {
 		return nil, err
 	}
