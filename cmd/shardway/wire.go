@@ -137,8 +137,9 @@ func backendOptions(p *parts, log *slog.Logger) backend.Options {
 		MaxPerServer: c.Pool.MaxPerServer, IdleTimeout: c.Pool.IdleTimeout, WaitTimeout: c.Pool.WaitTimeout,
 		Policy: c.Replicas.Policy, MaxLag: c.Replicas.MaxLag, FallbackToPrimary: c.Replicas.FallbackToPrimary, Zone: c.Replicas.Zone,
 		Heartbeat: c.Replicas.Heartbeat, WarmUp: c.Replicas.WarmUp,
-		Eject: backend.Eject{LatencyFactor: c.Replicas.Eject.LatencyFactor, Errors: c.Replicas.Eject.Errors, For: c.Replicas.Eject.For},
-		Log:   log,
+		Eject:       backend.Eject{LatencyFactor: c.Replicas.Eject.LatencyFactor, Errors: c.Replicas.Eject.Errors, For: c.Replicas.Eject.For},
+		CausalReads: c.Replicas.CausalReads != "off", CausalTimeout: c.Replicas.CausalTimeout,
+		Log: log,
 	}
 }
 
