@@ -34,6 +34,8 @@ const (
 	// sampleAlways is the number of connections in use below which each read of
 	// a server is followed by a sample; above, one of sampleShare is.
 	sampleAlways, sampleShare = 8, 8
+	// sampleTimeout bounds how long an answer to Sample may take.
+	sampleTimeout = time.Second
 	// waitMargin is what a wait may take longer than its server was asked to wait.
 	waitMargin = 100 * time.Millisecond
 	// maxWrites bounds the positions that a Trail keeps one by one.
@@ -201,7 +203,7 @@ func (c *Conn) Sample() error {
 	if c.mariaDB() {
 		sql = sampleMariaDB
 	}
-	if err := c.SetReadDeadline(time.Now().Add(cl.options().CausalTimeout + waitMargin)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(sampleTimeout)); err != nil {
 		return err
 	}
 	row, err := c.QueryRow(c.row[:0], sql)
@@ -553,12 +555,13 @@ type causalCounts struct{ known, waited, primary atomic.Uint64 }
 
 // CausalCounts are the reads of sessions that had written, or that changed their
 // replica, by why they were right: the replica was known to have all that was
-// needed, or was waited for, or the primary took its place.
-type CausalCounts struct{ Known, Waited, Primary uint64 }
+// needed, or was waited for, or the primary took its place. Positions is how often
+// servers were asked for theirs.
+type CausalCounts struct{ Known, Waited, Primary, Positions uint64 }
 
 // CausalCounts gives the counts since the Cluster was made.
 func (c *Cluster) CausalCounts() CausalCounts {
-	return CausalCounts{c.causal.known.Load(), c.causal.waited.Load(), c.causal.primary.Load()}
+	return CausalCounts{c.causal.known.Load(), c.causal.waited.Load(), c.causal.primary.Load(), c.samples.Load()}
 }
 
 // CountCausal adds one read to those of an outcome.

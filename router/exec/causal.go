@@ -2,6 +2,8 @@ package exec
 
 import (
 	"context"
+	"errors"
+	"os"
 	"strings"
 
 	"shardway/protocol"
@@ -36,9 +38,6 @@ func (s *Session) trail(shard string) *backend.Trail {
 
 // follow makes a wish for a replica one for a replica that has what the session needs.
 func (s *Session) follow(ctx context.Context, want *backend.Want) error {
-	if want.Role != backend.Replica {
-		return nil
-	}
 	t := s.trail(want.Shard)
 	if t == nil {
 		return nil
@@ -50,8 +49,12 @@ func (s *Session) follow(ctx context.Context, want *backend.Want) error {
 			return acquireError(err)
 		}
 		if err := c.Sample(); err != nil {
-			c.Failed(err)
-			return protocol.Errorf(1205, "HY000", "shardway: the primary %s of shard %s doesn't say its position (%v), so no replica can be known to have what this session has seen; try again", c.Addr(), want.Shard, err)
+			unheard(c, err)
+			if !cluster.FallsBack() {
+				return protocol.Errorf(1205, "HY000", "shardway: the primary %s of shard %s doesn't say its position (%v), so no replica can be known to have what this session has seen; try again", c.Addr(), want.Shard, err)
+			}
+			want.Role = backend.Primary
+			return nil
 		}
 		c.Release()
 	}
@@ -85,7 +88,7 @@ func (s *Session) admit(c *backend.Conn, want *backend.Want) (bool, error) {
 		// Moving is a wish of the policy, and worth a question but no wait.
 		want.Stay = true
 		if err := c.Sample(); err != nil {
-			c.Failed(err)
+			unheard(c, err)
 			return false, nil
 		}
 		if c.Has(t) {
@@ -101,7 +104,7 @@ func (s *Session) admit(c *backend.Conn, want *backend.Want) (bool, error) {
 		return true, nil
 	}
 	if broken {
-		c.Discard("causal wait")
+		unheard(c, err)
 	} else {
 		c.Release()
 	}
@@ -113,9 +116,19 @@ func (s *Session) admit(c *backend.Conn, want *backend.Want) (bool, error) {
 	return false, nil
 }
 
+// unheard ends a connection on which the answer to a question of Shardway's own didn't come. A server that is only late
+// isn't taken to be gone.
+func unheard(c *backend.Conn, err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.Discard("no answer")
+		return
+	}
+	c.Failed(err)
+}
+
 // admitHeld is admit for a replica's connection that the session keeps and that alone can serve the read.
 func (s *Session) admitHeld(c *backend.Conn, r *Request) error {
-	if c.Role() != backend.Replica || s.tx.shard != "" || r.Role == backend.Any {
+	if c.Role() != backend.Replica || s.tx.shard != "" || r.Role == backend.Any || r.Stale {
 		return nil
 	}
 	t := s.trail(r.Shard)
@@ -141,7 +154,7 @@ func (s *Session) note(c *backend.Conn, r *Request, reply *protocol.Reply, inTx 
 		return
 	}
 	if c.Role() == backend.Replica {
-		if r.Role != backend.Any {
+		if r.Role != backend.Any && !r.Stale {
 			t.Read(c)
 		}
 		return
@@ -190,14 +203,14 @@ func (s *Session) noteLost(shard string) {
 // look asks a replica for its position behind a read, once the client has its rows. It says false if that ended the
 // connection.
 func (s *Session) look(c *backend.Conn, r *Request) bool {
-	if !s.causal || r.Role == backend.Any || c.Role() != backend.Replica || !c.WantsSample() {
+	if !s.causal || r.Stale || r.Role == backend.Any || c.Role() != backend.Replica || !c.WantsSample() {
 		return true
 	}
 	if s.client.Flush() != nil {
 		return true // the session ends at its next use of the client
 	}
 	if err := c.Sample(); err != nil {
-		c.Failed(err)
+		unheard(c, err)
 		return false
 	}
 	return true

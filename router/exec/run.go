@@ -52,6 +52,7 @@ type Request struct {
 
 	Timeout time.Duration // 0 for none
 	MaxLag  time.Duration // of a replica that may serve it; 0 for what the configuration says
+	Stale   bool          // a read that takes what any replica has, whatever the session has written or seen
 
 	on *backend.Conn // the held connection that alone can serve it, as it is; nil for any
 }
@@ -182,8 +183,10 @@ func (s *Session) onHold(ctx context.Context, r *Request, h *hold) (*backend.Con
 func (s *Session) acquire(ctx context.Context, r *Request, role backend.Role, tried []string) (*backend.Conn, error) {
 	shard := r.Shard
 	want := backend.Want{Shard: shard, Role: role, Client: s.addr, Prefer: s.handle, Exclude: tried, FoundRows: s.found, MaxLag: r.MaxLag}
-	if err := s.follow(ctx, &want); err != nil {
-		return nil, err
+	if role == backend.Replica && !r.Stale {
+		if err := s.follow(ctx, &want); err != nil {
+			return nil, err
+		}
 	}
 	for try := len(tried); ; {
 		c, err := s.x.cluster.Acquire(ctx, want)
