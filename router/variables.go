@@ -125,7 +125,10 @@ func (s *session) setOwn(ctx context.Context, o *Options, t *text) error {
 
 // assignmentText is one assignment as SQL. The collation of SET NAMES follows on it without a comma.
 func assignmentText(v *parse.SetVar, afterNames bool) string {
-	name := "`" + strings.ReplaceAll(v.Name, "`", "``") + "`"
+	name := v.Name
+	if v.Scope == parse.ScopeUser {
+		name = "`" + strings.ReplaceAll(name, "`", "``") + "`"
+	}
 	switch {
 	case v.Name == "names":
 		return "NAMES " + v.Text
