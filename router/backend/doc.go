@@ -4,7 +4,9 @@
 //
 // A Cluster is made with Options, learns the servers from a map (Apply), and
 // hands out a Conn for a Want (Acquire); Servers, Pools and Learned say what it
-// knows as ServerStatus, PoolStatus and Learned (with Collation).
+// knows as ServerStatus, PoolStatus and Learned (with Collation). A Trail is where a
+// session has been on a shard, for causal reads; CausalCounts count them by
+// CausalOutcome.
 //
 // # Guarantees
 //

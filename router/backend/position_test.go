@@ -298,3 +298,65 @@ func TestServersWithoutGTIDs(t *testing.T) {
 		t.Error("after a write the primary alone can serve the session")
 	}
 }
+
+// trailCases are a session's next read: the first, on the replica that it read last, on another that is known to have
+// it all, and after a write that the replica is known to have.
+func trailCases(t *testing.T) map[string]func() {
+	m := newModel(t, 1, PolicyRoundRobin)
+	m.primary.shows, m.primary.executed = 9, 9
+	for _, r := range m.replicas {
+		r.shows, r.executed = 9, 9
+	}
+	for _, r := range append(m.replicas, m.primary) {
+		m.ask(r)
+		m.answer(0)
+	}
+	a, b := m.conn(m.replicas[0].member), m.conn(m.replicas[1].member)
+	read := func(c *Conn, s *Trail) {
+		if at := s.prefer(m.v, c.member, m.primary.srv, false, time.Hour); at != c.member || !c.Has(s) {
+			t.Fatalf("it isn't served where the policy wants")
+		}
+	}
+	var first, home, moves, wrote Trail
+	home.Read(a)
+	moves.Read(a)
+	moves.mark = 0 // the replicas were asked since
+	wrote.Wrote(m.conn(m.primary.member), modelUUID+":9")
+	return map[string]func(){
+		"first": func() { read(a, &first) },
+		"home":  func() { read(a, &home); home.Read(a) },
+		"moves": func() { read(b, &moves) },
+		"wrote": func() { read(b, &wrote) },
+	}
+}
+
+func TestTrailsAllocateNothing(t *testing.T) {
+	for name, read := range trailCases(t) {
+		read()
+		if n := testing.AllocsPerRun(100, read); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}
+
+func BenchmarkTrail(b *testing.B) {
+	for name, read := range trailCases(&testing.T{}) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				read()
+			}
+		})
+	}
+}
+
+func BenchmarkSampleUnchanged(b *testing.B) {
+	s := &server{cluster: &Cluster{}}
+	r := row("", upTo(1234567), "1")
+	b.ReportAllocs()
+	for n := uint64(1); b.Loop(); n++ {
+		if err := s.sampled(0, n, r, false, false); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -87,7 +87,7 @@ func (d *daemon) metric(series string) float64 {
 
 func (c *causal) run(d *daemon, clients int, replicas []*cluster.Server) {
 	e := c.e
-	ctx, cancel := context.WithTimeout(e.ctx, 8*time.Minute)
+	ctx, cancel := context.WithTimeout(e.Context(), 8*time.Minute+time.Duration(c.want)*time.Millisecond)
 	defer cancel()
 	db := e.open(d, nil)
 	db.SetMaxIdleConns(clients)
