@@ -53,7 +53,8 @@ func newCausal(t *testing.T, fallback bool) *causalProxy {
 				s.Result(fakemysql.Table([]string{"owned", "executed", "on"}, []any{"", fmt.Sprintf("%s:1-%d", sourceUUID, v.get()), "1"}), false, protocol.StatusAutocommit)
 			case strings.HasPrefix(sql, "SELECT WAIT_FOR"):
 				var n int
-				if _, err := fmt.Sscanf(sql[strings.LastIndexAny(sql[:strings.Index(sql, "',")], ":-")+1:], "%d", &n); err != nil {
+				set, _, _ := strings.Cut(sql, "',")
+				if _, err := fmt.Sscanf(set[strings.LastIndexAny(set, ":-")+1:], "%d", &n); err != nil {
 					t.Errorf("%s: %v", sql, err)
 				}
 				answer := "1"

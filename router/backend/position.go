@@ -159,9 +159,9 @@ func (s *server) sampled(life, at uint64, row []byte, mariaDB, primary bool) err
 // gtid_mode is ON, that MariaDB's binary log has what comes by replication.
 func readSample(row []byte, mariaDB bool) (known, upper gtid.Set, whole bool, err error) {
 	var v [3][]byte
-	rest, ok := row, true
 	for i := range v {
-		if v[i], rest, ok = protocol.SplitRow(rest); !ok {
+		var ok bool
+		if v[i], row, ok = protocol.SplitRow(row); !ok {
 			return known, upper, false, fmt.Errorf("a position of %d values", i)
 		}
 	}

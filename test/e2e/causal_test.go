@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -204,7 +205,7 @@ func (c *causal) read(ctx context.Context, conn *sql.Conn, id, how int) (n int, 
 	default:
 		err = conn.QueryRowContext(ctx, fmt.Sprintf("SELECT n FROM counters WHERE id = %d", id)).Scan(&n)
 	}
-	if err == sql.ErrNoRows { // another client's, which isn't there yet
+	if errors.Is(err, sql.ErrNoRows) { // another client's, which isn't there yet
 		return 0, nil
 	}
 	return n, err
