@@ -260,6 +260,10 @@ func (s *server) answered(epoch uint64, p probed, dialed bool) bool {
 		s.judgeEjection(&h)
 		return &h
 	})
+	if current && p.facts != nil && !p.facts.mariaDB && !p.executed.set.IsEmpty() {
+		// What MariaDB's probe tells holds what is still being committed.
+		s.reached(s.position.life.Load(), p.executed.set)
+	}
 	if current && dialed {
 		s.pool.mu.Lock()
 		if !s.pool.circuit.proven {
