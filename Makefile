@@ -13,7 +13,7 @@ SHARDS     ?= 2
 REPLICAS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-unit test-e2e test-tools lint fuzz cover bench cluster cluster-down
+.PHONY: help run build test test-unit test-e2e soak-causal test-tools lint fuzz cover bench cluster cluster-down
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ test-unit: ## the tests that need no servers
 
 test-e2e: ## the tests on real servers; RUN=regexp chooses some
 	$(GO) test -tags $(TAGS) -count=1 -timeout 25m -v -run '$(or $(RUN),.)' ./test/e2e
+
+soak-causal: ## a million reads that must see what their sessions wrote and saw, on each kind of server; READS=n for another number
+	$(GO) build -tags $(TAGS) -o bin/shardway ./cmd/shardway
+	SHARDWAY_BINARY=$(CURDIR)/bin/shardway SHARDWAY_CAUSAL_READS=$(or $(READS),1000000) $(GO) test -tags $(TAGS) -count=1 -timeout 90m -v -run TestCausalReads ./test/e2e
 
 test-tools: ## install the servers and clients that the tests use
 	@test/install test

@@ -15,14 +15,6 @@ func inert() []inertKey {
 			func(c *Config) bool { return !c.Pool.Multiplex },
 		},
 		{
-			"replicas.causal_reads", "a read on a replica may miss the session's own writes; use /* shardway: primary */ or a transaction where that matters",
-			func(c *Config) bool { return c.Replicas.CausalReads != "off" },
-		},
-		{
-			"replicas.causal_timeout", "no read waits for a replica",
-			func(c *Config) bool { return c.IsSet("replicas.causal_timeout") },
-		},
-		{
 			"transactions.cross_shard", "a transaction stays on one shard, and a statement that needs another is refused",
 			func(c *Config) bool { return c.Transactions.CrossShard != "forbid" },
 		},

@@ -183,7 +183,7 @@ func Keys() []Key {
 		},
 		{
 			Name: "replicas.causal_reads", Kind: Word, Default: "session", Allowed: []string{"off", "session"}, field: func(c *Config) any { return &c.Replicas.CausalReads },
-			Doc: "`session`: a session reads its own writes on any replica.",
+			Doc: "`session`: a session reads its own writes on any replica, and never sees less than before. `off`: what any replica has.",
 		},
 		{
 			Name: "replicas.causal_timeout", Kind: Duration, Default: "200ms", field: func(c *Config) any { return &c.Replicas.CausalTimeout },

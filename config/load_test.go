@@ -356,15 +356,15 @@ func TestInert(t *testing.T) {
 		}
 		return n
 	}
-	if got := names(mustLoad(t, minimal)); !slices.Equal(got, []string{"replicas.causal_reads", "transactions.cross_shard"}) {
+	if got := names(mustLoad(t, minimal)); !slices.Equal(got, []string{"transactions.cross_shard"}) {
 		t.Errorf("of the defaults: %v", got)
 	}
-	c := mustLoad(t, minimal+"replicas: {causal_reads: off}\ntransactions: {cross_shard: forbid}\n")
+	c := mustLoad(t, minimal+"transactions: {cross_shard: forbid}\n")
 	if got := names(c); len(got) != 0 {
 		t.Errorf("of none: %v", got)
 	}
 	c = mustLoad(t, minimal+"proxy_protocol: {trusted: [10.0.0.0/8]}\n")
-	last := c.Inert()[2].String()
+	last := c.Inert()[1].String()
 	if !strings.HasSuffix(last, "shardway.yaml:2: proxy_protocol.trusted: has no effect in this version: PROXY headers are refused from everyone") {
 		t.Error(last)
 	}

@@ -85,6 +85,9 @@ func (s *session) know() *plan.Facts {
 // run plans a statement and does what the plan says.
 func (s *session) run(ctx context.Context, o *Options, t *text) error {
 	s.event.Kind = kindName(t.st.Kind)
+	if answered, err := s.ownVariables(ctx, o, t); answered {
+		return err
+	}
 	m := o.Maps.Current()
 	f := s.know()
 	if db, table, ok := plan.InsertTarget(t.st, m, f); ok {
@@ -124,6 +127,7 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 	if s.facts.DB == "" {
 		r.AnySchema = schemaFree(st, t.sql)
 	}
+	r.Stale = st.Hints.Stale
 	if st.Hints.Timeout > 0 {
 		r.Timeout = st.Hints.Timeout
 	}

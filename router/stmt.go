@@ -52,6 +52,13 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 			stmt.params++
 		}
 	}
+	switch {
+	case st.Kind == parse.Set && setsOwn(st):
+		stmt.local = true
+		return s.answerPrepare(stmt, &protocol.Prepared{})
+	case st.Is(parse.FlagOwnVariable):
+		return protocol.Errorf(1295, "HY000", "This command is not supported in the prepared statement protocol yet")
+	}
 	m := o.Maps.Current()
 	shard, role := m.DefaultShard(s.x.Schema()).ID, exec.Any
 	switch p := plan.Build(st, d.Args, m, s.know()).(type) {

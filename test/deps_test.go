@@ -253,7 +253,7 @@ var larger = map[string]int{
 	"protocol": 4200,
 	// What is known of a server (health, lag, role), its connections and the choice
 	// among servers change under the same two locks.
-	"router/backend": 5000,
+	"router/backend": 5800,
 }
 
 func TestSizes(t *testing.T) {

@@ -22,7 +22,7 @@ databases:
       users: {key: id, placement: mod}
 `
 
-const goodConfig = "listen: [127.0.0.1:0]\nadmin: {listen: 127.0.0.1:0}\nmap: shards.yaml\nusers: {app: {password: app, databases: [shop]}}\nreplicas: {causal_reads: off}\ntransactions: {cross_shard: forbid}\n"
+const goodConfig = "listen: [127.0.0.1:0]\nadmin: {listen: 127.0.0.1:0}\nmap: shards.yaml\nusers: {app: {password: app, databases: [shop]}}\ntransactions: {cross_shard: forbid}\n"
 
 // files writes files, each a name and its text, and returns their directory.
 func files(t *testing.T, pairs ...string) string {
@@ -82,7 +82,7 @@ func TestCheckWithoutServers(t *testing.T) {
 		"bad.yaml", goodConfig+"log: {level: loud}\nnope: 1\n",
 		"badmap.yaml", strings.ReplaceAll(goodConfig, "shards.yaml", "broken.yaml"), "broken.yaml", strings.ReplaceAll(goodMap, "2-3", "1-3"),
 		"nomap.yaml", strings.ReplaceAll(goodConfig, "shards.yaml", "gone.yaml"),
-		"inert.yaml", strings.ReplaceAll(goodConfig, "causal_reads: off", "causal_reads: session"),
+		"inert.yaml", strings.ReplaceAll(goodConfig, "cross_shard: forbid", "cross_shard: atomic"),
 		"tls.yaml", goodConfig+"tls: {cert: gone.pem, key: gone.pem}\n",
 		"other.yaml", strings.ReplaceAll(goodConfig, "[shop]", "[shop, stock]"),
 	)
@@ -92,10 +92,10 @@ func TestCheckWithoutServers(t *testing.T) {
 		want   []string
 	}{
 		{"good.yaml", 0, []string{"ok    DIR/good.yaml    configuration  1 user\n", "ok    DIR/shards.yaml  map            version 3: 2 shards, 1 database, 1 listed table\n", "\n2 ok, 0 warnings, 0 failures\n"}},
-		{"bad.yaml", 1, []string{"fail  DIR/bad.yaml:8  configuration  nope: is not a key", `fail  DIR/bad.yaml:7  configuration  log.level: "loud" isn't one of debug, info, warn, error`, "0 ok, 0 warnings, 2 failures"}},
+		{"bad.yaml", 1, []string{"fail  DIR/bad.yaml:7  configuration  nope: is not a key", `fail  DIR/bad.yaml:6  configuration  log.level: "loud" isn't one of debug, info, warn, error`, "0 ok, 0 warnings, 2 failures"}},
 		{"badmap.yaml", 1, []string{"fail  DIR/broken.yaml:", "slot 1", "1 failure\n"}},
 		{"nomap.yaml", 1, []string{"gone.yaml: no such file or directory", "-> write the map there, or set map in the configuration to where it is"}},
-		{"inert.yaml", 0, []string{"warn  DIR/inert.yaml:5  configuration  replicas.causal_reads: has no effect in this version", "1 warning,"}},
+		{"inert.yaml", 0, []string{"warn  DIR/inert.yaml:5  configuration  transactions.cross_shard: has no effect in this version", "1 warning,"}},
 		{"tls.yaml", 1, []string{"fail  DIR/gone.pem", "no such file"}},
 		{"other.yaml", 0, []string{"user app may use stock, which the map doesn't list: it lives whole on shard s0"}},
 	} {

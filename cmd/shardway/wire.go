@@ -139,8 +139,9 @@ func (d *daemon) backendOptions(p *parts) backend.Options {
 		Heartbeat: c.Replicas.Heartbeat, WarmUp: c.Replicas.WarmUp,
 		Eject:       backend.Eject{LatencyFactor: c.Replicas.Eject.LatencyFactor, Errors: c.Replicas.Eject.Errors, For: c.Replicas.Eject.For},
 		HoldTimeout: c.Failover.HoldTimeout, HoldLost: c.Failover.Enabled,
-		OnPromoted: d.observed,
-		Log:        d.log,
+		OnPromoted:  d.observed,
+		Log:         d.log,
+		CausalReads: c.Replicas.CausalReads != "off", CausalTimeout: c.Replicas.CausalTimeout,
 	}
 }
 

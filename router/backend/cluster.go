@@ -21,6 +21,9 @@ type Cluster struct {
 	learned  atomic.Pointer[Learned]
 	closed   atomic.Bool
 
+	samples atomic.Uint64 // positions asked for so far; see position.go
+	causal  causalCounts
+
 	applying sync.Mutex // one Apply, SetOptions or Close at a time; taken before mu
 	mu       sync.Mutex // health and views change under it; taken before a pool's lock
 	running  sync.WaitGroup

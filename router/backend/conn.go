@@ -38,6 +38,7 @@ type Conn struct {
 	login     uint64 // the login generation it was dialed in
 	epoch     uint64 // the server's epoch it was dialed in
 
+	row       []byte  // of the newest answer to Sample
 	member    *member // what it was acquired for
 	wanted    Role
 	gate      *gate // of the shard, while the holder counts there

@@ -5,6 +5,8 @@
 // A Cluster is made with Options, learns the servers from a map (Apply), and
 // hands out a Conn for a Want (Acquire); Servers, Sights, Pools and Learned say
 // what it knows as ServerStatus, Sight, PoolStatus and Learned (with Collation).
+// A Trail is where a session has been on a shard, for causal reads; CausalCounts
+// count them by CausalOutcome.
 //
 // # Guarantees
 //

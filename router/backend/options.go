@@ -108,6 +108,12 @@ type Options struct {
 	MaxLag time.Duration
 	// FallbackToPrimary lets the primary serve reads when no replica is eligible.
 	FallbackToPrimary bool
+	// CausalReads makes sessions read their own writes on replicas, and never go
+	// back in time, unless they choose otherwise. CausalTimeout bounds how long a
+	// read waits for its replica, 200ms by default; then the primary serves it, or
+	// none if FallbackToPrimary is off.
+	CausalReads   bool
+	CausalTimeout time.Duration
 	// Zone is preferred: while a replica of this zone is eligible, replicas of
 	// other zones serve no reads. "" prefers none.
 	Zone string
@@ -167,6 +173,7 @@ func (o Options) withDefaults() Options {
 	def(&o.HoldTimeout, 10*time.Second)
 	def(&o.ProbeInterval, 500*time.Millisecond)
 	def(&o.Eject.For, 10*time.Second)
+	def(&o.CausalTimeout, 200*time.Millisecond)
 	if o.DialRate <= 0 {
 		o.DialRate = 100
 	}
@@ -204,6 +211,11 @@ type Want struct {
 	// MaxLag, when it is positive, leaves out replicas whose lag isn't known to be
 	// within it. It doesn't widen Options.MaxLag.
 	MaxLag time.Duration
+	// Trail is where the session has been on the shard: a replica known to have it
+	// is preferred. Nil prefers none. Stay asks for the replica that it read last.
+	// Acquire may return another; Conn.Has says whether it will do.
+	Trail *Trail
+	Stay  bool
 	// Wait takes the place of Options.WaitTimeout when it is positive.
 	Wait time.Duration
 }

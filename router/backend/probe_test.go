@@ -144,7 +144,7 @@ func TestSetupFallsBackToWhatTheServerKnows(t *testing.T) {
 		c.Apply(oneShard(t, 0))
 		synctest.Wait()
 		conn := mustAcquire(t, c, wantPrimary)
-		want := "SET session_track_system_variables='*',session_track_schema=ON,session_track_state_change=ON,wait_timeout=CAST(GREATEST(@@wait_timeout,28800) AS UNSIGNED)"
+		want := "SET session_track_system_variables='*',session_track_schema=ON,session_track_state_change=ON,session_track_gtids='OWN_GTID',wait_timeout=CAST(GREATEST(@@wait_timeout,28800) AS UNSIGNED)"
 		if !conn.Tracks || conn.SetupSQL() != want {
 			t.Errorf("tracks %v with %q", conn.Tracks, conn.SetupSQL())
 		}

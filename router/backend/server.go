@@ -33,6 +33,7 @@ type server struct {
 	warmup        warmup
 	cold          bool // the server was away, and warms up when it returns; Cluster.mu guards it
 	latency       latency
+	position      position
 	reads, writes atomic.Uint64
 
 	ctx    context.Context // ends when the server leaves the map
@@ -114,6 +115,7 @@ func (s *server) change(next func(old health) *health) bool {
 		h.since, h.at = time.Now(), c.now()
 		if h.state == StateSuspect || h.state == StateDown {
 			s.epoch.Add(1)
+			s.position.forget()
 		}
 	}
 	s.health.Store(h)
@@ -235,6 +237,9 @@ func (s *server) answered(epoch uint64, p probed, dialed bool) bool {
 	s.pool.mu.Lock()
 	refusing := s.pool.circuit.refusing(s.cluster.now())
 	s.pool.mu.Unlock()
+	if dialed {
+		s.position.forget() // the server may have been restarted
+	}
 	current := true
 	s.change(func(old health) *health {
 		if s.epoch.Load() != epoch {
@@ -255,6 +260,10 @@ func (s *server) answered(epoch uint64, p probed, dialed bool) bool {
 		s.judgeEjection(&h)
 		return &h
 	})
+	if current && p.facts != nil && !p.facts.mariaDB && !p.executed.set.IsEmpty() {
+		// What MariaDB's probe tells holds what is still being committed.
+		s.reached(s.position.life.Load(), p.executed.set)
+	}
 	if current && dialed {
 		s.pool.mu.Lock()
 		if !s.pool.circuit.proven {

@@ -19,9 +19,14 @@ var setupParts = [...]string{
 	"session_track_schema=ON",
 	"session_track_state_change=ON",
 	"session_track_transaction_info='STATE'",
+	gtidTracking,
 	// MySQL doesn't take GREATEST's own type for it.
 	"wait_timeout=CAST(GREATEST(@@wait_timeout,28800) AS UNSIGNED)",
 }
+
+// gtidTracking makes MySQL report the GTIDs of a session's own transactions.
+// MariaDB doesn't know it: it reports last_gtid, a system variable.
+const gtidTracking = "session_track_gtids='OWN_GTID'"
 
 // setupAll is everything in one statement.
 var setupAll = "SET " + strings.Join(setupParts[:], ",")

@@ -108,12 +108,22 @@ func (m *member) eligible(o *Options) bool {
 	}
 }
 
-// choose picks an eligible replica by the policy, nil if there is none. One that
-// warms up gives some of its turns to the others.
+// choose picks an eligible replica for a session, nil if there is none. It may be
+// the primary if no replica can be expected to have what the session needs.
 func (s *shard) choose(v *view, w *Want, now time.Duration) *member {
 	if w.MaxLag > 0 {
 		return s.chooseWithin(v, w)
 	}
+	m := s.byPolicy(v, w, now)
+	if w.Trail != nil && m != nil {
+		return w.Trail.prefer(v, m, s.primary.srv, w.Stay, now)
+	}
+	return m
+}
+
+// byPolicy picks an eligible replica by the policy, nil if there is none. One that
+// warms up gives some of its turns to the others.
+func (s *shard) byPolicy(v *view, w *Want, now time.Duration) *member {
 	m := s.pick(v, v.eligible, w, now)
 	if v.warm != nil && !m.srv.takes(v, w, now) {
 		m = s.pick(v, v.warm, w, now)

@@ -52,6 +52,7 @@ type Request struct {
 
 	Timeout time.Duration // 0 for none
 	MaxLag  time.Duration // of a replica that may serve it; 0 for what the configuration says
+	Stale   bool          // a read that takes what any replica has, whatever the session has written or seen
 
 	on *backend.Conn // the held connection that alone can serve it, as it is; nil for any
 }
@@ -87,6 +88,9 @@ func (s *Session) Run(ctx context.Context, r *Request) (Outcome, error) {
 		lost, ok := errors.AsType[*lostError](err)
 		if !ok {
 			return out, err
+		}
+		if !r.Read && !lost.unsent {
+			s.noteLost(r.Shard)
 		}
 		primary := s.roleOf(r) == backend.Primary // there is no other server: one fresh connection to it may do
 		retry := (lost.unsent || r.Read) && !lost.held && !out.Reply.FirstByte
@@ -165,6 +169,9 @@ func (s *Session) onHold(ctx context.Context, r *Request, h *hold) (*backend.Con
 	if s.binds(r) {
 		return c, s.bind(c, shard)
 	}
+	if err := s.admitHeld(c, r); err != nil {
+		return nil, err
+	}
 	err := s.sync(c, s.needs(c, r))
 	if errors.Is(err, errSchemaStays) {
 		err = protocol.Errorf(1046, "3D000", "No database selected; shardway: the connection that this session keeps on shard %s (%s) has a current schema: name the schema of each table, or USE one", shard, why)
@@ -176,10 +183,20 @@ func (s *Session) onHold(ctx context.Context, r *Request, h *hold) (*backend.Con
 func (s *Session) acquire(ctx context.Context, r *Request, role backend.Role, tried []string) (*backend.Conn, error) {
 	shard := r.Shard
 	want := backend.Want{Shard: shard, Role: role, Client: s.addr, Prefer: s.handle, Exclude: tried, FoundRows: s.found, MaxLag: r.MaxLag}
+	if role == backend.Replica && !r.Stale {
+		if err := s.follow(ctx, &want); err != nil {
+			return nil, err
+		}
+	}
 	for try := len(tried); ; {
 		c, err := s.x.cluster.Acquire(ctx, want)
 		if err != nil {
 			return nil, acquireError(err)
+		}
+		if ok, err := s.admit(c, &want); err != nil {
+			return nil, err
+		} else if !ok {
+			continue
 		}
 		err = s.sync(c, s.needs(c, r))
 		var refused *refusedError
@@ -196,7 +213,7 @@ func (s *Session) acquire(ctx context.Context, r *Request, role backend.Role, tr
 		if try++; try > maxTries {
 			return nil, protocol.Errorf(1105, "HY000", "shardway: no connection to shard %s lives long enough to be used: %v", shard, err)
 		}
-		if role != backend.Primary {
+		if want.Role != backend.Primary {
 			want.Exclude = append(want.Exclude, c.Addr())
 		}
 	}
@@ -323,7 +340,7 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 		if err := s.send(c, r); err != nil {
 			return out, err
 		}
-		relay := protocol.Relay{HoldError: holdError, SetStatus: r.SetStatus}
+		relay := protocol.Relay{HoldError: holdError, SetStatus: r.SetStatus, TrackKinds: s.tracked()}
 		if s.tx.open && s.holdOf(c) == nil {
 			relay.SetStatus |= protocol.StatusInTrans
 		}

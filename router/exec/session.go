@@ -53,6 +53,10 @@ type Session struct {
 	// nextUsed is a connection that ran them and on which no transaction has ended since.
 	nextUsed *backend.Conn
 
+	causal bool // read what it wrote, never less than before
+	trails []*backend.Trail
+	gtids  bool // the client asked to be told of GTIDs
+
 	autocommit   bool
 	lastInsertID uint64
 	givenID      uint64   // the insert id behind WhyInsertID, 0 for any
@@ -89,6 +93,7 @@ func (s *Session) start(login *protocol.Client, schema string) {
 		s.state.set(namesVariable, coll.Charset+" COLLATE "+coll.Name)
 	}
 	s.autocommit = true
+	s.SetCausal(s.x.cluster.CausalReads())
 	s.changed()
 }
 
@@ -100,6 +105,7 @@ func (s *Session) changed() {
 	s.handle = s.state.handle()
 	lex := s.state.lexical()
 	s.lex = lex.handle()
+	s.gtids = s.asksGTIDs()
 }
 
 // Schema is the current schema, "" when there is none.

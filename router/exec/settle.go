@@ -30,6 +30,9 @@ func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, str
 		// An ERR packet says nothing of the transaction, and some errors end it.
 		status, err := ping(c)
 		if err != nil {
+			if !r.Read {
+				s.noteLost(c.Shard())
+			}
 			s.broke(c, err)
 			return
 		}
@@ -40,6 +43,7 @@ func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, str
 		s.autocommit = reply.Status&protocol.StatusAutocommit != 0
 	}
 
+	s.note(c, r, reply, inTx)
 	var add Why
 	if inTx {
 		add |= WhyTransaction
@@ -88,7 +92,9 @@ func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, str
 		case struck:
 			c.Discard("killed")
 		default:
-			c.Release()
+			if s.look(c, r) {
+				c.Release()
+			}
 		}
 		return
 	case add != 0:

@@ -107,6 +107,7 @@ var freshTracking = map[string]string{
 	"session_track_schema":           "ON",
 	"session_track_state_change":     "ON",
 	"session_track_transaction_info": "'STATE'",
+	"session_track_gtids":            "'OWN_GTID'",
 }
 
 func isCharset(name string) bool {

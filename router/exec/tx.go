@@ -169,9 +169,11 @@ func (s *Session) CommitSilently() error {
 		return nil
 	}
 	c, shard := h.conn, h.shard
-	if _, err := c.Exec("COMMIT"); err != nil {
+	reply, err := c.Exec("COMMIT")
+	if err != nil {
 		err = s.lost(c, err, false)
 		if lost, ok := errors.AsType[*lostError](err); ok {
+			s.noteLost(shard)
 			return lost.forClient(&Request{Shard: shard, EndsTransaction: true})
 		}
 		if status, down := ping(c); down != nil {
@@ -182,6 +184,7 @@ func (s *Session) CommitSilently() error {
 		}
 		return err
 	}
+	s.note(c, &Request{Shard: shard, Role: c.Role(), EndsTransaction: true}, &reply, false)
 	s.tx = transaction{}
 	s.letOf(c, WhyTransaction)
 	s.park(c)

@@ -106,6 +106,9 @@ func (a *analyzer) variable(n *ast.VariableExpr) {
 	a.systemVariable(name)
 }
 
+// OwnPrefix begins the names of the session variables that are Shardway's own.
+const OwnPrefix = "shardway_"
+
 func (a *analyzer) systemVariable(name string) {
 	switch name {
 	case "last_insert_id", "identity":
@@ -116,7 +119,10 @@ func (a *analyzer) systemVariable(name string) {
 	case "pseudo_thread_id":
 		a.st.Flags |= FlagConnectionID
 	default:
-		return
+		if !strings.HasPrefix(name, OwnPrefix) {
+			return
+		}
+		a.st.Flags |= FlagOwnVariable
 	}
 	a.notRead("@@" + name + " belongs to the connection")
 }

@@ -76,7 +76,7 @@ func describeTo(b *strings.Builder, st *Statement, args []Value, in string) {
 	} else if st.Why != "" {
 		line("why: %s", st.Why)
 	}
-	if h := st.Hints; h.Primary || h.Shard != "" || h.Timeout != 0 || h.Unknown != nil {
+	if h := st.Hints; h.Primary || h.Stale || h.Shard != "" || h.Timeout != 0 || h.Unknown != nil {
 		line("hints: %+v", h)
 	}
 	if st.Tx != (Tx{}) {
@@ -169,7 +169,7 @@ var (
 	flagNames  = [...]string{
 		"read", "sets-user-var", "uses-user-var", "last-insert-id", "found-rows", "calc-found-rows", "row-count", "diagnostics",
 		"locks", "get-lock", "release-lock", "temporary", "implicit-commit", "connection-id", "local-infile", "sequence-next",
-		"stored-function", "into", "sets-last-insert-id", "foreign-data", "returning", "limited", "executable",
+		"stored-function", "into", "sets-last-insert-id", "foreign-data", "returning", "limited", "executable", "own-variable",
 	}
 )
 

@@ -126,6 +126,7 @@ const (
 	FlagReturning                          // INSERT, REPLACE, DELETE or UPDATE … RETURNING: a write that answers rows
 	FlagLimited                            // an UPDATE or DELETE with LIMIT, a SELECT with LIMIT in the outermost block
 	FlagExecutable                         // holds an executable comment (/*! */, /*M! */) that only some servers run
+	FlagOwnVariable                        // reads a variable of Shardway's own: @@shardway_…
 )
 
 // Block is one query block: a SELECT, an UPDATE, a DELETE, or the target of an INSERT.

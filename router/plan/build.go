@@ -65,7 +65,7 @@ func (b *builder) build() Plan {
 	default:
 	}
 	if len(st.Hints.Unknown) > 0 {
-		return refuse("unknown hint " + quote(st.Hints.Unknown[0]) + ": the hints are primary, shard=NAME, timeout=DURATION and max_lag=DURATION, as in /* shardway: primary */")
+		return refuse("unknown hint " + quote(st.Hints.Unknown[0]) + ": the hints are primary, shard=NAME, timeout=DURATION, max_lag=DURATION and causal=off, as in /* shardway: primary */")
 	}
 	if r := b.access(); r != nil {
 		return r

@@ -258,6 +258,26 @@ func (s Set) Count() (n uint64) {
 	return n
 }
 
+// Position is the set as a server's function that waits for it reads it
+// (WAIT_FOR_EXECUTED_GTID_SET, MASTER_GTID_WAIT). MariaDB takes one transaction
+// of a domain: the newest.
+func (s Set) Position() string {
+	if s.maria == nil {
+		return s.String()
+	}
+	last := map[uint32]domain{}
+	for d, n := range s.maria {
+		if at, ok := last[d.domain]; !ok || n > s.maria[at] || n == s.maria[at] && d.server > at.server {
+			last[d.domain] = d
+		}
+	}
+	p := Set{maria: make(map[domain]uint64, len(last))}
+	for _, d := range last {
+		p.maria[d] = s.maria[d]
+	}
+	return p.String()
+}
+
 // String writes the set so that servers and Parse read it, in one order.
 func (s Set) String() string {
 	var parts []string

@@ -94,6 +94,19 @@ func TestSetOperations(t *testing.T) {
 	}
 }
 
+func TestPosition(t *testing.T) {
+	for _, tc := range []struct{ in, want string }{
+		{"", ""},
+		{u1 + ":1-5:7," + u2 + ":1", u1 + ":1-5:7," + u2 + ":1"},
+		{"0-1-5,0-2-7,1-1-1", "0-2-7,1-1-1"},
+		{"0-1-5,0-2-5", "0-2-5"},
+	} {
+		if got := parse(t, tc.in).Position(); got != tc.want {
+			t.Errorf("%q: %s, not %s", tc.in, got, tc.want)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{"", u1 + ":1-5:7", u1 + ":1:tag:2," + u2 + ":3", "0-1-42,1-2-7"} {
 		f.Add(s, s)

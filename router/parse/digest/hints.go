@@ -11,6 +11,7 @@ type Hints struct {
 	Shard   string        // run on this shard; "" when not asked
 	Timeout time.Duration // stop after this long; 0 when not asked
 	MaxLag  time.Duration // read from a replica only if its lag is known to be within this; 0 when not asked
+	Stale   bool          // causal=off: what any replica has will do
 	Unknown []string      // words that aren't hints, for an error message
 }
 
@@ -27,6 +28,11 @@ func (h *Hints) read(text string) {
 		case "shard":
 			if value != "" {
 				h.Shard = value
+				continue
+			}
+		case "causal":
+			if off := strings.EqualFold(value, "off"); off || strings.EqualFold(value, "session") {
+				h.Stale = off
 				continue
 			}
 		case "timeout":
