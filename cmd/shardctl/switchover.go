@@ -144,8 +144,10 @@ func (t *tool) failoverOptions(flags *pflag.FlagSet) (failover.Options, error) {
 		to   *string
 		file bool
 	}{
-		{"user", &account.User, false}, {"password-file", &account.Password, true},
-		{"replication-user", &o.ReplicationUser, false}, {"replication-password-file", &o.ReplicationPassword, true},
+		{"user", &account.User, false},
+		{"password-file", &account.Password, true},
+		{"replication-user", &o.ReplicationUser, false},
+		{"replication-password-file", &o.ReplicationPassword, true},
 	} {
 		v, _ := flags.GetString(f.flag)
 		switch {

@@ -73,8 +73,11 @@ func (o Options) withDefaults() Options {
 		field *time.Duration
 		value time.Duration
 	}{
-		{&o.Drain, 5 * time.Second}, {&o.MaxLag, 5 * time.Second}, {&o.Statement, 5 * time.Second},
-		{&o.Apply, 30 * time.Second}, {&o.Fence, time.Second},
+		{&o.Drain, 5 * time.Second},
+		{&o.MaxLag, 5 * time.Second},
+		{&o.Statement, 5 * time.Second},
+		{&o.Apply, 30 * time.Second},
+		{&o.Fence, time.Second},
 	} {
 		if *d.field <= 0 {
 			*d.field = d.value
