@@ -30,10 +30,10 @@ const (
 	coolDown = time.Second
 	// askAgain is the age from which on a server's known position is too old to
 	// keep a session from moving there: it is asked first.
-	askAgain = 10 * time.Millisecond
+	askAgain = time.Millisecond
 	// sampleAlways is the number of connections in use below which each read of
 	// a server is followed by a sample; above, one of sampleShare is.
-	sampleAlways, sampleShare = 8, 8
+	sampleAlways, sampleShare = 16, 8
 	// sampleTimeout bounds how long an answer to Sample may take.
 	sampleTimeout = time.Second
 	// waitMargin is what a wait may take longer than its server was asked to wait.
