@@ -38,7 +38,7 @@ func TestServeMapInEtcd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer store.Close()
+	defer func() { _ = store.Close() }()
 	m, err := shardmap.Parse([]byte(goodMap))
 	if err != nil {
 		t.Fatal(err)
