@@ -23,7 +23,7 @@ func TestServeMapInEtcd(t *testing.T) {
 	if why := cluster.EtcdMissing(); why != "" {
 		t.Skip(why)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	e, err := cluster.StartEtcd(ctx, cluster.EtcdOptions{Root: "r00t", Users: map[string]string{"shardway": "secret"}})
 	if err != nil {
@@ -38,7 +38,7 @@ func TestServeMapInEtcd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer store.Close()
+	defer func() { _ = store.Close() }()
 	m, err := shardmap.Parse([]byte(goodMap))
 	if err != nil {
 		t.Fatal(err)

@@ -141,6 +141,18 @@ func (h handshaker) Clone() credentials.TransportCredentials {
 	return handshaker{h.TransportCredentials.Clone(), h.s}
 }
 
+// leave gives a client up, so that the next request logs in anew. A client
+// whose token an etcd has forgotten, as it does when it starts again, may ask
+// for another by requests that carry the old one, and be refused without end.
+func (s *Store) leave(c *clientv3.Client) {
+	s.connecting <- struct{}{}
+	defer func() { <-s.connecting }()
+	if c != nil && s.conn == c {
+		s.conn = nil
+		_ = c.Close() // it says that it was cancelled
+	}
+}
+
 // Close ends the connection. Calls that wait return.
 func (s *Store) Close() error {
 	s.closing.Do(func() { close(s.closed) })
@@ -165,6 +177,9 @@ func (s *Store) call(ctx context.Context, what string, do func(context.Context, 
 	c, err := s.client(within)
 	if err == nil {
 		err = do(within, c)
+	}
+	if err != nil && s.o.User != "" && !errors.Is(ctx.Err(), context.Canceled) && (unanswered(err) || is(err, rpctypes.ErrInvalidAuthToken)) {
+		s.leave(c)
 	}
 	if unanswered(err) && ctx.Err() == nil {
 		if why := s.refusal.Swap(nil); why != nil {
