@@ -44,6 +44,7 @@ reads over replicas, and finds the shard by key.
   shardway serve -c FILE [--env-file FILE]     serve clients
   shardway check -c FILE [--connect]           check the configuration and the map, and with
                                                --connect every server too
+  shardway health [--admin ADDR] [--live]      ask a running daemon whether it can serve
   shardway version                             say which version this is
 
 Each command has --help. Example:
@@ -72,7 +73,7 @@ func run(ctx context.Context, p *program) int {
 func dispatch(ctx context.Context, p *program) error {
 	if len(p.args) == 0 {
 		fmt.Fprint(p.stderr, usage)
-		return fmt.Errorf("name a command: serve, check or version: %w", errUsage)
+		return fmt.Errorf("name a command: serve, check, health or version: %w", errUsage)
 	}
 	switch name := p.args[0]; name {
 	case "serve":
@@ -95,6 +96,12 @@ func dispatch(ctx context.Context, p *program) error {
 			return fmt.Errorf("--output is table or json, not %q: %w", o.output, errUsage)
 		}
 		return check(ctx, p, src, o)
+	case "health":
+		o, err := healthFlags(p, p.args[1:])
+		if err != nil {
+			return err
+		}
+		return health(ctx, p, o)
 	case "version":
 		fmt.Fprintln(p.stdout, versionText())
 		return nil
@@ -102,7 +109,7 @@ func dispatch(ctx context.Context, p *program) error {
 		fmt.Fprint(p.stdout, usage)
 		return nil
 	default:
-		return fmt.Errorf("there is no command %q; the commands are serve, check and version: %w", name, errUsage)
+		return fmt.Errorf("there is no command %q; the commands are serve, check, health and version: %w", name, errUsage)
 	}
 }
 
@@ -141,8 +148,15 @@ func (p *program) flags(name, about string, args []string, more func(*pflag.Flag
 	return src, nil
 }
 
+// release is the version that a build names where it can't be read from the
+// sources, as in an image: -ldflags "-X main.release=v1.2.3".
+var release string
+
 // version is the module's version, or the commit it was built from.
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

@@ -54,11 +54,11 @@ func TestUsage(t *testing.T) {
 		status int
 		out    string // of both streams
 	}{
-		{"", 2, "name a command: serve, check or version"},
+		{"", 2, "name a command: serve, check, health or version"},
 		{"help", 0, "shardway serve -c FILE"},
 		{"--help", 0, "shardway serve -c FILE"},
 		{"version", 0, "shardway devel"},
-		{"start", 2, `there is no command "start"; the commands are serve, check and version`},
+		{"start", 2, `there is no command "start"; the commands are serve, check, health and version`},
 		{"serve", 2, "serve needs -c FILE, the configuration file"},
 		{"serve --help", 0, "--replicas-max-lag"},
 		{"check --help", 0, "--connect"},
