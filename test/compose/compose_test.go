@@ -1,0 +1,299 @@
+package compose
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// TestImage looks at the container: its health, its user, what is in it.
+func TestImage(t *testing.T) {
+	s := open(t)
+	if out := s.compose("exec", "-T", "shardway", "shardway", "health"); out != "ready" {
+		t.Errorf("shardway health says %q", out)
+	}
+	out := s.compose("exec", "-T", "shardway", "shardway", "check", "-c", "/etc/shardway/shardway.yaml", "--connect")
+	if !strings.Contains(out, " 0 failures") {
+		t.Errorf("shardway check:\n%s", out)
+	}
+	if out := s.compose("exec", "-T", "shardway", "shardctl", "--map", "/etc/shardway/shards.yaml", "map", "check"); out == "" {
+		t.Error("shardctl map check says nothing")
+	}
+	id := s.compose("ps", "-q", "shardway")
+	inspect := func(format string) string { return s.docker("inspect", "--format", format, id) }
+	if user := inspect("{{.Config.User}}"); user != "65532:65532" {
+		t.Errorf("the container runs as user %q", user)
+	}
+	s.eventually(func() string {
+		if state := inspect("{{.State.Health.Status}}"); state != "healthy" {
+			return "the container is " + state
+		}
+		return ""
+	})
+}
+
+// TestAdmin has open probes, and metrics for those who have the token.
+func TestAdmin(t *testing.T) {
+	s := open(t)
+	if code, body := s.get("/livez", ""); code != http.StatusOK {
+		t.Errorf("/livez: %d %s", code, body)
+	}
+	if code, _ := s.get("/metrics", ""); code != http.StatusUnauthorized {
+		t.Errorf("/metrics without the token: %d", code)
+	}
+	code, body := s.get("/metrics", setting("ADMIN_TOKEN", "admin"))
+	if code != http.StatusOK || !strings.Contains(body, "\nshardway_ready 1\n") || strings.Count(body, "\nshardway_server_up{") != len(servers()) {
+		t.Errorf("/metrics: %d\n%s", code, body)
+	}
+}
+
+// TestReadsAreSpread has each replica of a shard serve its part of the reads,
+// and the primary none.
+func TestReadsAreSpread(t *testing.T) {
+	s := open(t)
+	served := s.logging()
+	const each, reads = 8, 50
+	for shard, names := range shards {
+		token := fmt.Sprintf("spread %s %d", shard, time.Now().UnixNano())
+		clients(each, func(int) {
+			for range reads {
+				got, err := one(s.ctx, s.db, fmt.Sprintf("SELECT CONCAT(name, ', %s') FROM users WHERE id = %d", token, user[shard]))
+				if want := fmt.Sprintf("user %d, %s", user[shard], token); err != nil || got != want {
+					t.Errorf("%q, want %q: %v", got, want, err)
+				}
+			}
+		})
+		counts := served(token)
+		if n := counts[names[1]] + counts[names[2]]; n != each*reads || len(counts) != 2 {
+			t.Errorf("%d reads of %s on its replicas, want %d: %v", n, shard, each*reads, counts)
+		}
+		for _, name := range names[1:] {
+			if n := counts[name]; n < each*reads/3 {
+				t.Errorf("%s served %d of %d reads", name, n, each*reads)
+			}
+		}
+	}
+}
+
+// TestRowsFindTheirShard writes rows and looks for them on the servers.
+func TestRowsFindTheirShard(t *testing.T) {
+	s := open(t)
+	const first, last = 10_000, 10_199
+	s.Cleanup(func() { s.deleteUsers(first, last) })
+	insert, err := s.db.PrepareContext(s.ctx, "INSERT INTO users (id, name, country) VALUES (?, ?, ?)")
+	s.must(err)
+	defer insert.Close()
+	for id := first; id <= last; id++ {
+		_, err := insert.ExecContext(s.ctx, id, fmt.Sprintf("new %d", id), "pl")
+		s.must(err)
+	}
+	for shard, names := range shards {
+		want := 0
+		for id := first; id <= last; id++ {
+			if shardOf(id) == shard {
+				want++
+			}
+		}
+		for _, name := range names {
+			server := s.server(name)
+			s.eventually(func() string { // replicas come after
+				total, err := one(s.ctx, server, "SELECT COUNT(*) FROM shop.users WHERE id BETWEEN ? AND ?", first, last)
+				if err != nil || total != fmt.Sprint(want) {
+					return fmt.Sprintf("%s has %s of %d rows: %v", name, total, want, err)
+				}
+				return ""
+			})
+		}
+	}
+	read, err := s.db.PrepareContext(s.ctx, "SELECT name FROM users WHERE id = ?")
+	s.must(err)
+	defer read.Close()
+	clients(8, func(client int) {
+		for id := first + client; id <= last; id += 8 {
+			var name string
+			if err := read.QueryRowContext(s.ctx, id).Scan(&name); err != nil || name != fmt.Sprintf("new %d", id) {
+				t.Errorf("row %d: %q: %v", id, name, err)
+			}
+		}
+	})
+}
+
+// TestTransactions sees its own writes, takes them back and keeps them.
+func TestTransactions(t *testing.T) {
+	s := open(t)
+	for shard, id := range user {
+		name := func(q interface {
+			QueryRow(query string, args ...any) *sql.Row
+		},
+		) (name string) {
+			s.must(q.QueryRow("SELECT /* shardway: primary */ name FROM users WHERE id = ?", id).Scan(&name))
+			return name
+		}
+		before := name(s.db)
+		s.Cleanup(func() {
+			_, err := s.db.Exec("UPDATE users SET name = ? WHERE id = ?", before, id)
+			s.must(err)
+		})
+		for _, commit := range []bool{false, true} {
+			tx, err := s.db.BeginTx(s.ctx, nil)
+			s.must(err)
+			after := fmt.Sprintf("%s, renamed", before)
+			_, err = tx.ExecContext(s.ctx, "UPDATE users SET name = ? WHERE id = ?", after, id)
+			s.must(err)
+			if got := name(tx); got != after {
+				t.Errorf("%s: inside the transaction the name is %q", shard, got)
+			}
+			if got := name(s.db); got != before {
+				t.Errorf("%s: outside the transaction the name is %q", shard, got)
+			}
+			want := before
+			if commit {
+				want = after
+				s.must(tx.Commit())
+			} else {
+				s.must(tx.Rollback())
+			}
+			if got := name(s.db); got != want {
+				t.Errorf("%s: after the transaction (commit: %t) the name is %q, want %q", shard, commit, got, want)
+			}
+		}
+	}
+}
+
+// TestReplicaKilled goes on reading while a replica dies, and uses it again
+// when it is back.
+func TestReplicaKilled(t *testing.T) {
+	s := open(t)
+	const victim, other = "s1b", "s1c"
+	var stop atomic.Bool
+	var good, bad atomic.Int64
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		clients(8, func(int) {
+			for !stop.Load() {
+				got, err := one(s.ctx, s.db, "SELECT name FROM users WHERE id = ?", user["s1"])
+				switch {
+				case err != nil:
+					bad.Add(1)
+				case got != fmt.Sprintf("user %d", user["s1"]):
+					t.Errorf("a wrong row: %q", got)
+				default:
+					good.Add(1)
+				}
+			}
+		})
+	}()
+	defer func() {
+		stop.Store(true)
+		<-done
+	}()
+	s.kill(victim)
+	before := good.Load()
+	s.eventually(func() string {
+		if n := good.Load() - before; n < 1000 {
+			return fmt.Sprintf("%d reads in the time since a replica is dead", n)
+		}
+		return ""
+	})
+	stop.Store(true)
+	<-done
+	if n := bad.Load(); n > 0 {
+		t.Errorf("%d reads failed and %d didn't while a replica died", n, good.Load())
+	}
+	t.Logf("note: %d reads, none failed, while a replica died", good.Load())
+	s.start(victim)
+	served := s.logging()
+	token := fmt.Sprintf("back %d", time.Now().UnixNano())
+	s.eventually(func() string {
+		for range 20 {
+			_, err := one(s.ctx, s.db, fmt.Sprintf("SELECT CONCAT(name, '%s') FROM users WHERE id = %d", token, user["s1"]))
+			s.must(err)
+		}
+		if counts := served(token); counts[victim] == 0 || counts[other] == 0 {
+			return fmt.Sprintf("the replica serves no reads again: %v", counts)
+		}
+		return ""
+	})
+}
+
+// TestPrimaryKilled goes on with the other shard's writes and the shard's own
+// reads, and refuses its writes within the deadlines.
+func TestPrimaryKilled(t *testing.T) {
+	s := open(t)
+	s.kill("s0a")
+	began := time.Now()
+	_, err := s.db.ExecContext(s.ctx, "UPDATE users SET name = name WHERE id = ?", user["s0"])
+	if took := time.Since(began); err == nil || took > 15*time.Second {
+		t.Errorf("a write to a shard without its primary: %v after %s", err, took)
+	}
+	if got, err := one(s.ctx, s.db, "SELECT name FROM users WHERE id = ?", user["s0"]); err != nil || got != fmt.Sprintf("user %d", user["s0"]) {
+		t.Errorf("a read of that shard: %q: %v", got, err)
+	}
+	if _, err := s.db.ExecContext(s.ctx, "UPDATE users SET name = name WHERE id = ?", user["s1"]); err != nil {
+		t.Errorf("a write to the other shard: %v", err)
+	}
+	s.eventually(func() string {
+		if code, body := s.get("/readyz", ""); code != http.StatusServiceUnavailable {
+			return fmt.Sprintf("/readyz answers %d %s", code, body)
+		}
+		return ""
+	})
+	s.start("s0a")
+	if _, err := s.db.ExecContext(s.ctx, "UPDATE users SET name = name WHERE id = ?", user["s0"]); err != nil {
+		t.Errorf("a write when the primary is back: %v", err)
+	}
+}
+
+// TestDrain ends the proxy in order under a transaction, which it lets finish.
+func TestDrain(t *testing.T) {
+	s := open(t)
+	s.Cleanup(func() { s.deleteUsers(20_000, 20_000) })
+	tx, err := s.db.BeginTx(s.ctx, nil)
+	s.must(err)
+	_, err = tx.ExecContext(s.ctx, "INSERT INTO users (id, name, country) VALUES (20000, 'drained', 'jp')")
+	s.must(err)
+	id := s.compose("ps", "-q", "shardway")
+	stopped := make(chan error, 1)
+	go func() {
+		_, err := s.run([]string{"docker", "stop", "--time", "40", id})
+		stopped <- err
+	}()
+	s.eventually(func() string {
+		if code, body := s.get("/readyz", ""); code == http.StatusOK {
+			return "still " + body
+		}
+		return ""
+	})
+	select {
+	case err := <-stopped:
+		t.Fatalf("the proxy didn't wait for a transaction: %v", err)
+	default:
+	}
+	s.must(tx.Commit())
+	s.must(<-stopped)
+	if status := s.docker("inspect", "--format", "{{.State.ExitCode}}", id); status != "0" {
+		t.Errorf("the proxy ended with status %s", status)
+	}
+	s.start("shardway")
+	if got, err := one(s.ctx, s.db, "SELECT /* shardway: primary */ name FROM users WHERE id = 20000"); err != nil || got != "drained" {
+		t.Errorf("the row of the transaction: %q: %v", got, err)
+	}
+}
+
+// TestWrongPassword is refused as a server would.
+func TestWrongPassword(t *testing.T) {
+	s := open(t)
+	db := s.connect(s.port("shardway", 4406), "app", "wrong", "shop")
+	var refused *mysql.MySQLError
+	if err := db.PingContext(s.ctx); !errors.As(err, &refused) || refused.Number != 1045 {
+		t.Errorf("a login with a wrong password: %v", err)
+	}
+}
