@@ -13,7 +13,7 @@ SHARDS     ?= 2
 REPLICAS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-unit test-e2e soak-causal test-tools lint fuzz cover bench cluster cluster-down
+.PHONY: help run build test test-unit test-e2e soak-causal test-tools lint fuzz cover bench cluster cluster-down compose-test k8s-check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ test: test-tools ## install what the tests need where it is missing, then run ev
 	@test/all
 
 test-unit: ## the tests that need no servers
-	$(GO) test -tags $(TAGS) -race -shuffle=on -skip '^TestServers$$' $$($(GO) list -tags $(TAGS) ./... | grep -v -e /test/e2e -e /test/cluster)
+	$(GO) test -tags $(TAGS) -race -shuffle=on -skip '^TestServers$$' $$($(GO) list -tags $(TAGS) ./... | grep -v -e /test/e2e -e /test/cluster -e /test/compose)
 
 test-e2e: ## the tests on real servers; RUN=regexp chooses some
 	$(GO) test -tags $(TAGS) -count=1 -timeout 25m -v -run '$(or $(RUN),.)' ./test/e2e
@@ -56,7 +56,7 @@ fuzz: ## every fuzz target for FUZZ_TIME each
 	@test/fuzz $(FUZZ_TIME)
 
 cover: ## coverage of the tests that need no servers, in cover.out
-	$(GO) test -tags $(TAGS) -coverpkg=./... -coverprofile=cover.out -skip '^TestServers$$$$' $$($(GO) list -tags $(TAGS) ./... | grep -v -e /test/e2e -e /test/cluster)
+	$(GO) test -tags $(TAGS) -coverpkg=./... -coverprofile=cover.out -skip '^TestServers$$$$' $$($(GO) list -tags $(TAGS) ./... | grep -v -e /test/e2e -e /test/cluster -e /test/compose)
 	@$(GO) tool cover -func=cover.out | tail -1
 
 bench: ## Shardway beside HAProxy over the same MariaDB; BENCH_TIME seconds a run
@@ -68,3 +68,9 @@ cluster: ## a local cluster of real servers in .cluster/: SERVER=mariadb|mysql S
 
 cluster-down: ## end that cluster
 	@$(GO) run ./test/cluster/cmd -dir .cluster down
+
+compose-test: ## the image in front of docker/compose.yaml's MySQL containers: MYSQL_IMAGE=mysql:8.4
+	@test/compose-test
+
+k8s-check: ## decode docker/kubernetes strictly and check what its objects say of each other
+	@cd docker/kubernetes/check && $(GO) test -count=1 ./...

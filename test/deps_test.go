@@ -46,6 +46,7 @@ var imports = map[string][]string{
 	"test/cluster/cmd":    {"test/cluster"},
 	"test/e2e":            {"test/cluster"},
 	"test/bench":          {"test/cluster"},
+	"test/compose":        {},
 }
 
 // inTests is what only the _test.go files of a package may import besides.
@@ -121,6 +122,9 @@ func sources(t *testing.T) []file {
 		if d.IsDir() {
 			if rel != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "node_modules" || d.Name() == "bin") {
 				return filepath.SkipDir
+			}
+			if _, err := os.Stat(filepath.Join(p, "go.mod")); rel != "." && err == nil {
+				return filepath.SkipDir // a module of its own
 			}
 			return nil
 		}

@@ -248,7 +248,7 @@ func (s *stack) ready() {
 			return err.Error()
 		}
 		defer rows.Close()
-		states, err := columns(rows, "addr", "state")
+		states, err := columns(rows, "server", "state")
 		if err != nil {
 			return err.Error()
 		}
