@@ -12,7 +12,7 @@ import (
 	"shardway/shardmap"
 )
 
-// TestManifests reads the configurations and maps that docker/ has for compose
+// TestManifests reads the configurations that docker/ has for compose
 // and Kubernetes, with the environment that each gives the container.
 func TestManifests(t *testing.T) {
 	var compose struct {
@@ -60,17 +60,16 @@ func TestManifests(t *testing.T) {
 			if !strings.HasSuffix(conf.Listen[0], ":4406") || !strings.HasSuffix(conf.Admin.Listen, ":4480") {
 				t.Errorf("it listens at %v and %s, not where the containers' ports are", conf.Listen, conf.Admin.Listen)
 			}
-			text, err := os.ReadFile(filepath.Join(c.dir, "shards.yaml"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			m, err := shardmap.Parse(text)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(m.Shards()) != 2 {
-				t.Errorf("the map has %d shards", len(m.Shards()))
+			if !strings.HasPrefix(conf.Map, "etcd://etcd:2379/") {
+				t.Errorf("the map is in %s, and many proxies need one store", conf.Map)
 			}
 		})
+	}
+	text, err := os.ReadFile(filepath.Join(docker, "config", "shards.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := shardmap.Parse(text); err != nil || len(m.Shards()) != 2 {
+		t.Errorf("compose's first map: %v", err)
 	}
 }

@@ -23,8 +23,8 @@ func TestImage(t *testing.T) {
 	if !strings.Contains(out, " 0 failures") {
 		t.Errorf("shardway check:\n%s", out)
 	}
-	if out := s.compose("exec", "-T", "shardway", "shardctl", "--map", "/etc/shardway/shards.yaml", "map", "check"); out == "" {
-		t.Error("shardctl map check says nothing")
+	if out := s.compose("exec", "-T", "shardway", "shardctl", "-c", "/etc/shardway/shardway.yaml", "map", "check"); !strings.Contains(out, "2 shards") {
+		t.Errorf("shardctl map check: %s", out)
 	}
 	id := s.compose("ps", "-q", "shardway")
 	inspect := func(format string) string { return s.docker("inspect", "--format", format, id) }
