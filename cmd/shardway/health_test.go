@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"shardway/router/admin"
@@ -23,11 +25,15 @@ func runHealth(t *testing.T, environ []string, args ...string) (status int, outp
 func serveAdmin(t *testing.T, ln net.Listener, h http.Handler) {
 	t.Helper()
 	srv := &http.Server{Handler: h}
-	done := make(chan error, 1)
-	go func() { done <- srv.Serve(ln) }()
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
+	})
 	t.Cleanup(func() {
 		_ = srv.Close()
-		<-done
+		serving.Wait()
 	})
 }
 
