@@ -95,10 +95,9 @@ func TestServeMapInEtcd(t *testing.T) {
 		took = append(took, time.Since(began).Round(time.Millisecond))
 	}
 	slices.Sort(took)
+	// How long it takes depends on what else the machine does; one that missed a
+	// change would have it from its next look at etcd only, seconds later.
 	t.Logf("note: three proxies have followed a change of the map after %s", took)
-	if took[0] > time.Second { // the others tell how busy the machine is
-		t.Errorf("three proxies follow a change in %s at best", took[0])
-	}
 
 	client := fleet[0].mustLogin("s.sock", "app", "app")
 	if err := e.Kill(); err != nil {

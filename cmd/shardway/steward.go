@@ -41,11 +41,22 @@ type steward struct {
 
 	observed map[string]promotion // by shard: not in the map yet
 	said     map[string]string    // by shard or server: what was last logged, so that it is logged once
+	resting  map[string]rest      // by shard: failed attempts
 }
+
+// rest is the time until the next attempt at a failover: each attempt makes the
+// replicas look for the old primary anew.
+type rest struct {
+	until time.Time
+	long  time.Duration
+}
+
+// restLeast and restMost bound it.
+const restLeast, restMost = time.Second, 15 * time.Second
 
 // steward works until ctx is done.
 func (d *daemon) steward(ctx context.Context, store stores.Store) {
-	s := &steward{d: d, store: store, log: d.log, observed: map[string]promotion{}, said: map[string]string{}}
+	s := &steward{d: d, store: store, log: d.log, observed: map[string]promotion{}, said: map[string]string{}, resting: map[string]rest{}}
 	look, rejoin := time.NewTicker(stewardEvery), time.NewTicker(rejoinEvery)
 	defer look.Stop()
 	defer rejoin.Stop()
@@ -128,7 +139,11 @@ func (s *steward) failover(ctx context.Context) {
 	gone := s.d.cluster.GonePrimaries()
 	for _, sh := range s.d.live.Current().Shards() {
 		since, missed := gone[sh.Primary.Addr]
-		if !missed || time.Since(since) < c.Failover.After {
+		if !missed {
+			delete(s.resting, sh.ID)
+			continue
+		}
+		if time.Since(since) < c.Failover.After || time.Now().Before(s.resting[sh.ID].until) {
 			continue
 		}
 		proxies, err := s.proxies(ctx)
@@ -150,6 +165,10 @@ func (s *steward) promote(ctx context.Context, c *config.Config, sh *shardmap.Sh
 	o := s.options(c)
 	began := time.Now()
 	report, err := failover.Failover(ctx, s.store, sh.ID, o)
+	if err != nil {
+		long := min(max(2*s.resting[sh.ID].long, restLeast), restMost)
+		s.resting[sh.ID] = rest{time.Now().Add(long), long}
+	}
 	switch {
 	case failover.IsRefused(err):
 		s.once(sh.ID, slog.LevelWarn, "no failover", "shard", sh.ID, "primary", sh.Primary.Addr, "why", err.Error())
