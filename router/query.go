@@ -127,7 +127,7 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 	if s.facts.DB == "" {
 		r.AnySchema = schemaFree(st, t.sql)
 	}
-	r.Stale = st.Hints.Stale
+	r.Stale = st.Hints.Stale || readsNoTable(st)
 	if st.Hints.Timeout > 0 {
 		r.Timeout = st.Hints.Timeout
 	}
@@ -182,6 +182,20 @@ func schemaFree(st *parse.Statement, sql []byte) bool {
 	}
 	lower := bytes.ToLower(sql)
 	return !bytes.Contains(lower, []byte("database")) && !bytes.Contains(lower, []byte("schema"))
+}
+
+// readsNoTable says that a read shows nothing that a write could have changed, such as SELECT FOUND_ROWS(): any server
+// may answer it, whatever it has of the session's writes.
+func readsNoTable(st *parse.Statement) bool {
+	if st.Kind != parse.Select || !st.Is(parse.FlagRead) || st.Is(parse.FlagStoredFunction) {
+		return false
+	}
+	for i := range st.Blocks {
+		if len(st.Blocks[i].Tables) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // writes says whether a statement is one that a READ ONLY transaction refuses.

@@ -1,5 +1,5 @@
 // Command bench runs sysbench through Shardway and through HAProxy as a plain
-// TCP relay, over one and the same MariaDB server, in interleaved rounds, and
+// TCP relay, over the same MariaDB servers, in interleaved rounds, and
 // prints throughput, 99th percentile latency and the proxy's own CPU time per
 // query, with ratios. docs/benchmarks.md says what is compared and why it is
 // fair.
@@ -73,7 +73,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 
-	fmt.Fprintln(out, "starting one MariaDB, HAProxy and Shardway …")
+	fmt.Fprintln(out, "starting six MariaDB servers, HAProxy and Shardway …")
 	b := &bench{options: o, dir: dir, out: out}
 	if o.binary == "" {
 		b.binary = filepath.Join(dir, "shardway")
@@ -128,10 +128,6 @@ var workloads = []workload{
 
 func key(w workload, clients int) string { return fmt.Sprintf("%s/%d", w.name, clients) }
 
-// addresses are the loopback addresses that the one server listens on. Shardway
-// takes them for the primaries and replicas of two shards.
-var addresses = []string{"127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5", "127.0.0.6"}
-
 // bench holds the running programs.
 type bench struct {
 	options
@@ -142,26 +138,25 @@ type bench struct {
 }
 
 func (b *bench) start(ctx context.Context) error {
-	c, err := cluster.Start(ctx, cluster.Options{Flavor: cluster.MariaDB, Plain: true, Args: []string{
-		"--bind-address=" + strings.Join(addresses, ","), "--max-connections=6000", "--innodb-buffer-pool-size=256M",
-		"--skip-log-bin", "--innodb-flush-log-at-trx-commit=0", "--thread-handling=one-thread-per-connection", "--table-open-cache=4000",
+	c, err := cluster.Start(ctx, cluster.Options{Flavor: cluster.MariaDB, Shards: 2, Replicas: 2, Args: []string{
+		"--max-connections=6000", "--innodb-buffer-pool-size=64M",
+		"--innodb-flush-log-at-trx-commit=0", "--thread-handling=one-thread-per-connection", "--table-open-cache=4000",
 	}})
 	if err != nil {
 		return err
 	}
 	b.c = c
-	port := c.Plain.Port
-	if err := c.Plain.Exec(ctx,
+	if err := c.Exec(ctx,
 		"CREATE USER app@'%' IDENTIFIED VIA mysql_native_password USING PASSWORD('app')",
 		"GRANT ALL ON *.* TO app@'%'", "CREATE DATABASE sharded", "CREATE DATABASE whole"); err != nil {
 		return err
 	}
-	haproxy, err := b.startHAProxy(port)
+	haproxy, err := b.startHAProxy()
 	if err != nil {
 		return err
 	}
 	b.proxies = append(b.proxies, haproxy)
-	shardway, err := b.startShardway(port)
+	shardway, err := b.startShardway()
 	if err != nil {
 		return err
 	}
@@ -183,15 +178,21 @@ func (b *bench) close() {
 	}
 }
 
-// prepare makes the table in both databases.
+// prepare makes the table in both databases, with all rows on each shard, so that
+// any replica gives HAProxy's clients what Shardway's get.
 func (b *bench) prepare(ctx context.Context) error {
-	for _, w := range workloads {
-		args := b.sysbench(w, "127.0.0.1", b.c.Plain.Port, 1)
-		if err := command(ctx, "sysbench", append(args, w.script, "prepare")...); err != nil {
-			return err
+	for _, sh := range b.c.Shards {
+		for _, w := range workloads {
+			args := b.sysbench(w, "127.0.0.1", sh.Primary.Port, 1)
+			if err := command(ctx, "sysbench", append(args, w.script, "prepare")...); err != nil {
+				return err
+			}
 		}
 	}
-	return b.c.Plain.Exec(ctx, "ANALYZE TABLE sharded.sbtest1, whole.sbtest1")
+	if err := b.c.Exec(ctx, "ANALYZE TABLE sharded.sbtest1, whole.sbtest1"); err != nil {
+		return err
+	}
+	return b.c.Sync(ctx)
 }
 
 // round runs both proxies once, in turns as to who is first.

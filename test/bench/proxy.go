@@ -20,14 +20,16 @@ import (
 
 // proxy is a running proxy.
 type proxy struct {
-	name, addr string
-	cmd        *exec.Cmd
-	output     *bytes.Buffer
-	exited     chan struct{}
+	name   string
+	addr   string // of reads
+	writes string // of transactions
+	cmd    *exec.Cmd
+	output *bytes.Buffer
+	exited chan struct{}
 }
 
-func startProxy(name, addr, program string, args ...string) (*proxy, error) {
-	p := &proxy{name: name, addr: addr, cmd: exec.Command(program, args...), output: &bytes.Buffer{}, exited: make(chan struct{})}
+func startProxy(name, addr, writes, program string, args ...string) (*proxy, error) {
+	p := &proxy{name: name, addr: addr, writes: writes, cmd: exec.Command(program, args...), output: &bytes.Buffer{}, exited: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
@@ -116,10 +118,22 @@ func (p *proxy) rss() (int64, error) {
 	return n << 10, err
 }
 
-func (b *bench) startHAProxy(port int) (*proxy, error) {
-	addr, err := freeAddr()
+// startHAProxy spreads connections to one port over the four replicas, and takes
+// those to the other to the first primary.
+func (b *bench) startHAProxy() (*proxy, error) {
+	reads, err := freeAddr()
 	if err != nil {
 		return nil, err
+	}
+	writes, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	var replicas strings.Builder
+	for _, sh := range b.c.Shards {
+		for _, r := range sh.Replicas {
+			fmt.Fprintf(&replicas, "    server %s %s\n", r.Name, r.Addr)
+		}
 	}
 	path := filepath.Join(b.dir, "haproxy.cfg")
 	conf := fmt.Sprintf(`global
@@ -129,10 +143,13 @@ defaults
     timeout connect 5s
     timeout client 1h
     timeout server 1h
-listen mysql
+listen reads
     bind %s
-    server db 127.0.0.1:%d
-`, addr, port)
+    balance roundrobin
+%slisten writes
+    bind %s
+    server primary %s
+`, reads, replicas.String(), writes, b.c.Shards[0].Primary.Addr)
 	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
 		return nil, err
 	}
@@ -140,21 +157,15 @@ listen mysql
 	if err != nil {
 		program = "/usr/sbin/haproxy"
 	}
-	return startProxy("haproxy", addr, program, "-db", "-f", path)
+	return startProxy("haproxy", reads, writes, program, "-db", "-f", path)
 }
 
-func (b *bench) startShardway(port int) (*proxy, error) {
+func (b *bench) startShardway() (*proxy, error) {
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
 	}
-	at := func(i int) string { return fmt.Sprintf("%s:%d", addresses[i], port) }
-	shardmap := fmt.Sprintf(`version: 1
-shards:
-  s0: {primary: %q, replicas: [{addr: %q}, {addr: %q}]}
-  s1: {primary: %q, replicas: [{addr: %q}, {addr: %q}]}
-databases:
-  sharded:
+	shardmap := b.c.Map(`  sharded:
     slots: 1024
     owners: {s0: ["0-511"], s1: ["512-1023"]}
     default_shard: s0
@@ -164,14 +175,13 @@ databases:
     slots: 2
     owners: {s0: ["0"], s1: ["1"]}
     default_shard: s0
-`, at(0), at(1), at(2), at(3), at(4), at(5))
+`)
 	conf := fmt.Sprintf(`listen: [%q]
 admin: {listen: ""}
 map: ./shards.yaml
 users: {app: {password: app, databases: [sharded, whole]}}
 servers: {user: app, password: app, tls: {mode: disabled}}
 pool: {max_per_server: 300}
-replicas: {max_lag: 0}
 log: {level: warn}
 `, addr)
 	if err := os.WriteFile(filepath.Join(b.dir, "shards.yaml"), []byte(shardmap), 0o600); err != nil {
@@ -181,7 +191,7 @@ log: {level: warn}
 	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
 		return nil, err
 	}
-	return startProxy("shardway", addr, b.binary, "serve", "-c", path)
+	return startProxy("shardway", addr, addr, b.binary, "serve", "-c", path)
 }
 
 func freeAddr() (string, error) {
@@ -227,7 +237,11 @@ var (
 )
 
 func (b *bench) one(ctx context.Context, w workload, p *proxy, clients int) (outcome, error) {
-	host, port, err := net.SplitHostPort(p.addr)
+	addr := p.addr
+	if w.database == "whole" {
+		addr = p.writes
+	}
+	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return outcome{}, err
 	}

@@ -24,7 +24,7 @@ func (b *bench) memory(ctx context.Context) ([]memoryResult, error) {
 	p := b.proxies[len(b.proxies)-1]
 	// A daemon that has served nothing yet, so that nothing is left over.
 	p.stop()
-	p, err := b.startShardway(b.c.Plain.Port)
+	p, err := b.startShardway()
 	if err != nil {
 		return nil, err
 	}
