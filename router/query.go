@@ -184,10 +184,10 @@ func schemaFree(st *parse.Statement, sql []byte) bool {
 	return !bytes.Contains(lower, []byte("database")) && !bytes.Contains(lower, []byte("schema"))
 }
 
-// readsNoTable says that a read shows nothing that a write could have changed, such as SELECT FOUND_ROWS(): any server
+// readsNoTable says that a SELECT shows nothing that a write could have changed, such as SELECT FOUND_ROWS(): any server
 // may answer it, whatever it has of the session's writes.
 func readsNoTable(st *parse.Statement) bool {
-	if st.Kind != parse.Select || !st.Is(parse.FlagRead) || st.Is(parse.FlagStoredFunction) {
+	if st.Kind != parse.Select || st.Is(parse.FlagStoredFunction) {
 		return false
 	}
 	for i := range st.Blocks {
