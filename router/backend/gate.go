@@ -129,6 +129,7 @@ const lookAgain = 50 * time.Millisecond
 // and counted until the connection is released or parked.
 func (c *Cluster) acquirePrimary(ctx context.Context, s *shard, w *Want) (*Conn, error) {
 	var hold time.Duration // until when to wait for a primary that was lost
+	again := 0
 	for {
 		g := s.gate
 		if err := c.pass(ctx, g, w.Shard); err != nil {
@@ -154,6 +155,10 @@ func (c *Cluster) acquirePrimary(ctx context.Context, s *shard, w *Want) (*Conn,
 			}
 			continue
 		}
+		if errors.Is(err, ErrNoServer) && again < triesAgain && c.usable(w) {
+			again++ // it has become usable since
+			continue
+		}
 		o := c.options()
 		if hold == 0 {
 			hold = c.now() + o.HoldTimeout
@@ -173,6 +178,20 @@ func (c *Cluster) acquirePrimary(ctx context.Context, s *shard, w *Want) (*Conn,
 			return nil, context.Cause(ctx)
 		}
 	}
+}
+
+// triesAgain bounds how often a primary is tried at once that couldn't be used and
+// now can.
+const triesAgain = 3
+
+// usable says whether the shard's primary can be used now.
+func (c *Cluster) usable(w *Want) bool {
+	s := c.snapshot.Load().shards[w.Shard]
+	if s == nil {
+		return false
+	}
+	v := s.view.Load()
+	return v.primary != nil && !v.deciding && !slices.Contains(w.Exclude, v.primary.srv.addr)
 }
 
 // lost says whether the member's server can't be reached, other than because it

@@ -117,7 +117,7 @@ func TestDownPrimaryIsRefusedAtOnce(t *testing.T) {
 			t.Errorf("%d dials for requesters", n-dials)
 		}
 		f.at("p:1").recover()
-		time.Sleep(300 * time.Millisecond)
+		time.Sleep(probeBackoffMax)
 		mustAcquire(t, c, wantPrimary).Release()
 	})
 }
