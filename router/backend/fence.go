@@ -37,7 +37,7 @@ func (c *Conn) checkFence(ctx context.Context) error {
 	if m == nil || m.Version() >= fence {
 		return nil
 	}
-	return fmt.Errorf("%w: this proxy's map has version %d, and shardway.fence at the server asks for %d; it is used again when the proxy has read the newer map from its store", errFenced, m.Version(), fence)
+	return fmt.Errorf("%w: this proxy's map has version %d, and shardway.fence at the server asks for %d; it is used again when the proxy has read the newer map from its store (if a map with lower versions has taken its place on purpose, give it a higher one, or DELETE FROM shardway.fence there)", errFenced, m.Version(), fence)
 }
 
 // Fenced says which servers refuse this proxy because its map is too old; "" if

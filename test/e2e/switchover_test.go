@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -50,6 +52,12 @@ func TestSwitchoverCommand(t *testing.T) {
 		}
 		sh := e.c.Shards[0]
 		home, other := sh.Primary.Addr, sh.Replicas[0].Addr
+		// The other tests' maps begin with version 1 again, which the fence would keep out.
+		e.Cleanup(func() {
+			if err := errors.Join(sh.Primary.Exec(context.Background(), "DELETE FROM shardway.fence"), e.c.Sync(context.Background())); err != nil {
+				e.Error(err)
+			}
+		})
 
 		out, status := run("s0", "--to", other, "--dry-run")
 		if status != 0 || !strings.Contains(out, "make "+home+" read-only") || !strings.HasSuffix(out, "nothing was changed: it was a dry run\n") {
