@@ -1,7 +1,7 @@
 # Shardway's tasks. `make help` lists them; CI calls the same ones.
 
 GO      ?= go
-TAGS    := gms_pure_go
+TAGS    := gms_pure_go,grpcnotrace
 
 LINT_VERSION := v2.15.0
 LINT         := .bin/golangci-lint-$(LINT_VERSION)

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"shardway/router/backend/health"
 	"shardway/shardmap"
 )
 
@@ -83,7 +84,7 @@ func (c *Cluster) Apply(m *shardmap.Map) {
 		if before := old.shards[from.ID]; before != nil {
 			s.turn, s.gate, s.roles = before.turn, before.gate, before.roles
 		} else {
-			s.turn, s.gate, s.roles = new(atomic.Uint64), newGate(), &roles{}
+			s.turn, s.gate, s.roles = new(atomic.Uint64), newGate(), &shardRoles{}
 		}
 		s.primary = place(from.ID, Primary, from.Primary)
 		for _, r := range from.Replicas {
@@ -189,8 +190,7 @@ func (c *Cluster) SetOptions(o Options) {
 		p.mu.Lock()
 		p.login = next.login
 		if next.login != before.login {
-			p.circuit.succeeded()
-			p.circuit.proven = false
+			p.circuit.Forgive()
 		}
 		p.serve(c.now())
 		p.mu.Unlock()
@@ -281,7 +281,7 @@ func (c *Cluster) Ready() error {
 			continue
 		}
 		h := s.primary.srv.health.Load()
-		if h.state == StateDown || h.state == StateConnecting {
+		if h.state == health.Down || h.state == health.Connecting {
 			missing = append(missing, fmt.Errorf("shardway: shard %s has no usable primary: %s is %s since %s: %s",
 				s.id, s.primary.srv.addr, h.state, h.since.UTC().Format(time.RFC3339), h.why))
 		}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"shardway/router/backend/health"
 )
 
 // ErrMoved says that a connection which its holder kept is to a server that is
@@ -198,7 +200,7 @@ func (c *Cluster) usable(w *Want) bool {
 // refuses the login.
 func (m *member) lost() bool {
 	h := m.srv.health.Load()
-	return !h.refused && (h.state == StateDown || h.state == StateSuspect)
+	return !h.refused && (h.state == health.Down || h.state == health.Suspect)
 }
 
 // Park says that the holder keeps the connection with nothing running on it:
@@ -238,7 +240,7 @@ func (c *Conn) Resume(ctx context.Context) error {
 func (c *Cluster) GonePrimaries() map[string]time.Time {
 	var gone map[string]time.Time
 	for _, s := range c.snapshot.Load().order {
-		if h := s.primary.srv.health.Load(); h.state == StateDown {
+		if h := s.primary.srv.health.Load(); h.state == health.Down {
 			if gone == nil {
 				gone = map[string]time.Time{}
 			}

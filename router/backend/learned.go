@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"shardway/router/backend/replication"
 )
 
 // facts is what one server says about itself; immutable.
@@ -96,7 +98,7 @@ func learn(c *Conn) (*facts, error) {
 			f.readOnlyVars = 2
 		}
 	}
-	f.gtidVars = gtidVariables(vars)
+	f.gtidVars = replication.Variables(vars)
 	if f.serverID = vars["server_uuid"]; f.serverID == "" {
 		f.serverID = vars["server_id"]
 	}
