@@ -28,6 +28,8 @@ type workload struct {
 	quiet   sync.RWMutex  // each operation holds it for reading
 	longest atomic.Int64  // nanoseconds that one statement took, since it was last read
 	done    atomic.Int64  // operations
+	since   atomic.Int64  // UnixNano from when on the first write that goes well is looked for
+	served  atomic.Int64  // nanoseconds from then until that write's end; 0 if none yet
 	ended   chan struct{} // closed when all clients have ended
 }
 
@@ -75,8 +77,8 @@ func kindOf(err error) string {
 	return kindOther
 }
 
-// startLoad starts n clients, spread over the daemons.
-func (f *fleet) startLoad(n int) *workload {
+// startWorkload starts n clients, spread over the daemons.
+func (f *fleet) startWorkload(n int) *workload {
 	f.Helper()
 	ctx, cancel := context.WithCancel(f.ctx)
 	l := &workload{f: f, stop: cancel, ended: make(chan struct{})}
@@ -274,10 +276,14 @@ func (c *ledger) begin(ctx context.Context, db *sql.DB) (err error) {
 func (c *ledger) add(write func(seq int) error) error {
 	c.seq++
 	seq := c.seq
+	began := time.Now().UnixNano()
 	err := write(seq)
 	switch {
 	case err == nil:
 		c.told[seq] = true
+		if since := c.l.since.Load(); since != 0 && began > since {
+			c.l.served.CompareAndSwap(0, time.Now().UnixNano()-since)
+		}
 	case mayHaveRun(err):
 		c.told[seq] = false
 	}
@@ -374,14 +380,12 @@ type books struct {
 	errs                                 map[string]int
 }
 
-// settle lets nothing run and compares the ledgers with the primary's rows, and
-// the replicas with the primary; then the clients go on. allowed are the kinds of
-// errors that clients may have seen.
+// settle compares the ledgers with the primary's rows, and the replicas with the
+// primary. The caller holds quiet, or the clients have ended. allowed are the
+// kinds of errors that clients may have seen.
 func (l *workload) settle(primary *cluster.Server, allowed ...string) books {
 	f := l.f
 	f.Helper()
-	l.quiet.Lock()
-	defer l.quiet.Unlock()
 	b := books{errs: map[string]int{}}
 	stored := l.stored(primary)
 	for _, c := range l.clients {
@@ -428,6 +432,17 @@ func (l *workload) settle(primary *cluster.Server, allowed ...string) books {
 	}
 	f.alike(primary)
 	return b
+}
+
+// servedAgain waits for a write that begins after now and goes well, and says how
+// long that took.
+func (l *workload) servedAgain(since time.Time) time.Duration {
+	l.f.Helper()
+	l.served.Store(0)
+	l.since.Store(since.UnixNano())
+	defer l.since.Store(0)
+	l.f.until("a write goes well", func() bool { return l.served.Load() != 0 })
+	return time.Duration(l.served.Load())
 }
 
 func (b *books) String() string {

@@ -12,7 +12,7 @@ import (
 func TestSwitchovers(t *testing.T) {
 	times, clients := count(t, "SHARDWAY_SWITCHOVERS", 6), count(t, "SHARDWAY_CLIENTS", 16)
 	onFleet(t, 2*time.Minute+time.Duration(times)*20*time.Second, false, nil, func(f *fleet) {
-		l := f.startLoad(clients)
+		l := f.startWorkload(clients)
 		l.more(200)
 		var pauses, waits []time.Duration
 		servers := f.c.Servers()
@@ -29,12 +29,12 @@ func TestSwitchovers(t *testing.T) {
 				return
 			}
 		}
+		l.end()
 		books := l.settle(f.primary(), kindPin)
 		slices.Sort(pauses)
 		slices.Sort(waits)
 		f.Logf("note: %d switchovers with %d clients: statements paused for %s, %s at most; the longest statement of each %s, %s at most; %s",
 			times, clients, mid(pauses), top(pauses), mid(waits), top(waits), &books)
-		l.end()
 		f.idle()
 	})
 }
