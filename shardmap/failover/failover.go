@@ -322,8 +322,19 @@ func (r *run) release(ctx context.Context, err error) error {
 func (r *run) finishFailover(ctx context.Context, up alive, to string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
-	target := up.states[to]
-	version := r.stored.Version()
+	target, n := up.states[to], r.nodes[to]
+	if err := n.raise(ctx, r.stored.Version(), r.pause.String()); err != nil {
+		r.report.warn("the fence isn't raised: %s", err)
+	}
+	// After the fence's row, which would wait for a replica too, and before the
+	// first client's commit: it isn't acknowledged while one server alone has it.
+	if target.SemiSync.Replica {
+		if err := n.semiSync(ctx, true); err != nil {
+			r.report.warn("semi-sync is off: %s", err)
+		} else if len(up.addrs) == 1 {
+			r.report.warn("no replica follows %s: with semi-sync its commits wait until one does, or for the timeout that is set", to)
+		}
+	}
 	warnings := make([]string, len(up.addrs))
 	var wg sync.WaitGroup
 	began := time.Now()
@@ -339,18 +350,6 @@ func (r *run) finishFailover(ctx context.Context, up alive, to string) error {
 	}
 	err := r.hand(ctx, to)
 	wg.Wait()
-	n := r.nodes[to]
-	if raiseErr := n.raise(ctx, version, r.pause.String()); raiseErr != nil {
-		r.report.warn("the fence isn't raised: %s", raiseErr)
-	}
-	// Last, since its commits wait for replicas from then on.
-	if target.SemiSync.Replica {
-		if semiErr := n.semiSync(ctx, true); semiErr != nil {
-			r.report.warn("semi-sync is off: %s", semiErr)
-		} else if len(up.addrs) == 1 {
-			r.report.warn("no replica follows %s: with semi-sync its commits wait until one does, or for the timeout that is set", to)
-		}
-	}
 	for _, w := range warnings {
 		if w != "" {
 			r.report.warn("%s", w)
