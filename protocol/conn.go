@@ -62,6 +62,7 @@ type Conn struct {
 	maxPacket int
 	caps      Capability
 	status    Status // last told by the server
+	more      Status // StatusMoreResults while another reply follows to the same command
 	salt      []byte // of the last authentication, for CHANGE_USER
 	closed    atomic.Bool
 }
@@ -82,6 +83,16 @@ func (c *Conn) Capabilities() Capability { return c.caps }
 
 // SetCapabilities replaces what login agreed on.
 func (c *Conn) SetCapabilities(caps Capability) { c.caps = caps }
+
+// SetMoreResults says whether the replies that are written or relayed to this
+// client from now on are followed by another one to the same command: of a
+// text of several statements, all replies but the last.
+func (c *Conn) SetMoreResults(more bool) {
+	c.more = 0
+	if more {
+		c.more = StatusMoreResults
+	}
+}
 
 // Status is what the server told last on this connection, in an OK or EOF
 // packet.

@@ -11,7 +11,11 @@ func (f *forward) client(err error) error {
 }
 
 func (f *forward) rewrite(s Status) Status {
-	return (s | f.relay.SetStatus) &^ f.relay.ClearStatus
+	s = (s | f.relay.SetStatus) &^ f.relay.ClearStatus
+	if f.dst != nil {
+		s |= f.dst.more
+	}
+	return s
 }
 
 func (f *forward) setStatus(at int, s Status) {

@@ -47,6 +47,12 @@ func (s *session) query(ctx context.Context, o *Options, sql []byte) error {
 
 // parse digests a text under the session's sql_mode and character set.
 func (s *session) parse(o *Options, d *parse.Digest, sql []byte) *parse.Statement {
+	d.Scan(sql, s.sqlMode())
+	return o.Statements.Statement(d)
+}
+
+// sqlMode is how the session's texts are to be read.
+func (s *session) sqlMode() parse.Mode {
 	if h := s.x.Handle(); h != s.seen {
 		s.seen = h
 		s.facts.Charset = s.x.Charset()
@@ -54,8 +60,7 @@ func (s *session) parse(o *Options, d *parse.Digest, sql []byte) *parse.Statemen
 		s.mode = parse.ModeOf(mode, s.facts.Charset)
 		s.facts.Strict = strings.Contains(mode, "STRICT_") || strings.Contains(mode, "TRADITIONAL")
 	}
-	d.Scan(sql, s.mode)
-	return o.Statements.Statement(d)
+	return s.mode
 }
 
 func unquoted(sql string) string { return strings.Trim(sql, "'") }
@@ -89,6 +94,9 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 		return err
 	}
 	m := o.Maps.Current()
+	if t.st.Kind == parse.Several {
+		return s.notOne(ctx, o, t.sql)
+	}
 	f := s.know()
 	if db, table, ok := plan.InsertTarget(t.st, m, f); ok {
 		var err error

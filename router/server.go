@@ -215,7 +215,8 @@ func (s *Server) serveClient(ctx context.Context, nc net.Conn) {
 const offered = protocol.CapLongPassword | protocol.CapFoundRows | protocol.CapLongFlag | protocol.CapConnectWithDB |
 	protocol.CapProtocol41 | protocol.CapTransactions | protocol.CapSecureConnection | protocol.CapMultiResults |
 	protocol.CapPSMultiResults | protocol.CapPluginAuth | protocol.CapConnectAttrs | protocol.CapPluginAuthLenenc |
-	protocol.CapSessionTrack | protocol.CapDeprecateEOF | protocol.CapInteractive | protocol.CapIgnoreSpace
+	protocol.CapSessionTrack | protocol.CapDeprecateEOF | protocol.CapInteractive | protocol.CapIgnoreSpace |
+	protocol.CapMultiStatements
 
 // logIn does the handshake and makes the client's session.
 func (s *Server) logIn(ctx context.Context, o *Options, c *protocol.Conn) (*session, error) {

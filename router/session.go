@@ -43,6 +43,7 @@ type session struct {
 
 	prepared map[uint32]*statement
 	nextStmt uint32
+	several  bool // a text may hold several statements
 
 	affected int64            // what ROW_COUNT() is
 	rows     uint64           // what FOUND_ROWS() is
@@ -68,6 +69,7 @@ func newSession(s *Server, o *Options, c *protocol.Conn, id uint32, user *User, 
 	}
 	sess.since.Store(sess.started.UnixNano())
 	sess.affected = -1
+	sess.several = client.Capabilities.Has(protocol.CapMultiStatements)
 	sess.schema.Store(&client.Database)
 	return sess
 }
@@ -191,10 +193,6 @@ func (s *session) cut(ctx context.Context) {
 
 // command runs one command. An error ends the session.
 func (s *session) command(ctx context.Context, cmd protocol.Command, payload []byte) error {
-	s.event = Event{User: s.user.Name, Client: s.addr, Outcome: OutcomeOK}
-	started := time.Now()
-	s.queries.Add(1)
-	s.srv.counters.statements.Add(1)
 	o := s.srv.options.Load()
 	if known := o.Users[s.user.Name]; known != s.user {
 		if known == nil {
@@ -203,7 +201,26 @@ func (s *session) command(ctx context.Context, cmd protocol.Command, payload []b
 		}
 		s.user = known
 	}
-	err := s.dispatch(ctx, o, cmd, payload)
+	if cmd == protocol.ComQuery && s.several {
+		if end, rest := s.firstPart(payload); rest < len(payload) {
+			return s.parts(ctx, o, payload, end, rest)
+		}
+	}
+	started := s.begun()
+	return s.ended(o, started, len(payload), s.dispatch(ctx, o, cmd, payload))
+}
+
+// begun begins the event of a statement.
+func (s *session) begun() time.Time {
+	s.event = Event{User: s.user.Name, Client: s.addr, Outcome: OutcomeOK}
+	s.queries.Add(1)
+	s.srv.counters.statements.Add(1)
+	return time.Now()
+}
+
+// ended tells the client of the error that a statement of n bytes ended with, if it is one of the statement's own, and
+// observes the event. What it returns ends the session.
+func (s *session) ended(o *Options, started time.Time, n int, err error) error {
 	if e, ok := errors.AsType[*protocol.Error](err); ok {
 		if s.event.Outcome == OutcomeOK {
 			s.event.Outcome, s.event.Code = OutcomeRefused, e.Code
@@ -225,7 +242,7 @@ func (s *session) command(ctx context.Context, cmd protocol.Command, payload []b
 	}
 	if s.digest != nil {
 		s.event.Digest = nil
-		putDigest(s.digest, len(payload))
+		putDigest(s.digest, n)
 		s.digest = nil
 	}
 	return err
@@ -297,12 +314,13 @@ func (s *session) setOption(payload []byte) error {
 	}
 	switch binary.LittleEndian.Uint16(payload) {
 	case 0:
-		return protocol.Errorf(1235, "42000", "shardway: several statements in one text aren't supported; send them one by one")
+		s.several = true
 	case 1:
-		return s.conn.WriteEOF(s.x.Status(), 0)
+		s.several = false
 	default:
 		return protocol.Errorf(1047, "08S01", "Unknown command")
 	}
+	return s.conn.WriteEOF(s.x.Status(), 0)
 }
 
 func (s *session) resetConnection() error {

@@ -53,6 +53,8 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 		}
 	}
 	switch {
+	case st.Kind == parse.Several:
+		return s.notOne(ctx, o, payload)
 	case st.Kind == parse.Set && setsOwn(st):
 		stmt.local = true
 		return s.answerPrepare(stmt, &protocol.Prepared{})
