@@ -42,14 +42,16 @@ type DialOptions struct {
 	UserTimeout time.Duration // TCP_USER_TIMEOUT; 0 is the system's
 }
 
-// wanted is what Dial asks for where the server offers it; never is what it
+// wanted is what Dial asks for where the server offers it, CapLocalFiles among
+// it, since servers refuse LOAD DATA LOCAL without: Forward sees to it that a
+// server gets no file that the client doesn't load. never is what it
 // doesn't ask for whatever the options say, since it would change the
 // packets that Forward reads, or let one query be several.
 const (
 	wanted = CapLongPassword | CapLongFlag | CapProtocol41 | CapTransactions | CapSecureConnection |
 		CapMultiResults | CapPSMultiResults | CapPluginAuth | CapPluginAuthLenenc | CapSessionTrack |
-		CapDeprecateEOF | CapConnectAttrs
-	never = CapMultiStatements | CapLocalFiles | CapCompress | CapZstd | CapOptionalMetadata |
+		CapDeprecateEOF | CapConnectAttrs | CapLocalFiles
+	never = CapMultiStatements | CapCompress | CapZstd | CapOptionalMetadata |
 		CapQueryAttributes | CapMultiFactor | CapSSL | CapConnectWithDB
 )
 

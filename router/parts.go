@@ -24,6 +24,7 @@ func (s *session) firstPart(sql []byte) (end, rest int) {
 // server. The first statement is sql[:end] and the next begins at rest.
 func (s *session) parts(ctx context.Context, o *Options, sql []byte, end, rest int) error {
 	defer s.conn.SetMoreResults(false)
+	sql = bytes.Clone(sql) // LOAD DATA LOCAL reads on from the client
 	for {
 		last := rest == len(sql)
 		s.conn.SetMoreResults(!last)

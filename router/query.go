@@ -94,8 +94,12 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 		return err
 	}
 	m := o.Maps.Current()
-	if t.st.Kind == parse.Several {
+	switch {
+	case t.st.Kind == parse.Several:
 		return s.notOne(ctx, o, t.sql)
+	case t.st.Kind == parse.Empty && t.execution == nil && len(bytes.Trim(t.sql, "; \t\n\v\f\r")) > 0:
+		s.affected, s.refused, s.warnings = 0, nil, nil
+		return s.ok() // a comment is a statement that does nothing
 	}
 	f := s.know()
 	if db, table, ok := plan.InsertTarget(t.st, m, f); ok {
@@ -147,6 +151,12 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 		if err := s.effects(t, &r); err != nil {
 			return err
 		}
+	}
+	if st.Kind == parse.LoadData && st.Is(parse.FlagLocalInfile) {
+		if !s.conn.Capabilities().Has(protocol.CapLocalFiles) {
+			return s.noLocalFiles(o)
+		}
+		r.LocalFile = true
 	}
 	s.event.Shard, s.event.Role = r.Shard, r.Role.String()
 	out, err := s.x.Run(ctx, &r)
@@ -214,6 +224,14 @@ func writes(st *parse.Statement) bool {
 	default:
 		return false
 	}
+}
+
+// noLocalFiles is the servers' error for LOAD DATA LOCAL of a client that gives no files.
+func (s *session) noLocalFiles(o *Options) error {
+	if strings.Contains(o.Executor.Cluster().Learned().Version, "MariaDB") {
+		return protocol.Errorf(4166, "HY000", "The used command is not allowed because the MariaDB server or client has disabled the local infile capability")
+	}
+	return protocol.Errorf(3948, "42000", "Loading local data is disabled; this must be enabled on both the client and server sides")
 }
 
 // readOnlyError is the servers' error for a write in a READ ONLY transaction. A replica would give another one, since

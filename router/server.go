@@ -216,7 +216,7 @@ const offered = protocol.CapLongPassword | protocol.CapFoundRows | protocol.CapL
 	protocol.CapProtocol41 | protocol.CapTransactions | protocol.CapSecureConnection | protocol.CapMultiResults |
 	protocol.CapPSMultiResults | protocol.CapPluginAuth | protocol.CapConnectAttrs | protocol.CapPluginAuthLenenc |
 	protocol.CapSessionTrack | protocol.CapDeprecateEOF | protocol.CapInteractive | protocol.CapIgnoreSpace |
-	protocol.CapMultiStatements
+	protocol.CapMultiStatements | protocol.CapLocalFiles
 
 // logIn does the handshake and makes the client's session.
 func (s *Server) logIn(ctx context.Context, o *Options, c *protocol.Conn) (*session, error) {

@@ -29,6 +29,10 @@ func TestI16SeveralStatements(t *testing.T) {
 					"SELECT 1; SELECT 2",
 					"SELECT 1; SELECT 2;",
 					"SELECT 1;",
+					"/* nothing */",
+					"# nothing",
+					";",
+					"",
 					"SELECT ';'; SELECT 2 /* ; */; SELECT 3 -- ;",
 					"SELECT 1;; SELECT 2",
 					"SELECT 1; /* nothing */",
@@ -41,7 +45,7 @@ func TestI16SeveralStatements(t *testing.T) {
 					"SELECT age FROM users WHERE id = 5; ROLLBACK; SELECT age FROM users WHERE id = 5",
 					"SET @a = 3; SELECT @a; SET @a = 1 + @a; SELECT @a",
 					"SET sql_mode = 'ANSI_QUOTES'; SELECT \"a;b\" FROM (SELECT 1 AS \"a;b\") x; SET sql_mode = DEFAULT; SELECT \"a;b\"",
-					"INSERT INTO notes (txt) VALUES ('several'); SELECT LAST_INSERT_ID() > 0, ROW_COUNT(); DELETE FROM notes WHERE txt = 'several'",
+					"INSERT INTO notes (txt) VALUES ('several'); SELECT ROW_COUNT(); SELECT ROW_COUNT(); DELETE FROM notes WHERE txt = 'several'",
 					"DELETE FROM notes WHERE txt = 'no such'; SELECT ROW_COUNT()",
 					"SELECT 1/0; SHOW WARNINGS",
 					"USE mysql; SELECT DATABASE(); USE several; SELECT DATABASE()",
@@ -104,7 +108,9 @@ func replies(rs []result) string {
 	for i := range rs {
 		r := &rs[i]
 		if r.Err != nil {
-			fmt.Fprintf(&b, "error %s\n", r.Err)
+			// A server quotes what follows the error up to the end of the whole text.
+			message, _, _ := strings.Cut(r.Err.Message, " near ")
+			fmt.Fprintf(&b, "error %d (%s) %s\n", r.Err.Code, r.Err.State, message)
 			continue
 		}
 		// That no index was used, or a slow one, depends on the server's statistics.
