@@ -61,6 +61,7 @@ type User struct {
 	Databases      []string // nil: all
 	MaxConnections int      // 0: no limit of its own
 	ReadOnly       bool
+	Admin          bool
 }
 
 // Servers says how Shardway logs in to MySQL servers.

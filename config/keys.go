@@ -304,7 +304,7 @@ func Keys() []Key {
 
 		{
 			Name: "proxy_protocol.trusted", Kind: List, field: func(c *Config) any { return &c.ProxyProtocol.Trusted },
-			Doc: "CIDRs of the load balancers whose PROXY v1 and v2 headers are believed.",
+			Doc: "CIDRs of the load balancers whose PROXY v1 and v2 headers are believed: the client's address is then the header's. A header from anywhere else ends the connection.",
 		},
 		{
 			Name: "drain_timeout", Kind: Duration, Default: "30s", field: func(c *Config) any { return &c.DrainTimeout },
@@ -316,7 +316,7 @@ func Keys() []Key {
 // UserKeys returns the keys of a user, named without `users.NAME.` before
 // them.
 func UserKeys() []Key {
-	keys := make([]Key, 0, 5)
+	keys := make([]Key, 0, 6)
 	for _, f := range userFields() {
 		keys = append(keys, f.Key)
 	}
@@ -335,5 +335,6 @@ func userFields() []userField {
 		{Key{Name: "databases", Kind: List, Doc: "The databases that the user may use. Left out: all of them."}, func(u *User) any { return &u.Databases }},
 		{Key{Name: "max_connections", Kind: Number, Default: "0", Doc: "The most connections of this user at a time. 0 leaves it to `limits.max_connections`."}, func(u *User) any { return &u.MaxConnections }},
 		{Key{Name: "read_only", Kind: Bool, Default: "false", Doc: "Whether the user may only read."}, func(u *User) any { return &u.ReadOnly }},
+		{Key{Name: "admin", Kind: Bool, Default: "false", Doc: "Whether the user sees every client's session, and may end it with `KILL`; others see and end those of their own name."}, func(u *User) any { return &u.Admin }},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -36,6 +37,11 @@ type Login struct {
 	// RequireTLS refuses clients without TLS with error 3159, except those on
 	// a unix socket.
 	RequireTLS bool
+
+	// Proxies says from which addresses a PROXY header, version 1 or 2, is
+	// believed; RemoteAddr is then the address that it tells. A header from
+	// another one ends the login without an answer. Nil believes none.
+	Proxies func(netip.Addr) bool
 
 	// DefaultPlugin is what the greeting names, and what clients with an
 	// unknown plugin are switched to: caching_sha2_password, the default, or
@@ -76,7 +82,7 @@ func (l *Login) Accept(ctx context.Context, c *Conn) (*Client, error) {
 	if err == nil {
 		return client, nil
 	}
-	if c.BytesIn == before {
+	if c.BytesIn-c.headed == before {
 		return nil, ErrProbe
 	}
 	if e, ok := errors.AsType[*Error](err); ok {
@@ -119,7 +125,16 @@ func (l *Login) accept(ctx context.Context, c *Conn) (*Client, error) {
 		g.Status = StatusAutocommit
 	}
 	c.seq, c.salt, c.status = 0, g.salt, g.Status
-	p, err := c.exchange(g.append(nil))
+	if err := c.WritePacket(g.append(nil)); err != nil {
+		return nil, err
+	}
+	if err := c.Flush(); err != nil {
+		return nil, err
+	}
+	if err := c.proxyHeader(l.Proxies); err != nil {
+		return nil, err
+	}
+	p, err := c.ReadPacket()
 	if err != nil {
 		return nil, err
 	}
@@ -198,7 +213,7 @@ func (c *Conn) within(ctx context.Context) (release func()) {
 }
 
 func (c *Conn) remoteHost() string {
-	a := c.base.RemoteAddr()
+	a := c.RemoteAddr()
 	if host, _, err := net.SplitHostPort(a.String()); err == nil {
 		return host
 	}

@@ -37,6 +37,9 @@ type Conn struct {
 	tls  *tls.Conn
 	raw  syscall.RawConn // of base; nil where it is no socket
 
+	remote net.Addr // of the client, as a PROXY header told it; nil without one
+	headed uint64   // bytes of that header
+
 	// What a read that waits for the first byte of an idle connection needs,
 	// made once so that waiting allocates nothing.
 	rawRead func(fd uintptr) bool
@@ -124,8 +127,14 @@ func (c *Conn) Interrupt() { _ = c.base.SetDeadline(time.Unix(1, 0)) }
 // LocalAddr is this side's address.
 func (c *Conn) LocalAddr() net.Addr { return c.base.LocalAddr() }
 
-// RemoteAddr is the peer's address.
-func (c *Conn) RemoteAddr() net.Addr { return c.base.RemoteAddr() }
+// RemoteAddr is the peer's address, that of the client itself where a load
+// balancer told it in a PROXY header.
+func (c *Conn) RemoteAddr() net.Addr {
+	if c.remote != nil {
+		return c.remote
+	}
+	return c.base.RemoteAddr()
+}
 
 // TLS describes the encryption, nil on a plain connection.
 func (c *Conn) TLS() *tls.ConnectionState {

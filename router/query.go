@@ -40,7 +40,9 @@ func (s *session) query(ctx context.Context, o *Options, sql []byte) error {
 	st := s.parse(o, d, sql)
 	s.event.Digest = d.Norm
 	s.text = text{st: st, args: d.Args, sql: sql}
+	s.show(sql)
 	err := s.run(ctx, o, &s.text)
+	s.show(nil)
 	s.text = text{}
 	return err
 }
@@ -55,6 +57,7 @@ func (s *session) parse(o *Options, d *parse.Digest, sql []byte) *parse.Statemen
 func (s *session) sqlMode() parse.Mode {
 	if h := s.x.Handle(); h != s.seen {
 		s.seen = h
+		s.limit.Store(int64(s.idleLimit()))
 		s.facts.Charset = s.x.Charset()
 		mode := s.x.SQLMode()
 		s.mode = parse.ModeOf(mode, s.facts.Charset)
@@ -157,6 +160,7 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 			return s.noLocalFiles(o)
 		}
 		r.LocalFile = true
+		s.show([]byte("LOAD DATA LOCAL")) // the file is read into the text's memory
 	}
 	s.event.Shard, s.event.Role = r.Shard, r.Role.String()
 	out, err := s.x.Run(ctx, &r)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +46,8 @@ type session struct {
 	nextStmt uint32
 	several  bool // a text may hold several statements
 
+	interactive bool // interactive_timeout is its wait_timeout
+
 	affected int64            // what ROW_COUNT() is
 	rows     uint64           // what FOUND_ROWS() is
 	refused  *protocol.Error  // of the last statement, when Shardway gave it
@@ -54,11 +57,17 @@ type session struct {
 	text   text          // of the COM_QUERY that runs
 	digest *parse.Digest // of its text
 
+	info  sync.Mutex // guards shown
+	shown []byte     // the text that runs, nil when none does
+
 	doing   atomic.Int32
 	since   atomic.Int64 // unix nanoseconds: when doing changed
 	queries atomic.Uint64
 	schema  atomic.Pointer[string]
 	killed  atomic.Bool
+	cutting atomic.Bool  // a cut is under way
+	limit   atomic.Int64 // nanoseconds that the client may be idle
+	expired atomic.Bool  // it was idle for longer
 }
 
 func newSession(s *Server, o *Options, c *protocol.Conn, id uint32, user *User, client *protocol.Client, login *protocol.Login) *session {
@@ -69,8 +78,10 @@ func newSession(s *Server, o *Options, c *protocol.Conn, id uint32, user *User, 
 	}
 	sess.since.Store(sess.started.UnixNano())
 	sess.affected = -1
+	sess.interactive = client.Capabilities.Has(protocol.CapInteractive)
 	sess.several = client.Capabilities.Has(protocol.CapMultiStatements)
 	sess.schema.Store(&client.Database)
+	sess.limit.Store(int64(sess.idleLimit()))
 	return sess
 }
 
@@ -116,6 +127,7 @@ func (s *session) serve(ctx context.Context) {
 		}
 		cmd, payload, err := s.conn.ReadCommand()
 		if err != nil && !s.readAgain(err) {
+			s.sayExpired()
 			return
 		}
 		s.now(running)
@@ -232,6 +244,9 @@ func (s *session) ended(o *Options, started time.Time, n int, err error) error {
 		schema := s.x.Schema()
 		s.schema.Store(&schema)
 	}
+	if s.x.Handle() != s.seen {
+		_ = s.sqlMode() // wait_timeout counts from now on
+	}
 	if o.Observer != nil && s.event.Kind != "" {
 		if err != nil {
 			s.event.Outcome = OutcomeLost
@@ -273,6 +288,14 @@ func (s *session) dispatch(ctx context.Context, o *Options, cmd protocol.Command
 		return s.fieldList(ctx, o, payload)
 	case protocol.ComStatistics:
 		return s.conn.WritePacket([]byte(s.srv.statistics()))
+	case protocol.ComProcessKill:
+		s.event.Kind = "kill"
+		if len(payload) < 4 {
+			return protocol.Errorf(1835, "HY000", "Malformed communication packet.")
+		}
+		return s.kill(ctx, uint64(binary.LittleEndian.Uint32(payload)), false)
+	case protocol.ComProcessInfo:
+		return s.processlist(o, false, false)
 	case protocol.ComSetOption:
 		return s.setOption(payload)
 	case protocol.ComResetConnection:

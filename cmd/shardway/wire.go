@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -161,10 +163,26 @@ func routerOptions(p *parts) router.Options {
 	if p.client != nil {
 		o.TLS = p.client.Config
 	}
+	if len(c.ProxyProtocol.Trusted) > 0 {
+		o.Proxies = trusted(c.ProxyProtocol.Trusted)
+	}
 	for name, u := range c.Users {
-		o.Users[name] = &router.User{Name: name, Password: u.Password, Databases: u.Databases, MaxConnections: u.MaxConnections, ReadOnly: u.ReadOnly}
+		o.Users[name] = &router.User{Name: name, Password: u.Password, Databases: u.Databases, MaxConnections: u.MaxConnections, ReadOnly: u.ReadOnly, Admin: u.Admin}
 	}
 	return o
+}
+
+// trusted says which addresses are in one of the networks, which the configuration has checked.
+func trusted(cidrs []string) func(netip.Addr) bool {
+	var networks []netip.Prefix
+	for _, cidr := range cidrs {
+		if p, err := netip.ParsePrefix(cidr); err == nil {
+			networks = append(networks, p.Masked())
+		}
+	}
+	return func(a netip.Addr) bool {
+		return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(a) })
+	}
 }
 
 func variables(c *config.Config) [][2]string {
