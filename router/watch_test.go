@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"shardway/protocol"
 	"shardway/router"
@@ -59,16 +60,28 @@ func (p *proxy) send(c *protocol.Conn, sql string) {
 	}
 }
 
-func (p *proxy) isRunning(sql string) {
+// isRunning waits until the servers have got a statement for the nth time.
+func (p *proxy) isRunning(sql string, nth int) {
 	p.t.Helper()
 	eventually(p.t, sql+" runs", func() bool {
+		n := 0
 		for _, f := range p.fakes {
-			if slices.Contains(f.texts(), sql) {
-				return true
-			}
+			n += count(f.texts(), sql)
 		}
-		return false
+		return n == nth
 	})
+}
+
+// killedBy is the KILL that came to a server.
+func killedBy(t *testing.T, killed <-chan string) string {
+	t.Helper()
+	select {
+	case sql := <-killed:
+		return sql
+	case <-time.After(10 * time.Second):
+		t.Fatal("no server was told to kill")
+		return ""
+	}
 }
 
 func TestK18AClientThatLeavesHasItsStatementKilled(t *testing.T) {
@@ -76,9 +89,9 @@ func TestK18AClientThatLeavesHasItsStatementKilled(t *testing.T) {
 	killed := p.hangs()
 	c := p.connect()
 	p.send(c, slowRead)
-	p.isRunning(slowRead)
+	p.isRunning(slowRead, 1)
 	c.Close()
-	if sql := <-killed; !strings.HasPrefix(sql, "KILL QUERY ") {
+	if sql := killedBy(t, killed); !strings.HasPrefix(sql, "KILL QUERY ") {
 		t.Errorf("the server was told %q", sql)
 	}
 	eventually(t, "the session is over", func() bool { return p.Sessions() == 0 })
@@ -110,9 +123,9 @@ func TestK18KillIsForTheSameUserOrAnAdministrator(t *testing.T) {
 			wantError(t, err, 1094, "Unknown thread id: "+unknown)
 		}
 	}
-	for _, killer := range []*protocol.Conn{p.connect(), root} {
+	for n, killer := range []*protocol.Conn{p.connect(), root} {
 		p.send(victim, slowRead)
-		p.isRunning(slowRead)
+		p.isRunning(slowRead, n+1)
 		res, err := killer.Query("SHOW PROCESSLIST")
 		if err != nil {
 			t.Fatal(err)
@@ -128,7 +141,7 @@ func TestK18KillIsForTheSameUserOrAnAdministrator(t *testing.T) {
 			t.Error("SHOW PROCESSLIST doesn't show the statement")
 		}
 		exec1(t, killer, "KILL QUERY "+id)
-		<-killed
+		killedBy(t, killed)
 		reply, err := victim.Forward(nil, protocol.ReplyQuery, nil)
 		if err != nil || reply.Err == nil || reply.Err.Code != 1317 {
 			t.Fatal(reply, err)
