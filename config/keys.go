@@ -115,6 +115,11 @@ func Keys() []Key {
 		},
 
 		{
+			Name: "compression", Kind: List, Default: "zlib,zstd", field: func(c *Config) any { return &c.Compression },
+			Doc: "The algorithms that clients may compress their connections with. An empty list offers none.",
+		},
+
+		{
 			Name: "servers.user", Kind: Text, Default: "shardway", field: func(c *Config) any { return &c.Servers.User },
 			Doc: "The user as whom Shardway logs in to every server.",
 		},
@@ -145,6 +150,10 @@ func Keys() []Key {
 		{
 			Name: "servers.dial_timeout", Kind: Duration, Default: "3s", NotZero: true, field: func(c *Config) any { return &c.Servers.DialTimeout },
 			Doc: "How long connecting and logging in to a server may take.",
+		},
+		{
+			Name: "servers.compression", Kind: Word, Default: "none", Allowed: []string{"none", "zlib", "zstd"}, field: func(c *Config) any { return &c.Servers.Compression },
+			Doc: "How the connections to servers are compressed, where a server offers it: MariaDB offers zlib alone. It costs time on both sides, and pays over a slow network only.",
 		},
 
 		{

@@ -65,7 +65,7 @@ type Client struct {
 
 // Accept greets a client and verifies who it is. On success the caller writes
 // and flushes the OK packet that the client then waits for, or an ERR packet
-// if the client may not stay. An *Error has been sent already; a peer that
+// if the client may not stay; compression, if agreed on, begins after that. An *Error has been sent already; a peer that
 // left or fell silent before it said anything gives ErrProbe. After any error
 // the caller closes the connection.
 //
@@ -80,6 +80,7 @@ func (l *Login) Accept(ctx context.Context, c *Conn) (*Client, error) {
 	before := c.BytesIn
 	client, err := l.accept(ctx, c)
 	if err == nil {
+		c.zipNext = CompressionOf(c.caps) != CompressNone
 		return client, nil
 	}
 	if c.BytesIn-c.headed == before {

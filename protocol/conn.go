@@ -33,9 +33,12 @@ type Conn struct {
 	BytesIn, BytesOut uint64
 
 	base net.Conn // as given to NewConn: what Close and the deadlines act on
-	nc   net.Conn // base, or TLS over it
+	nc   net.Conn // base, or TLS over it, or compression over either
 	tls  *tls.Conn
-	raw  syscall.RawConn // of base; nil where it is no socket
+	zip  *compressed // nil while nothing is compressed
+	// zipNext says that compression begins after the next Flush.
+	zipNext bool
+	raw     syscall.RawConn // of base; nil where it is no socket
 
 	remote net.Addr // of the client, as a PROXY header told it; nil without one
 	headed uint64   // bytes of that header
@@ -173,7 +176,7 @@ func (c *Conn) Idle() {
 // nothing unread or unflushed, and the peer has neither closed nor said
 // anything, which one system call finds out.
 func (c *Conn) Clean() bool {
-	if c.lost || c.r != c.w || c.n != 0 || len(c.replies) != 0 || c.closed.Load() {
+	if c.lost || c.r != c.w || c.n != 0 || len(c.replies) != 0 || c.closed.Load() || c.zip != nil && c.zip.pending() {
 		return false
 	}
 	return c.raw == nil || c.quiet()
@@ -237,7 +240,7 @@ func noProgress(err error) error {
 }
 
 func (c *Conn) fillIdle() error {
-	if c.raw != nil && c.tls == nil {
+	if c.raw != nil && c.tls == nil && c.zip == nil {
 		c.rawN, c.rawErr = 0, nil
 		if err := c.raw.Read(c.rawRead); err != nil {
 			return err

@@ -37,6 +37,8 @@ type DialOptions struct {
 	// Capabilities are asked for besides Dial's own.
 	Capabilities Capability
 	Attrs        map[string]string
+	// Compression is used where the server offers it; "" is none.
+	Compression Compression
 
 	KeepAlive   time.Duration // TCP keep-alive; 0 is Go's default, negative none
 	UserTimeout time.Duration // TCP_USER_TIMEOUT; 0 is the system's
@@ -124,6 +126,7 @@ func (c *Conn) login(ctx context.Context, o *DialOptions) (*Greeting, error) {
 	if len(o.Attrs) == 0 {
 		r.caps &^= CapConnectAttrs
 	}
+	r.caps |= o.Compression.Capability() & g.Capabilities
 	if err := c.dialTLS(ctx, o, g, r); err != nil {
 		return nil, err
 	}
@@ -141,6 +144,7 @@ func (c *Conn) login(ctx context.Context, o *DialOptions) (*Greeting, error) {
 	if err := c.prove(o.Password, r.plugin, g.salt); err != nil {
 		return nil, err
 	}
+	c.startCompression()
 	c.Idle()
 	return g, nil
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"shardway/protocol"
 	"shardway/router/exec"
 	"shardway/router/parse"
 	"shardway/shardmap"
@@ -30,6 +31,9 @@ type Options struct {
 	// TLS gives the configuration for the next connection; nil when clients can't encrypt.
 	TLS        func() *tls.Config
 	RequireTLS bool
+
+	// Compression is what clients may compress their connections with.
+	Compression []protocol.Compression
 
 	// Version and Collation are what the handshake says; "" and 0 for what the servers say.
 	Version   string

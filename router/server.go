@@ -264,9 +264,13 @@ func (s *Server) logIn(ctx context.Context, o *Options, c *protocol.Conn) (*sess
 	}
 	c.SetMaxPacket(maxPacket(o))
 	id := s.nextID.Add(1)
+	capabilities := offered
+	for _, a := range o.Compression {
+		capabilities |= a.Capability()
+	}
 	login := &protocol.Login{
 		Version: version, ConnectionID: id, Collation: uint8(collation), Status: protocol.StatusAutocommit,
-		Capabilities: offered, Auth: users{s}, TLS: o.TLS, RequireTLS: o.RequireTLS, RSAKey: &s.rsa, Proxies: o.Proxies,
+		Capabilities: capabilities, Auth: users{s}, TLS: o.TLS, RequireTLS: o.RequireTLS, RSAKey: &s.rsa, Proxies: o.Proxies,
 	}
 	client, err := login.Accept(ctx, c)
 	if err != nil {

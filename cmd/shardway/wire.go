@@ -134,8 +134,8 @@ func (d *daemon) backendOptions(p *parts) backend.Options {
 	return backend.Options{
 		User: c.Servers.User, Password: c.Servers.Password,
 		TLS: protocol.TLSMode(c.Servers.TLS.Mode), TLSConfig: p.server,
-		Attrs:        map[string]string{"program_name": "shardway", "_client_version": version()},
-		DialTimeout:  c.Servers.DialTimeout,
+		Attrs:       map[string]string{"program_name": "shardway", "_client_version": version()},
+		DialTimeout: c.Servers.DialTimeout, Compression: protocol.Compression(c.Servers.Compression),
 		MaxPerServer: c.Pool.MaxPerServer, IdleTimeout: c.Pool.IdleTimeout, WaitTimeout: c.Pool.WaitTimeout,
 		Policy: c.Replicas.Policy, MaxLag: c.Replicas.MaxLag, FallbackToPrimary: c.Replicas.FallbackToPrimary, Zone: c.Replicas.Zone,
 		Heartbeat: c.Replicas.Heartbeat, WarmUp: c.Replicas.WarmUp,
@@ -162,6 +162,9 @@ func routerOptions(p *parts) router.Options {
 	}
 	if p.client != nil {
 		o.TLS = p.client.Config
+	}
+	for _, algorithm := range c.Compression {
+		o.Compression = append(o.Compression, protocol.Compression(algorithm))
 	}
 	if len(c.ProxyProtocol.Trusted) > 0 {
 		o.Proxies = trusted(c.ProxyProtocol.Trusted)
