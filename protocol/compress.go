@@ -214,7 +214,8 @@ func (w *writer) compress(a Compression, p []byte) error {
 	if a == CompressZstd {
 		if w.zstd == nil {
 			var err error
-			if w.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false)); err != nil {
+			if w.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false),
+				zstd.WithWindowSize(maxCompress), zstd.WithLowerEncoderMem(true)); err != nil {
 				return err
 			}
 		}
