@@ -435,7 +435,7 @@ func TestDialNeverAsksForWhatForwardCantRead(t *testing.T) {
 	result := serveLogin(t, l, &Login{Auth: testUsers, Capabilities: all})
 	c, _, err := Dial(t.Context(), DialOptions{
 		Addr: addr, User: "empty",
-		Capabilities: CapFoundRows | CapLocalFiles | CapMultiStatements | CapCompress | CapQueryAttributes | CapOptionalMetadata | CapZstd,
+		Capabilities: CapFoundRows | CapMultiStatements | CapCompress | CapQueryAttributes | CapOptionalMetadata | CapZstd,
 	})
 	got := <-result
 	if err != nil || got.err != nil {

@@ -53,6 +53,8 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 		}
 	}
 	switch {
+	case st.Kind == parse.Several:
+		return s.notOne(ctx, o, payload)
 	case st.Kind == parse.Set && setsOwn(st):
 		stmt.local = true
 		return s.answerPrepare(stmt, &protocol.Prepared{})
@@ -64,7 +66,7 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 	switch p := plan.Build(st, d.Args, m, s.know()).(type) {
 	case *plan.Local:
 		switch p.Op {
-		case plan.OpBegin, plan.OpShowShardway, plan.OpExplainRoute, plan.OpKill, plan.OpDiagnostics, plan.OpSavepoint,
+		case plan.OpBegin, plan.OpShowShardway, plan.OpExplainRoute, plan.OpKill, plan.OpProcesslist, plan.OpDiagnostics, plan.OpSavepoint,
 			plan.OpRollbackTo, plan.OpReleaseSavepoint:
 			return protocol.Errorf(1295, "HY000", "This command is not supported in the prepared statement protocol yet")
 		default:
@@ -174,6 +176,8 @@ func (s *session) stmtExecute(ctx context.Context, o *Options, payload []byte) e
 	t := &text{st: stmt.st, args: stmt.bind(), sql: []byte(stmt.prepared.Text), execution: &e}
 	s.event.Digest = t.sql
 	s.x.CloseCursor(stmt.prepared)
+	s.show(t.sql)
+	defer s.show(nil)
 	return s.run(ctx, o, t)
 }
 

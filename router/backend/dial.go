@@ -120,7 +120,7 @@ func (s *server) login(ctx context.Context, foundRows bool) (*protocol.Conn, *pr
 		User: cfg.User, Password: cfg.Password,
 		Collation: utf8mb4GeneralCI,
 		TLS:       cfg.TLS, TLSConfig: cfg.TLSConfig,
-		Capabilities: cfg.Capabilities, Attrs: cfg.Attrs,
+		Capabilities: cfg.Capabilities, Attrs: cfg.Attrs, Compression: cfg.Compression,
 		KeepAlive: cfg.KeepAlive, UserTimeout: cfg.UserTimeout,
 	}
 	if path, ok := strings.CutPrefix(s.addr, "unix:"); ok {

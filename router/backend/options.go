@@ -52,6 +52,8 @@ type Options struct {
 	// Capabilities are asked of servers in addition to those that protocol.Dial
 	// always asks. CapFoundRows is set per Want and has no place here.
 	Capabilities protocol.Capability
+	// Compression is used where a server offers it; "" is none.
+	Compression protocol.Compression
 	// Attrs are the connection attributes that servers show in
 	// performance_schema.session_connect_attrs.
 	Attrs map[string]string

@@ -72,14 +72,16 @@ type Collation struct {
 // The default shard's primary speaks first, then the primaries in the order of
 // the shards, then the replicas.
 type Learned struct {
-	OK               bool   // false until a server answered; the rest is zero then
-	Addr             string // the server that spoke
-	Version          string // version string of the handshake
-	Collation        uint16 // the server's default collation
-	Charset          string // and its character set
-	SQLMode          string // sql_mode of new sessions
-	MaxAllowedPacket int    // bytes; the minimum over the primaries that answered
-	LowerCaseTables  int    // lower_case_table_names
-	Collations       map[uint16]Collation
-	Databases        []string // union over the primaries, sorted
+	OK                 bool          // false until a server answered; the rest is zero then
+	Addr               string        // the server that spoke
+	Version            string        // version string of the handshake
+	Collation          uint16        // the server's default collation
+	Charset            string        // and its character set
+	SQLMode            string        // sql_mode of new sessions
+	WaitTimeout        time.Duration // wait_timeout of new sessions
+	InteractiveTimeout time.Duration // and interactive_timeout
+	MaxAllowedPacket   int           // bytes; the minimum over the primaries that answered
+	LowerCaseTables    int           // lower_case_table_names
+	Collations         map[uint16]Collation
+	Databases          []string // union over the primaries, sorted
 }

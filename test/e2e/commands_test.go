@@ -144,14 +144,6 @@ func TestCommands(t *testing.T) {
 				}
 			})
 		}
-		e.Run("several statements", func(t *testing.T) {
-			w := e.dial(d, func(o *wireOptions) { o.caps = capMultiStmts })
-			rs, err := w.query("SELECT 1; SELECT 2")
-			if err != nil || len(rs) != 1 && len(rs) != 2 || len(rs) == 1 && rs[0].Err == nil {
-				t.Errorf("two statements in one query: %v, %v, want both answered or an error", rs, err)
-			}
-			alive(w, "several statements")
-		})
 		e.Run("several results", func(t *testing.T) {
 			e.must(e.c.Shards[0].Primary.Exec(e.ctx, "CREATE PROCEDURE coms.two() BEGIN SELECT 1; SELECT 2; END"))
 			e.must(e.c.Plain.Exec(e.ctx, "CREATE PROCEDURE coms.two() BEGIN SELECT 1; SELECT 2; END"))
@@ -162,14 +154,6 @@ func TestCommands(t *testing.T) {
 				t.Errorf("CALL gave %v, %v, want %v, %v", got, err1, want, err2)
 			}
 			alive(w, "CALL")
-		})
-		e.Run("local files", func(t *testing.T) {
-			w := e.dial(d, func(o *wireOptions) { o.caps = capLocalFiles })
-			rs, err := w.query("LOAD DATA LOCAL INFILE '/etc/hostname' INTO TABLE notes (txt)")
-			if err != nil || rs[0].Err == nil {
-				t.Errorf("LOAD DATA LOCAL: %v, %v, want an error", rs, err)
-			}
-			alive(w, "LOAD DATA LOCAL")
 		})
 	})
 }
