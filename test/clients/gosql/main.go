@@ -1,0 +1,4 @@
+// Gosql is the matrix for go-sql-driver.
+package main
+
+func main() {}
