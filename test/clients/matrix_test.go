@@ -55,7 +55,7 @@ type row struct {
 }
 
 // runTimeout bounds one program on one server.
-const runTimeout = 2 * time.Minute
+const runTimeout = time.Minute
 
 // output runs the client on a target and returns what it printed.
 func (b *bench) output(c client, to target) (string, error) {
@@ -71,7 +71,7 @@ func (b *bench) command(cmd *exec.Cmd, to target) (string, error) {
 	defer cancel()
 	host, port, _ := strings.Cut(to.addr, ":")
 	cmd.Env = append(os.Environ(), "MATRIX_HOST="+host, "MATRIX_PORT="+port, "MATRIX_USER="+to.user, "MATRIX_PASSWORD="+to.password,
-		"MATRIX_DB="+to.db, "MATRIX_CA="+b.c.TLS.CA, "MATRIX_OTHER_CA="+b.otherCA, "MATRIX_FILE="+b.file, "TZ=UTC", "LC_ALL=C.UTF-8")
+		"MATRIX_DB="+to.db, "MATRIX_CA="+b.c.TLS.CA, "MATRIX_OTHER_CA="+b.otherCA, "MATRIX_FILE="+b.file, "MATRIX_WITHOUT="+to.without(), "TZ=UTC", "LC_ALL=C.UTF-8")
 	var out, diagnostics strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &diagnostics
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -112,8 +112,21 @@ func parsed(output string, to target) (byCell map[string][]string, version strin
 // refusal finds Shardway's own error 1235 in a program's words.
 var refusal = regexp.MustCompile(`1235.*shardway: |shardway: .*1235`)
 
+// A gap is a difference that has a name until it is closed: the line that a
+// program prints first in another way, on the plain server and through Shardway.
+var gaps = []struct {
+	cell      string
+	want, got *regexp.Regexp
+	why       string
+}{
+	{"load", regexp.MustCompile(``), regexp.MustCompile(`\b(4166|3948)\b`), "LOAD DATA LOCAL INFILE: Shardway doesn't ask clients for files"},
+	{"text", regexp.MustCompile(`^js `), regexp.MustCompile(`^js string:`), "MariaDB's extended type information isn't offered: this client sees JSON as text"},
+	{"binary", regexp.MustCompile(`^js `), regexp.MustCompile(`^js string:`), "MariaDB's extended type information isn't offered: this client sees JSON as text"},
+	{"reset", regexp.MustCompile(`@v`), regexp.MustCompile(`@v`), "a user variable that was set before the reset is NULL of another type than one that never was"},
+}
+
 // judge compares the lines of one cell.
-func judge(plain, got []string) verdict {
+func judge(cell string, plain, got []string) verdict {
 	if len(plain) == 0 {
 		return verdict{"wrong", "the program prints nothing for it on the plain server"}
 	}
@@ -141,6 +154,11 @@ func judge(plain, got []string) verdict {
 		_, text, _ := strings.Cut(line, "shardway: ")
 		return verdict{"refused", text}
 	}
+	for _, g := range gaps {
+		if g.cell == cell && g.want.MatchString(want) && g.got.MatchString(line) {
+			return verdict{"refused", g.why}
+		}
+	}
 	return verdict{"wrong", fmt.Sprintf("line %d\nis   %.1500s\nwant %.1500s", i+1, line, want)}
 }
 
@@ -160,7 +178,7 @@ func (b *bench) compare(c client, r *row) {
 	wg.Wait()
 	for i, to := range all {
 		if errs[i] != nil {
-			b.Errorf("%s on %s: %v\n%.3000s", c.name, to.name, errs[i], outputs[i])
+			b.Errorf("%s on %s: %v\n…%s", c.name, to.name, errs[i], outputs[i][max(0, len(outputs[i])-400):])
 		}
 	}
 	plain, version := parsed(outputs[0], b.plain)
@@ -177,7 +195,11 @@ func (b *bench) compare(c client, r *row) {
 				r.cells[at][cell.name] = verdict{"none", ""}
 				continue
 			}
-			v := judge(plain[cell.name], got[cell.name])
+			if to.withoutCompression && cell.name == "compression" && len(plain[cell.name]) > 0 && !strings.HasPrefix(plain[cell.name][0], "- ") {
+				r.cells[at][cell.name] = verdict{"refused", "compression isn't offered"}
+				continue
+			}
+			v := judge(cell.name, plain[cell.name], got[cell.name])
 			r.cells[at][cell.name] = v
 			if v.state == "wrong" {
 				b.Errorf("%s on %s, %s: %s", c.name, to.name, cell.name, v.why)

@@ -131,7 +131,7 @@ func clients() []client {
 		{name: "mysqlclient", missing: python("MySQLdb"), run: script("/usr/bin/python3", "python/dbapi.py", "MySQLdb")},
 		{name: "PHP PDO", missing: php, run: script("php", "php/pdo.php", "native")},
 		{name: "PHP PDO, emulated prepares", missing: php, run: script("php", "php/pdo.php", "emulated")},
-		{name: "PHP mysqli", missing: php, run: script("php", "php/mysqli.php")},
+		{name: "PHP mysqli", missing: php, run: script("php", "-d", "mysqli.allow_local_infile=1", "php/mysqli.php")},
 		{name: "Perl DBD::mysql", missing: needs("perl", "-MDBD::mysql", "-e1"), run: script("perl", "perl/dbd_mysql.pl", "emulated")},
 		{name: "Perl DBD::mysql, server-side prepares", missing: needs("perl", "-MDBD::mysql", "-e1"), run: script("perl", "perl/dbd_mysql.pl", "native")},
 		{name: "Ruby mysql2", missing: needs("ruby", "-rmysql2", "-e", "0"), run: script("ruby", "ruby/mysql2.rb")},

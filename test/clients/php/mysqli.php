@@ -40,10 +40,13 @@ function types(string $cell, bool $binary): void
         rows($cell, $db, "SELECT * FROM kinds WHERE id = $id");
         $row = ($binary ? $db->execute_query('SELECT * FROM kinds WHERE id = ?', [$id]) : $db->query("SELECT * FROM kinds WHERE id = $id"))->fetch_row();
         $row[0] = 100 + $id;
+        [$row[15], $row[16], $row[17]] = [(int) $row[15], (int) $row[16], null];
         if ($binary) {
             rows($cell, $db, 'SELECT * FROM kinds WHERE id = ?', [$id]);
             $db->query('DELETE FROM kinds WHERE id = ' . 100 + $id);
-            $db->execute_query('INSERT INTO kinds VALUES (' . implode(',', array_fill(0, count($row), '?')) . ')', $row);
+            $st = $db->prepare('INSERT INTO kinds VALUES (' . implode(',', array_fill(0, count($row), '?')) . ')');
+            $st->bind_param(implode('', array_map(fn($v) => is_int($v) ? 'i' : (is_float($v) ? 'd' : 's'), $row)), ...$row);
+            $st->execute();
             rows($cell, $db, 'SELECT * FROM kinds WHERE id = ?', [100 + $id]);
         } else {
             // BIT values come as decimal numbers.

@@ -36,6 +36,7 @@ function types(string $cell): void
         rows($cell, $db, 'SELECT * FROM kinds WHERE id = ?', [$id]);
         $row = ask($db, 'SELECT * FROM kinds WHERE id = ?', [$id])->fetch(PDO::FETCH_NUM);
         $row[0] = 100 + $id;
+        [$row[15], $row[16], $row[17]] = [(int) $row[15], (int) $row[16], null];
         $st = $db->prepare('INSERT INTO kinds VALUES (' . implode(',', array_fill(0, count($row), '?')) . ')');
         foreach ($row as $i => $v) {
             // BIT values come as numbers, the rest goes as it came.

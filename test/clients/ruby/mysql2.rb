@@ -50,15 +50,15 @@ CELLS = {
   },
   binary: lambda { |cell|
     c = connect
+    # This client can't make a Ruby time of the whole range of TIME.
+    names = c.query('SELECT * FROM kinds WHERE id = 0').fields - %w[tm tm3]
     [1, 11, 12].each do |id|
-      result = c.prepare('SELECT * FROM kinds WHERE id = ?').execute(id)
-      say_rows(cell, result)
-      # Numbers that are no float, and binary text, go back as they came; times lose their fractions in this client.
-      row = c.query("SELECT * FROM kinds WHERE id = #{id}", cast: false, as: :array).first
+      say_rows(cell, c.prepare("SELECT #{names.join(', ')} FROM kinds WHERE id = ?").execute(id))
+      row = c.query("SELECT #{names.join(', ')} FROM kinds WHERE id = #{id}", cast: false, as: :array).first
       row[0] = 100 + id
       (15..17).each { |i| row[i] = row[i].unpack1('H*').to_i(16) }
-      c.prepare("INSERT INTO kinds VALUES (#{row.map { '?' }.join(', ')})").execute(*row)
-      say_rows(cell, c.prepare('SELECT * FROM kinds WHERE id = ?').execute(100 + id))
+      c.prepare("INSERT INTO kinds (#{names.join(', ')}) VALUES (#{row.map { '?' }.join(', ')})").execute(*row)
+      say_rows(cell, c.prepare("SELECT #{names.join(', ')} FROM kinds WHERE id = ?").execute(100 + id))
     end
   },
   nulls: lambda { |cell|
@@ -187,6 +187,8 @@ CELLS = {
 
 puts "version\t#{Mysql2::VERSION}"
 CELLS.each do |cell, f|
+  next if ENV['MATRIX_WITHOUT'].split(',').include?(cell.to_s)
+
   f.call(cell.to_s)
 rescue Mysql2::Error => e
   say(cell.to_s, "! #{e.errno} #{e.sql_state} #{e.message}")
