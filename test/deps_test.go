@@ -46,6 +46,8 @@ var imports = map[string][]string{
 	"test/cluster/cmd":    {"test/cluster"},
 	"test/e2e":            {"test/cluster"},
 	"test/bench":          {"test/cluster"},
+	"test/clients":        {"test/cluster"},
+	"test/clients/gosql":  {},
 	"test/compose":        {},
 }
 

@@ -179,10 +179,10 @@ func (b *bench) daemon(databases string) string {
 admin: {listen: %q}
 map: ./shards.yaml
 tls: {mode: preferred, cert: %q, key: %q}
-users: {app: {password: app, databases: [%s, %s]}}
+users: {app: {password: app}}
 servers: {user: %s, password: %s}
 log: {format: text, level: info}
-`, addr, admin, b.c.TLS.Cert, b.c.TLS.Key, whole, sharded, cluster.User, cluster.Password), 0o600))
+`, addr, admin, b.c.TLS.Cert, b.c.TLS.Key, cluster.User, cluster.Password), 0o600))
 	log, err := os.Create(filepath.Join(dir, "log"))
 	b.must(err)
 	cmd := exec.Command(b.tools.shardway, "serve", "-c", config)

@@ -150,7 +150,7 @@ func judge(cell string, plain, got []string) verdict {
 	if i < len(got) {
 		line = got[i]
 	}
-	if refusal.MatchString(line) {
+	if refusal.MatchString(line) || cell == "tool" && strings.Contains(line, "shardway: ") {
 		_, text, _ := strings.Cut(line, "shardway: ")
 		return verdict{"refused", text}
 	}
@@ -238,6 +238,9 @@ func TestMatrix(t *testing.T) {
 					if r.missing != "" {
 						whole = false
 						t.Skip(r.missing)
+					}
+					if c.not != nil && c.not(f) != "" {
+						t.Skip(c.not(f))
 					}
 					began := time.Now()
 					on := *b

@@ -83,6 +83,8 @@ type client struct {
 	name string
 	// missing says why it can't run here; "" where it can.
 	missing func(x *tools) string
+	// not says why it can't be compared on a kind of server; "" where it can.
+	not func(cluster.Flavor) string
 	// run is its process; tools that aren't programs of ours have walk instead.
 	run func(x *tools) *exec.Cmd
 	// walk does by hand what a program would do, and returns what it would print.
@@ -139,10 +141,10 @@ func clients() []client {
 			return exec.Command("java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-cp", x.java+":"+connectorJ, "Matrix")
 		}},
 		{name: "mariadb shell", missing: needs("mariadb", "--version"), walk: shell(cluster.MariaDB)},
-		{name: "mysql shell", missing: mysqlTree, walk: shell(cluster.MySQL)},
+		{name: "mysql shell", missing: mysqlTree, not: withoutNative, walk: shell(cluster.MySQL)},
 		{name: "mariadb-dump", missing: needs("mariadb-dump", "--version"), walk: dump(cluster.MariaDB)},
-		{name: "mysqldump", missing: mysqlTree, walk: dump(cluster.MySQL)},
-		{name: "mydumper and myloader", missing: needs("mydumper", "--version"), walk: mydumper},
+		{name: "mysqldump", missing: mysqlTree, not: withoutNative, walk: dump(cluster.MySQL)},
+		{name: "mydumper, without locks", missing: needs("mydumper", "--version"), walk: mydumper},
 		{name: "sysbench", missing: needs("sysbench", "--version"), walk: sysbench},
 		{name: "mysqltest", missing: mysqltestMissing, walk: mysqltest},
 	}
@@ -188,3 +190,12 @@ func java(x *tools) string {
 }
 
 func mysqlTree(*tools) string { return cluster.MySQL.Missing() }
+
+// withoutNative is for MySQL's own clients: from version 9 on they don't know
+// mysql_native_password, which is what the plain MariaDB asks for.
+func withoutNative(f cluster.Flavor) string {
+	if f == cluster.MariaDB {
+		return "MySQL 9's own clients can't log in to a plain MariaDB to compare with"
+	}
+	return ""
+}

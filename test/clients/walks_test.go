@@ -55,7 +55,7 @@ func shell(f cluster.Flavor) func(*bench, target) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		args := append(to.address(), "--ssl-ca="+b.c.TLS.CA, "--force", "-vv", "--column-names", "--default-character-set=utf8mb4", "--local-infile=1")
+		args := append(to.address(), "--ssl-ca="+b.c.TLS.CA, "--force", "--unbuffered", "-vv", "--column-names", "--default-character-set=utf8mb4", "--local-infile=1")
 		if f == cluster.MySQL {
 			args = append(args, "--ssl-mode=VERIFY_IDENTITY")
 		} else {
@@ -63,56 +63,30 @@ func shell(f cluster.Flavor) func(*bench, target) (string, error) {
 		}
 		cmd := f.Client(append(args, to.db)...)
 		cmd.Stdin = strings.NewReader(strings.ReplaceAll(string(script), "MATRIX_FILE", b.file))
-		var diagnostics strings.Builder
-		cmd.Stderr = &diagnostics
-		out, err := cmd.Output()
-		// The errors come apart from the answers, in their order; a shell that met
-		// one says so by its status.
+		var out strings.Builder
+		cmd.Stdout, cmd.Stderr = &out, &out
+		// A shell that met an error says so by its status.
 		var exit *exec.ExitError
-		if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) {
-			return "", fmt.Errorf("%w\n%s", err, diagnostics.String())
+		if err := cmd.Run(); err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) {
+			return "", fmt.Errorf("%w\n%s", err, out.String())
 		}
 		var answers strings.Builder
 		cell := "connect"
-		for line := range strings.Lines(string(out)) {
-			// The script marks the cells with rows; timings differ.
-			line = regexp.MustCompile(` ?\(?\d+\.\d+ sec\)?`).ReplaceAllString(line, "")
+		for line := range strings.Lines(out.String()) {
+			// The script marks the cells with rows; timings and places differ.
+			line = regexp.MustCompile(` ?\(?\d+\.\d+ sec\)?| at line \d+`).ReplaceAllString(line, "")
 			if strings.HasPrefix(line, "=") {
 				cell = strings.TrimSpace(line[1:])
-				fmt.Fprintf(&answers, "=%s\n", cell)
-				continue
 			}
-			if strings.HasPrefix(line, "Bye") || strings.Contains(line, "'=") {
-				continue
+			if strings.HasPrefix(line, "ERROR") && cell != "errors" {
+				line = "! " + line
 			}
-			answers.WriteString(line)
-		}
-		var said []string
-		for line := range strings.Lines(diagnostics.String()) {
-			if strings.HasPrefix(line, "ERROR") {
-				said = append(said, regexp.MustCompile(` at line \d+`).ReplaceAllString(line, ""))
+			if !strings.HasPrefix(line, "Bye") && !strings.Contains(line, "'=") && !strings.HasPrefix(line, "mysql: [Warning]") {
+				answers.WriteString(line)
 			}
 		}
-		text := "version\t" + spoken(f.Client("--version")) + "\n" + lines(answers.String(), "connect")
-		return text + sorted(said), nil
+		return "version\t" + spoken(f.Client("--version")) + "\n" + lines(answers.String(), "connect"), nil
 	}
-}
-
-// sorted tells a shell's errors: those of the last cells, which can be refused,
-// go to their cells.
-func sorted(said []string) string {
-	var b strings.Builder
-	for _, line := range said {
-		cell := "errors"
-		switch {
-		case strings.Contains(line, "several statements"):
-			cell = "statements"
-		case strings.Contains(line, "LOAD DATA") || strings.Contains(line, "4166") || strings.Contains(line, "3948"):
-			cell = "load"
-		}
-		b.WriteString(lines(line, cell))
-	}
-	return b.String()
 }
 
 // dump dumps the tables of one shard each in the order of their keys, and loads
@@ -146,7 +120,7 @@ func mydumper(b *bench, to target) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	args := append(to.address(), "--database="+to.db, "--outputdir="+dir, "--threads=2", "--trx-consistency-only", "--ssl", "--ca="+b.c.TLS.CA)
+	args := append(to.address(), "--database="+to.db, "--outputdir="+dir, "--threads=2", "--trx-consistency-only", "--no-locks", "--ssl", "--ca="+b.c.TLS.CA)
 	out, err := exec.CommandContext(b.ctx, "mydumper", args...).CombinedOutput()
 	if err != nil {
 		return version + lines("! "+strings.ReplaceAll(string(out), "\n", " "), "tool"), nil //nolint:nilerr // it is the answer

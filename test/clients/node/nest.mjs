@@ -18,7 +18,6 @@ const Person = new EntitySchema({
   },
   uniques: [{ columns: ['userId', 'name'] }],
 });
-const text = ['bigint', 'varchar'];
 const Kind = new EntitySchema({
   name: 'Kind', tableName: 'kinds',
   columns: Object.fromEntries([
@@ -56,7 +55,7 @@ await run({
     const runner = source.createQueryRunner();
     for (const name of ['people', 'kinds']) {
       const found = await runner.getTable(name);
-      say(cell, name, show(found.columns.map((c) => [c.name, c.type, c.isNullable, c.isPrimary, c.isGenerated, c.length, c.precision, c.scale])));
+      say(cell, name, show(found.columns.sort((a, b) => (a.name < b.name ? -1 : 1)).map((c) => [c.name, c.type, c.isNullable, c.isPrimary, c.isGenerated, c.length, c.precision, c.scale])));
     }
     await runner.release();
   },

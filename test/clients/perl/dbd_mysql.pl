@@ -76,6 +76,7 @@ my @cells = (
             # Bits come as bytes; FLOAT and DOUBLE as text.
             $_ = hex unpack('H*', $_) for @row[15, 16];
             $row[17] = undef;
+            $row[40] = undef if $native; # it binds text as bytes, which MySQL takes for no JSON
             $st = $db->prepare('INSERT INTO kinds VALUES (' . join(', ', ('?') x @row) . ')');
             for my $i (0 .. $#row) {
                 my $binary = defined $row[$i] && !utf8::is_utf8($row[$i]) && $row[$i] =~ /[^\x20-\x7e\n\t]/;

@@ -1,11 +1,11 @@
 SELECT '=connect';
 SELECT 1, DATABASE();
 SELECT '=text';
-SELECT * FROM kinds WHERE id = 1\G
-SELECT * FROM kinds WHERE id = 11\G
-SELECT * FROM kinds WHERE id = 12\G
+SELECT * FROM kinds WHERE id = 1;
+SELECT * FROM kinds WHERE id = 11;
+SELECT * FROM kinds WHERE id = 12;
 SELECT '=nulls';
-SELECT * FROM kinds WHERE id = 2\G
+SELECT * FROM kinds WHERE id = 2;
 SELECT '=utf8mb4';
 INSERT INTO people (user_id, name) VALUES (31, '😀 𠀀 日本 café');
 SELECT name, CHAR_LENGTH(name), HEX(name) AS `日本` FROM people WHERE user_id = 31 AND name = '😀 𠀀 日本 café';
