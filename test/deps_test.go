@@ -56,6 +56,8 @@ var imports = map[string][]string{
 	"test/e2e":                   {"test/cluster"},
 	"test/bench":                 {"test/cluster"},
 	"test/compose":               {},
+	"test/clients":               {"test/cluster"},
+	"test/clients/gosql":         {},
 }
 
 // inTests is what only the _test.go files of a package may import besides.
