@@ -89,11 +89,11 @@ func (t *Trail) bound(primary *server) (gtid.Set, bool) {
 	if t.last == nil {
 		return gtid.Set{}, true
 	}
-	if set, ok := t.last.position.since(t.mark); ok {
+	if set, ok := t.last.position.since(t.life, t.mark); ok {
 		return set, true
 	}
 	if primary != nil && primary != t.last {
-		return primary.position.since(t.mark)
+		return primary.position.since(primary.position.life.Load(), t.mark)
 	}
 	return gtid.Set{}, false
 }
@@ -134,13 +134,36 @@ func (t *Trail) stays(v *view) *member {
 }
 
 // prefer returns m, which the policy has chosen, or who is better for the session.
+// Under round_robin a replica whose turn another one takes is owed a turn, which it
+// gets from the next session that is free to read there: so the policy stays exact
+// over many reads, although some sessions stay where they are for a while.
 func (t *Trail) prefer(v *view, m *member, primary *server, stay bool, now time.Duration) *member {
+	if v.policy != PolicyRoundRobin {
+		return t.suits(v, m, primary, stay, now)
+	}
+	m.srv.position.owe(1)
+	best := m
+	for _, other := range v.eligible {
+		if other.srv.position.credit.Load() > best.srv.position.credit.Load() && t.has(other.srv, primary) {
+			best = other
+		}
+	}
+	if best = t.suits(v, best, primary, stay, now); best.role == Replica {
+		best.srv.position.owe(-1)
+	}
+	return best
+}
+
+// suits returns m, or who is better for the session.
+func (t *Trail) suits(v *view, m *member, primary *server, stay bool, now time.Duration) *member {
 	if t.has(m.srv, primary) {
 		return m
 	}
 	home := t.stays(v)
 	if home != nil && !stay && now-time.Duration(m.srv.position.asked.Load()) >= askAgain {
-		return m // Conn.Has finds out
+		if _, seen := t.bound(primary); seen {
+			return m // Conn.Has finds out
+		}
 	}
 	if v.policy != PolicyClientIPHash {
 		for _, other := range v.eligible {
