@@ -31,10 +31,9 @@ const (
 	// askAgain is the age from which on a server's known position is too old to
 	// keep a session from moving there: it is asked first.
 	askAgain = time.Millisecond
-	// sampleEvery is the least time between the samples behind a server's reads
-	// while several reads run on the shard's replicas at once. A read that is alone
-	// is always followed by one.
-	sampleEvery = 500 * time.Microsecond
+	// One of sampleShare reads of a server is followed by a sample while several
+	// reads run on the shard's replicas at once. A read that is alone always is.
+	sampleShare = 8
 	// maxCredit bounds the turns that a replica can be owed, or have taken too many.
 	maxCredit = 64
 	// sampleTimeout bounds how long an answer to Sample may take.
@@ -62,8 +61,8 @@ type position struct {
 	off, reports atomic.Bool
 	// cool is until when nobody waits, a time of Cluster.now.
 	cool atomic.Int64
-	// begun is when the newest sample behind a read began, a time of Cluster.now.
-	begun atomic.Int64
+	// reads counts those that might have been followed by a sample.
+	reads atomic.Uint64
 	// credit is how many turns of round_robin the server is owed, because sessions
 	// could not follow the policy there.
 	credit atomic.Int64
@@ -261,8 +260,7 @@ func (c *Conn) WantsSample() bool {
 	if c.member.role != Replica || c.srv.position.off.Load() {
 		return false
 	}
-	cl := c.srv.cluster
-	s := cl.snapshot.Load().shards[c.member.shard]
+	s := c.srv.cluster.snapshot.Load().shards[c.member.shard]
 	if s == nil {
 		return false
 	}
@@ -270,18 +268,14 @@ func (c *Conn) WantsSample() bool {
 	if len(v.eligible) < 2 || v.policy == PolicyClientIPHash {
 		return false
 	}
-	p, now := &c.srv.position, int64(cl.now())
-	last := p.begun.Load()
-	if now-last < int64(sampleEvery) {
-		running := int32(0)
-		for _, m := range v.eligible {
-			running += m.srv.pool.load.Load()
-		}
-		if running > 1 {
-			return false // others' samples serve this session, too
-		}
+	if c.srv.position.reads.Add(1)%sampleShare == 0 {
+		return true
 	}
-	return p.begun.CompareAndSwap(last, now)
+	running := int32(0)
+	for _, m := range v.eligible {
+		running += m.srv.pool.load.Load()
+	}
+	return running <= 1 // others' samples serve this session, too
 }
 
 // errBehind is the error of CatchUp when the time is up.
