@@ -138,8 +138,8 @@ func mydumper(b *bench, to target) (string, error) {
 		}
 		fmt.Fprintf(&all, "%s\n%s\n", filepath.Base(path), text)
 	}
-	if said := regexp.MustCompile(`\*\* .*`).FindAllString(string(out), -1); len(said) > 0 {
-		fmt.Fprintln(&all, strings.Join(said, "\n"))
+	for _, said := range regexp.MustCompile(`\*\* .*`).FindAllString(string(out), -1) {
+		fmt.Fprintln(&all, regexp.MustCompile(`:\d+\)|\d\d:\d\d:\d\d\.\d+`).ReplaceAllString(said, ""))
 	}
 	return version + lines(regexp.MustCompile(`AUTO_INCREMENT=\d+ `).ReplaceAllString(all.String(), ""), "tool"), nil
 }

@@ -116,7 +116,9 @@ public class Matrix {
                     }
                 }
                 row.set(0, id + 100);
-                row.set(29, "latin1"); // MySQL doesn't convert a parameter of this client's collation
+                // Bits come as bytes, which MySQL doesn't take for a number.
+                row.set(16, null);
+                row.set(17, null);
                 if (row.get(26) != null) row.set(26, row.get(26).toString().substring(0, 4));
                 exec(c, "INSERT INTO kinds VALUES (?" + ", ?".repeat(row.size() - 1) + ")", row.toArray());
                 ask(cell, c, "SELECT * FROM kinds WHERE id = ?", id + 100);
