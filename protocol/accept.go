@@ -80,7 +80,7 @@ func (l *Login) Accept(ctx context.Context, c *Conn) (*Client, error) {
 	before := c.BytesIn
 	client, err := l.accept(ctx, c)
 	if err == nil {
-		c.zipNext = CompressionOf(c.caps) != CompressNone
+		c.zipNext = compressionOf(c.caps) != CompressNone
 		return client, nil
 	}
 	if c.BytesIn-c.headed == before {

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"shardway/protocol/compress"
 )
 
 // bufferSize is the size of a connection's read and write buffers: what
@@ -35,7 +37,7 @@ type Conn struct {
 	base net.Conn // as given to NewConn: what Close and the deadlines act on
 	nc   net.Conn // base, or TLS over it, or compression over either
 	tls  *tls.Conn
-	zip  *compressed // nil while nothing is compressed
+	zip  *compress.Transport // nil while nothing is compressed
 	// zipNext says that compression begins after the next Flush.
 	zipNext bool
 	raw     syscall.RawConn // of base; nil where it is no socket
@@ -176,7 +178,7 @@ func (c *Conn) Idle() {
 // nothing unread or unflushed, and the peer has neither closed nor said
 // anything, which one system call finds out.
 func (c *Conn) Clean() bool {
-	if c.lost || c.r != c.w || c.n != 0 || len(c.replies) != 0 || c.closed.Load() || c.zip != nil && c.zip.pending() {
+	if c.lost || c.r != c.w || c.n != 0 || len(c.replies) != 0 || c.closed.Load() || c.zip != nil && c.zip.Pending() {
 		return false
 	}
 	return c.raw == nil || c.quiet()

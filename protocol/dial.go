@@ -126,7 +126,7 @@ func (c *Conn) login(ctx context.Context, o *DialOptions) (*Greeting, error) {
 	if len(o.Attrs) == 0 {
 		r.caps &^= CapConnectAttrs
 	}
-	r.caps |= o.Compression.Capability() & g.Capabilities
+	r.caps |= CompressionCapability(o.Compression) & g.Capabilities
 	if err := c.dialTLS(ctx, o, g, r); err != nil {
 		return nil, err
 	}

@@ -155,7 +155,7 @@ func (c *Conn) WriteCommand(cmd Command, payload ...[]byte) error {
 		if err := c.Flush(); err != nil {
 			return err
 		}
-		c.zip.seq = 0
+		c.zip.Restart()
 	}
 	total := 1
 	for _, p := range payload {

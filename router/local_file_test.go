@@ -10,28 +10,15 @@ import (
 
 const loadNotes = "LOAD DATA LOCAL INFILE 'notes.csv' INTO TABLE notes"
 
-// dialWith logs in with more capabilities.
-func (p *proxy) dialWith(caps protocol.Capability) *protocol.Conn {
-	p.t.Helper()
-	c, _, err := protocol.Dial(p.t.Context(), protocol.DialOptions{
-		Network: "tcp", Addr: p.addr, User: "app", Password: "app", Database: "shop", TLS: protocol.TLSDisabled, Capabilities: caps,
-	})
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	p.t.Cleanup(func() { c.Close() })
-	return c
-}
-
 func TestJ17ALocalFileGoesToTheServer(t *testing.T) {
 	p := newProxy(t, nil)
 	got := make(chan string, 1)
 	p.fakes["s0p"].on(loadNotes, func(s *fakemysql.Session) {
 		s.Raw([]byte("\xfbnotes.csv"))
-		_ = s.Conn.Flush()
+		_ = s.Flush()
 		file := ""
 		for {
-			part, err := s.Conn.ReadPacket()
+			part, err := s.ReadPacket()
 			if err != nil || len(part) == 0 {
 				break
 			}

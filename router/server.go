@@ -266,7 +266,7 @@ func (s *Server) logIn(ctx context.Context, o *Options, c *protocol.Conn) (*sess
 	id := s.nextID.Add(1)
 	capabilities := offered
 	for _, a := range o.Compression {
-		capabilities |= a.Capability()
+		capabilities |= protocol.CompressionCapability(a)
 	}
 	login := &protocol.Login{
 		Version: version, ConnectionID: id, Collation: uint8(collation), Status: protocol.StatusAutocommit,

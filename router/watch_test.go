@@ -148,7 +148,7 @@ func TestK18KillIsForTheSameUserOrAnAdministrator(t *testing.T) {
 		}
 	}
 	// COM_PROCESS_KILL ends the connection.
-	if err := root.WriteCommand(protocol.ComProcessKill, []byte{byte(id[0] - '0'), 0, 0, 0}); err != nil {
+	if err := root.WriteCommand(protocol.ComProcessKill, []byte{id[0] - '0', 0, 0, 0}); err != nil {
 		t.Fatal(err)
 	}
 	if err := root.Flush(); err != nil {

@@ -1,7 +1,9 @@
-package protocol
+package compress
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -10,42 +12,19 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Compression names an algorithm of the protocol's compression.
-type Compression string
+// Algorithm names what a Transport compresses with.
+type Algorithm string
 
 // The algorithms. MariaDB has zlib alone.
 const (
-	CompressNone Compression = "none"
-	CompressZlib Compression = "zlib"
-	CompressZstd Compression = "zstd"
+	None Algorithm = "none"
+	Zlib Algorithm = "zlib"
+	Zstd Algorithm = "zstd"
 )
 
-// Capability is what says at login that the algorithm can be used.
-func (a Compression) Capability() Capability {
-	switch a {
-	case CompressZlib:
-		return CapCompress
-	case CompressZstd:
-		return CapZstd
-	default:
-		return 0
-	}
-}
-
-// CompressionOf is the algorithm of a connection with these capabilities. Servers prefer zlib where a client has both.
-func CompressionOf(caps Capability) Compression {
-	switch {
-	case caps.Has(CapCompress):
-		return CompressZlib
-	case caps.Has(CapZstd):
-		return CompressZstd
-	default:
-		return CompressNone
-	}
-}
-
 const (
-	compressHeader = 7
+	headerSize = 7
+	bufferSize = 16 << 10
 	// minCompress is the least that is worth it: servers leave shorter packets as they are too.
 	minCompress = 50
 	// maxCompress is how much is compressed at a time.
@@ -56,12 +35,12 @@ const (
 	maxWindow = 1 << 24
 )
 
-// compressed is a transport that compresses, as the protocol does after the login: the bytes of MySQL's own packets are
+// Transport is a connection that compresses, as the protocol does after the login: the bytes of MySQL's own packets are
 // cut into packets with a header of their own, whatever their borders. What is read is decompressed bit by bit, so
 // that a packet that promises 16 MiB takes no more memory than another.
-type compressed struct {
+type Transport struct {
 	net.Conn
-	algorithm Compression
+	algorithm Algorithm
 	seq       uint8 // of the next packet, in either direction
 
 	stored int       // bytes left of a packet that isn't compressed
@@ -70,15 +49,34 @@ type compressed struct {
 	left   int       // bytes that it has yet to give
 }
 
-// pending says whether a part of a packet isn't read yet.
-func (z *compressed) pending() bool { return z.stored > 0 || z.body != nil }
+// New compresses over a connection from now on.
+func New(nc net.Conn, a Algorithm) *Transport { return &Transport{Conn: nc, algorithm: a} }
+
+// Algorithm is the one in use.
+func (z *Transport) Algorithm() Algorithm { return z.algorithm }
+
+// Restart numbers the next packet 0, as a client does with each command.
+func (z *Transport) Restart() { z.seq = 0 }
+
+// buffers are shared by all transports of the process.
+var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+
+func unexpected(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// Pending says whether a part of a packet isn't read yet.
+func (z *Transport) Pending() bool { return z.stored > 0 || z.body != nil }
 
 // Read gives bytes of one packet at a time.
-func (z *compressed) Read(b []byte) (int, error) {
+func (z *Transport) Read(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
-	for !z.pending() {
+	for !z.Pending() {
 		if err := z.next(); err != nil {
 			return 0, err
 		}
@@ -101,12 +99,12 @@ func (z *compressed) Read(b []byte) (int, error) {
 	case err == nil:
 		return n, nil
 	}
-	return n, malformed("a compressed packet that can't be read: %v", err)
+	return n, fmt.Errorf("malformed packet: a compressed packet that can't be read: %v", err)
 }
 
 // next reads the header of a packet.
-func (z *compressed) next() error {
-	var h [compressHeader]byte
+func (z *Transport) next() error {
+	var h [headerSize]byte
 	if n, err := io.ReadFull(z.Conn, h[:]); err != nil {
 		if n > 0 {
 			err = unexpected(err)
@@ -121,7 +119,7 @@ func (z *compressed) next() error {
 		return nil
 	}
 	if size == 0 {
-		return malformed("a compressed packet of no bytes that stands for %d", full)
+		return fmt.Errorf("malformed packet: a compressed packet of no bytes that stands for %d", full)
 	}
 	z.body, z.left = &body{from: z.Conn, left: size, buf: buffers.Get().(*[bufferSize]byte)}, full
 	var err error
@@ -129,7 +127,7 @@ func (z *compressed) next() error {
 		if z.body.err != nil {
 			err = z.body.err
 		} else {
-			err = malformed("a compressed packet that can't be read: %v", err)
+			err = fmt.Errorf("malformed packet: a compressed packet that can't be read: %v", err)
 		}
 		z.release()
 	}
@@ -137,24 +135,24 @@ func (z *compressed) next() error {
 }
 
 // finish checks that a packet ends where its header says.
-func (z *compressed) finish() error {
+func (z *Transport) finish() error {
 	var more [1]byte
 	n, err := z.plain.Read(more[:])
 	for n == 0 && err == nil {
 		n, err = z.plain.Read(more[:])
 	}
-	whole := n == 0 && err == io.EOF && z.body.left == 0 && z.body.r == z.body.w //nolint:errorlint // readers give it as it is
+	whole := n == 0 && errors.Is(err, io.EOF) && z.body.left == 0 && z.body.r == z.body.w
 	if broken := z.body.err; broken != nil {
 		return broken
 	}
 	z.release()
 	if !whole {
-		return malformed("a compressed packet that doesn't end where it says")
+		return errors.New("malformed packet: a compressed packet that doesn't end where it says")
 	}
 	return nil
 }
 
-func (z *compressed) release() {
+func (z *Transport) release() {
 	if z.plain != nil {
 		z.algorithm.put(z.plain)
 	}
@@ -163,7 +161,7 @@ func (z *compressed) release() {
 }
 
 // Write sends all of p.
-func (z *compressed) Write(p []byte) (int, error) {
+func (z *Transport) Write(p []byte) (int, error) {
 	done := 0
 	for done < len(p) {
 		part := p[done:min(len(p), done+maxCompress)]
@@ -175,11 +173,11 @@ func (z *compressed) Write(p []byte) (int, error) {
 	return done, nil
 }
 
-func (z *compressed) send(part []byte) error {
+func (z *Transport) send(part []byte) error {
 	w := writers.Get().(*writer)
 	defer writers.Put(w)
 	w.out.Reset()
-	w.out.Write(make([]byte, compressHeader))
+	w.out.Write(make([]byte, headerSize))
 	full := 0
 	if len(part) >= minCompress {
 		if err := w.compress(z.algorithm, part); err != nil {
@@ -187,13 +185,13 @@ func (z *compressed) send(part []byte) error {
 		}
 		full = len(part)
 	}
-	if full == 0 || w.out.Len()-compressHeader >= len(part) {
-		w.out.Truncate(compressHeader)
+	if full == 0 || w.out.Len()-headerSize >= len(part) {
+		w.out.Truncate(headerSize)
 		w.out.Write(part)
 		full = 0
 	}
 	b := w.out.Bytes()
-	n := len(b) - compressHeader
+	n := len(b) - headerSize
 	b[0], b[1], b[2], b[3] = byte(n), byte(n>>8), byte(n>>16), z.seq
 	b[4], b[5], b[6] = byte(full), byte(full>>8), byte(full>>16)
 	z.seq++
@@ -210,8 +208,8 @@ type writer struct {
 
 var writers = sync.Pool{New: func() any { return new(writer) }}
 
-func (w *writer) compress(a Compression, p []byte) error {
-	if a == CompressZstd {
+func (w *writer) compress(a Algorithm, p []byte) error {
+	if a == Zstd {
 		if w.zstd == nil {
 			var err error
 			if w.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false),
@@ -237,8 +235,8 @@ func (w *writer) compress(a Compression, p []byte) error {
 // Readers hold tables and windows that are used again.
 var zlibReaders, zstdReaders sync.Pool
 
-func (a Compression) reader(b *body) (io.Reader, error) {
-	if a == CompressZstd {
+func (a Algorithm) reader(b *body) (io.Reader, error) {
+	if a == Zstd {
 		if d, ok := zstdReaders.Get().(*zstd.Decoder); ok {
 			return d, d.Reset(b)
 		}
@@ -250,7 +248,7 @@ func (a Compression) reader(b *body) (io.Reader, error) {
 	return zlib.NewReader(b)
 }
 
-func (a Compression) put(r io.Reader) {
+func (a Algorithm) put(r io.Reader) {
 	if d, ok := r.(*zstd.Decoder); ok {
 		if d.Reset(nil) == nil {
 			zstdReaders.Put(d)
@@ -282,7 +280,9 @@ func (b *body) fill() error {
 	if n > 0 {
 		return nil
 	}
-	b.err = unexpected(noProgress(err))
+	if b.err = unexpected(err); b.err == nil {
+		b.err = io.ErrNoProgress
+	}
 	return b.err
 }
 
@@ -306,29 +306,4 @@ func (b *body) ReadByte() (byte, error) {
 	}
 	b.r++
 	return b.buf[b.r-1], nil
-}
-
-// startCompression lets everything from now on go through the algorithm that the login agreed on. Bytes that came
-// before belong to it.
-func (c *Conn) startCompression() {
-	a := CompressionOf(c.caps)
-	if a == CompressNone {
-		return
-	}
-	nc := c.nc
-	if c.r != c.w {
-		nc = &prefixed{Conn: nc, rest: append([]byte(nil), c.in[c.r:c.w]...)}
-		c.r = c.w
-	}
-	c.zip = &compressed{Conn: nc, algorithm: a}
-	c.nc = c.zip
-	c.Idle()
-}
-
-// Compression is the algorithm that is in use.
-func (c *Conn) Compression() Compression {
-	if c.zip == nil {
-		return CompressNone
-	}
-	return c.zip.algorithm
 }
