@@ -29,8 +29,6 @@ const (
 	minCompress = 50
 	// maxCompress is how much is compressed at a time.
 	maxCompress = 64 << 10
-	// zstdLevel is the level that a client asks its server for: the servers' default.
-	zstdLevel = 3
 	// maxWindow bounds the memory that a zstd packet can ask for: no packet holds more.
 	maxWindow = 1 << 24
 )
@@ -99,7 +97,7 @@ func (z *Transport) Read(b []byte) (int, error) {
 	case err == nil:
 		return n, nil
 	}
-	return n, fmt.Errorf("malformed packet: a compressed packet that can't be read: %v", err)
+	return n, fmt.Errorf("malformed packet: a compressed packet that can't be read: %w", err)
 }
 
 // next reads the header of a packet.
@@ -127,7 +125,7 @@ func (z *Transport) next() error {
 		if z.body.err != nil {
 			err = z.body.err
 		} else {
-			err = fmt.Errorf("malformed packet: a compressed packet that can't be read: %v", err)
+			err = fmt.Errorf("malformed packet: a compressed packet that can't be read: %w", err)
 		}
 		z.release()
 	}
