@@ -80,12 +80,24 @@ func TestCommands(t *testing.T) {
 				alive(w, "FIELD_LIST")
 
 				// Commands that no client needs, unknown ones, and a broken one.
-				for _, com := range []byte{0, 5, 6, 7, 8, 10, 11, 12, 13, 15, 16, 18, 19, 20, 21, 29, 30, 32, 33, 99, 250, 255} {
+				for _, com := range []byte{0, 5, 6, 7, 8, 11, 13, 15, 16, 18, 19, 20, 21, 29, 30, 32, 33, 99, 250, 255} {
 					if _, err := w.simple(com); !errors.As(err, &we) || we.Code != 1047 {
 						t.Errorf("command %d: %v, want 1047", com, err)
 					}
 				}
 				alive(w, "unknown commands")
+				// PROCESS_INFO is SHOW PROCESSLIST, and PROCESS_KILL is KILL.
+				e.must(w.send(comProcessInfo))
+				if rs, err := w.results(); err != nil || len(rs) != 1 || len(rs[0].Rows) == 0 || len(rs[0].Columns) < 8 {
+					t.Errorf("PROCESS_INFO: %v, %v", rs, err)
+				}
+				if _, err := w.simple(comProcessKill, u32(4_000_000_000)); !errors.As(err, &we) || we.Code != 1094 {
+					t.Errorf("PROCESS_KILL of nobody: %v, want 1094", err)
+				}
+				if _, err := w.simple(comProcessKill); err == nil {
+					t.Error("PROCESS_KILL without an id went well")
+				}
+				alive(w, "PROCESS_KILL")
 				for _, com := range []byte{comStmtExecute, comStmtReset, comStmtFetch} {
 					if _, err := w.simple(com, []byte{1}); err == nil {
 						t.Errorf("command %d of one byte went well", com)

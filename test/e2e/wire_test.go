@@ -49,6 +49,8 @@ const (
 	comQuery        = 3
 	comFieldList    = 4
 	comStatistics   = 9
+	comProcessInfo  = 10
+	comProcessKill  = 12
 	comPing         = 14
 	comChangeUser   = 17
 	comStmtPrepare  = 22
