@@ -61,8 +61,10 @@ func startFleet(t *testing.T, ctx context.Context, flavor cluster.Flavor, semiSy
 		// waits for that is chosen by hand or by the failover.
 		plugins = []string{"--rpl-semi-sync-master-timeout=600000", "--rpl-semi-sync-master-wait-point=AFTER_SYNC", "--rpl-semi-sync-slave-enabled=ON"}
 		if flavor == cluster.MySQL {
-			plugins = []string{"--plugin-load-add=semisync_source.so", "--plugin-load-add=semisync_replica.so",
-				"--loose-rpl-semi-sync-source-timeout=600000", "--loose-rpl-semi-sync-replica-enabled=ON"}
+			plugins = []string{
+				"--plugin-load-add=semisync_source.so", "--plugin-load-add=semisync_replica.so",
+				"--loose-rpl-semi-sync-source-timeout=600000", "--loose-rpl-semi-sync-replica-enabled=ON",
+			}
 		}
 	}
 	e.c, err = cluster.Start(ctx, cluster.Options{Flavor: flavor, Shards: 1, Replicas: 2, Args: plugins})

@@ -51,9 +51,21 @@ func run(args []string) error {
 		name string
 		do   func(cell) error
 	}{
-		{"connect", p.connect}, {"tls", p.tls}, {types, p.types}, {"nulls", p.nulls}, {"utf8mb4", p.utf8mb4}, {"fractions", p.fractions},
-		{"blob", p.blob}, {"transactions", p.transactions}, {"errors", p.errors}, {"ids", p.ids}, {"results", p.results},
-		{"statements", p.statements}, {"reset", p.reset}, {"load", p.load}, {"compression", p.compression},
+		{"connect", p.connect},
+		{"tls", p.tls},
+		{types, p.types},
+		{"nulls", p.nulls},
+		{"utf8mb4", p.utf8mb4},
+		{"fractions", p.fractions},
+		{"blob", p.blob},
+		{"transactions", p.transactions},
+		{"errors", p.errors},
+		{"ids", p.ids},
+		{"results", p.results},
+		{"statements", p.statements},
+		{"reset", p.reset},
+		{"load", p.load},
+		{"compression", p.compression},
 	} {
 		if strings.Contains(","+os.Getenv("MATRIX_WITHOUT")+",", ","+c.name+",") {
 			continue
