@@ -20,7 +20,7 @@ func TestFailovers(t *testing.T) {
 	onFleet(t, 2*time.Minute+time.Duration(times)*time.Minute, true, keys, func(f *fleet) {
 		l := f.startWorkload(clients)
 		var gaps, waits []time.Duration
-		var books books
+		var told *books
 		remade := 0
 		for i := range times {
 			f.serving()
@@ -41,7 +41,7 @@ func TestFailovers(t *testing.T) {
 				f.must(victim.Remake(f.ctx, f.others(victim, heir)))
 				f.awaitFollows(f.replicas(heir), heir)
 			}
-			books = l.settle(heir, kindPin, kindRetry, kindUnknown)
+			told = l.settle(heir, kindPin, kindRetry, kindUnknown)
 			l.quiet.Unlock()
 			if f.Failed() {
 				f.Fatalf("after kill %d, of %s", i+1, victim.Name)
@@ -50,7 +50,7 @@ func TestFailovers(t *testing.T) {
 		slices.Sort(gaps)
 		slices.Sort(waits)
 		f.Logf("note: %d primaries killed with %d clients: served again after %s, %s at most; the longest statement of each %s, %s at most; %d servers had transactions that nobody was told of, and were made anew; %s",
-			times, clients, mid(gaps), top(gaps), mid(waits), top(waits), remade, &books)
+			times, clients, mid(gaps), top(gaps), mid(waits), top(waits), remade, told)
 		l.end()
 		f.reigns(times)
 	})

@@ -56,10 +56,11 @@ type ledger struct {
 
 // The kinds of errors that clients see.
 const (
-	kindPin     = "lost what it had pinned"
-	kindUnknown = "not known whether it ran"
-	kindRetry   = "nothing was done"
-	kindOther   = "other"
+	kindPin      = "lost what it had pinned"
+	kindUnknown  = "not known whether it ran"
+	kindRetry    = "nothing was done"
+	kindReadOnly = "the server is read-only"
+	kindOther    = "other"
 )
 
 func kindOf(err error) string {
@@ -73,6 +74,8 @@ func kindOf(err error) string {
 		return kindUnknown
 	case e.Number == 1213, e.Number == 1205, strings.Contains(e.Message, "may be tried again"), strings.Contains(e.Message, "nothing was done"):
 		return kindRetry
+	case e.Number == 1290, e.Number == 1836:
+		return kindReadOnly
 	}
 	return kindOther
 }
@@ -383,10 +386,10 @@ type books struct {
 // settle compares the ledgers with the primary's rows, and the replicas with the
 // primary. The caller holds quiet, or the clients have ended. allowed are the
 // kinds of errors that clients may have seen.
-func (l *workload) settle(primary *cluster.Server, allowed ...string) books {
+func (l *workload) settle(primary *cluster.Server, allowed ...string) *books {
 	f := l.f
 	f.Helper()
-	b := books{errs: map[string]int{}}
+	b := &books{errs: map[string]int{}}
 	stored := l.stored(primary)
 	for _, c := range l.clients {
 		if c.fatal != nil {
@@ -404,6 +407,7 @@ func (l *workload) settle(primary *cluster.Server, allowed ...string) books {
 				b.doubled++
 			case n == 0 && told:
 				b.lost++
+				f.Logf("client %d of %s: row %d of %d is lost", c.n, c.d.addr, seq, c.seq)
 			case !told:
 				b.doubts++
 				if n == 1 {
@@ -421,6 +425,7 @@ func (l *workload) settle(primary *cluster.Server, allowed ...string) books {
 		f.must(err)
 		if counter < c.counter {
 			b.lost++
+			f.Logf("client %d of %s: its counter is %d after %d additions", c.n, c.d.addr, counter, c.counter)
 		}
 		if counter > c.counter+c.doubt {
 			b.doubled++
@@ -428,7 +433,7 @@ func (l *workload) settle(primary *cluster.Server, allowed ...string) books {
 	}
 	b.unasked = len(stored)
 	if b.lost+b.doubled+b.unasked > 0 {
-		f.Errorf("lost %d, doubled %d, there without having been acknowledged or doubted %d", b.lost, b.doubled, b.unasked)
+		f.Errorf("%s: lost %d, doubled %d, there without having been acknowledged or doubted %d", primary.Name, b.lost, b.doubled, b.unasked)
 	}
 	f.alike(primary)
 	return b
@@ -459,7 +464,7 @@ func (b *books) String() string {
 // stored counts a server's rows by client and number.
 func (l *workload) stored(s *cluster.Server) map[[2]int]int {
 	l.f.Helper()
-	rows, err := s.DB().QueryContext(l.f.ctx, "SELECT client, seq, COUNT(*) FROM "+fleetDatabase+".ledger GROUP BY client, seq")
+	rows, err := s.DB().QueryContext(l.f.ctx, "SELECT client, seq, COUNT(*) FROM "+fleetDatabase+".ledger WHERE client >= 0 GROUP BY client, seq")
 	l.f.must(err)
 	defer func() { _ = rows.Close() }()
 	stored := map[[2]int]int{}

@@ -34,7 +34,7 @@ func TestSwitchovers(t *testing.T) {
 		slices.Sort(pauses)
 		slices.Sort(waits)
 		f.Logf("note: %d switchovers with %d clients: statements paused for %s, %s at most; the longest statement of each %s, %s at most; %s",
-			times, clients, mid(pauses), top(pauses), mid(waits), top(waits), &books)
+			times, clients, mid(pauses), top(pauses), mid(waits), top(waits), books)
 		f.idle()
 	})
 }
