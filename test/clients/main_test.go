@@ -205,8 +205,7 @@ log: {format: text, level: info}
 			}
 		case <-time.After(40 * time.Second):
 			_ = cmd.Process.Kill()
-			<-exited
-			b.Error("the daemon didn't end on SIGTERM")
+			b.Errorf("the daemon didn't end on SIGTERM: %v", <-exited)
 		}
 		_ = log.Close()
 		text, err := os.ReadFile(log.Name())

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -45,12 +46,12 @@ func onFleet(t *testing.T, limit time.Duration, semiSync bool, keys settings, te
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
-			startFleet(t, ctx, flavor, semiSync, keys, test)
+			startFleet(ctx, t, flavor, semiSync, keys, test)
 		})
 	}
 }
 
-func startFleet(t *testing.T, ctx context.Context, flavor cluster.Flavor, semiSync bool, keys settings, test func(f *fleet)) {
+func startFleet(ctx context.Context, t *testing.T, flavor cluster.Flavor, semiSync bool, keys settings, test func(f *fleet)) {
 	t.Helper()
 	e := &env{T: t, ctx: ctx, db: cluster.Data{Name: fleetDatabase, Slots: 1}}
 	_, err := daemonBinary()
@@ -110,9 +111,7 @@ func (f *fleet) join(keys settings, etcd string) *daemon {
 		"failover": fmt.Sprintf("{hold_timeout: 30s, user: %s, password: %s, replication_user: repl, replication_password: repl}", cluster.Operator, cluster.Password),
 		"pool":     "{max_per_server: 100}",
 	}
-	for k, v := range keys {
-		s[k] = v
-	}
+	maps.Copy(s, keys)
 	return f.launch("", s, "")
 }
 

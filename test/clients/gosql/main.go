@@ -72,8 +72,7 @@ func run(args []string) error {
 		}
 		to := cell(c.name)
 		if err := c.do(to); err != nil {
-			var server *mysql.MySQLError
-			if errors.As(err, &server) {
+			if server, ok := errors.AsType[*mysql.MySQLError](err); ok {
 				to.say("! %d %s %s", server.Number, server.SQLState[:], server.Message)
 			} else {
 				to.say("! %v", err)
