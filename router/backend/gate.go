@@ -157,7 +157,11 @@ func (c *Cluster) acquirePrimary(ctx context.Context, s *shard, w *Want) (*Conn,
 			}
 			continue
 		}
-		if errors.Is(err, ErrNoServer) && again < triesAgain && c.usable(w) {
+		if s = c.snapshot.Load().shards[w.Shard]; s == nil || !errors.Is(err, ErrNoServer) {
+			return nil, err
+		}
+		v := s.view.Load()
+		if again < triesAgain && v.primary != nil && !v.deciding && !slices.Contains(w.Exclude, v.primary.srv.addr) {
 			again++ // it has become usable since
 			continue
 		}
@@ -165,8 +169,7 @@ func (c *Cluster) acquirePrimary(ctx context.Context, s *shard, w *Want) (*Conn,
 		if hold == 0 {
 			hold = c.now() + o.HoldTimeout
 		}
-		holds := o.HoldLost && s.primary.lost() || s.view.Load().deciding
-		if !holds || !errors.Is(err, ErrNoServer) || c.now() >= hold {
+		if holds := v.deciding || o.HoldLost && s.primary.lost(); !holds || c.now() >= hold {
 			return nil, err
 		}
 		timer := time.NewTimer(lookAgain)
@@ -185,16 +188,6 @@ func (c *Cluster) acquirePrimary(ctx context.Context, s *shard, w *Want) (*Conn,
 // triesAgain bounds how often a primary is tried at once that couldn't be used and
 // now can.
 const triesAgain = 3
-
-// usable says whether the shard's primary can be used now.
-func (c *Cluster) usable(w *Want) bool {
-	s := c.snapshot.Load().shards[w.Shard]
-	if s == nil {
-		return false
-	}
-	v := s.view.Load()
-	return v.primary != nil && !v.deciding && !slices.Contains(w.Exclude, v.primary.srv.addr)
-}
 
 // lost says whether the member's server can't be reached, other than because it
 // refuses the login.
