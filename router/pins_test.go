@@ -235,10 +235,9 @@ func TestALostTransactionIsNeverForgotten(t *testing.T) {
 func TestATransactionThatCannotBeOpenedIsTriedOnAFreshConnection(t *testing.T) {
 	p := newProxy(t, nil)
 	c := p.connect()
-	died := false
+	var died atomic.Bool // the two connections have a goroutine each
 	p.fakes["s0p"].on("BEGIN", func(s *fakemysql.Session) {
-		if !died {
-			died = true
+		if !died.Swap(true) {
 			s.Close()
 			return
 		}
@@ -308,6 +307,26 @@ func statementsOpen(f *fakeServer) (most int) {
 		most = max(most, open[got.Session])
 	}
 	return most
+}
+
+// A statement whose shard its values will say is prepared where a server can be used.
+func TestPrepareWithoutTheDefaultShard(t *testing.T) {
+	p := newProxy(t, nil)
+	c := p.connect()
+	for _, name := range []string{"s0p", "s0r1", "s0r2"} {
+		p.fakes[name].Stop()
+	}
+	eventually(t, "s0 is down", func() bool { return !p.opts.Executor.Cluster().Usable("s0") })
+	prepare(t, c, "SELECT name FROM users WHERE id = ?")
+	prepare(t, c, "UPDATE users SET name = 'x' WHERE id = ?")
+	for _, name := range []string{"s1p", "s1r1", "s1r2"} {
+		p.fakes[name].Stop()
+	}
+	eventually(t, "s1 is down", func() bool { return !p.opts.Executor.Cluster().Usable("s1") })
+	command(t, c, protocol.ComStmtPrepare, []byte("DELETE FROM users WHERE id = ?"))
+	if _, refused, err := c.ReadPrepared(); err != nil || refused == nil || !strings.Contains(refused.Message, "shard s0 has no usable server") {
+		t.Errorf("without any server: %v, %v", refused, err)
+	}
 }
 
 func TestPreparedStatementsDoNotPileUpAtServers(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"shardway/router/exec"
 	"shardway/router/parse"
 	"shardway/router/plan"
+	"shardway/shardmap"
 )
 
 // maxPrepared bounds one client's prepared statements, as servers' max_prepared_stmt_count does for all.
@@ -83,9 +84,11 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 		if hopeless(p.Code) {
 			return &protocol.Error{Code: p.Code, State: p.State, Message: p.Message}
 		}
-		if t := homeTable(st); t != "" {
-			shard = m.DefaultShard(t).ID
+		home := homeTable(st)
+		if home == "" {
+			home = s.x.Schema()
 		}
+		shard = s.asks(m, home)
 		if st.Is(parse.FlagRead) {
 			role = exec.Replica
 		}
@@ -98,6 +101,22 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 	}
 	stmt.params = prepared.Params
 	return s.answerPrepare(stmt, prepared)
+}
+
+// asks is the shard that is asked about a statement before its values say where it runs: the default shard of the
+// schema that it names, or, while no server there can be used, another one that has the schema's sharded tables.
+func (s *session) asks(m *shardmap.Map, schema string) string {
+	first := m.DefaultShard(schema).ID
+	db := m.Database(schema)
+	if db == nil || s.x.Usable(first) {
+		return first
+	}
+	for _, sh := range m.Shards() {
+		if len(db.Owned(sh.ID)) > 0 && s.x.Usable(sh.ID) {
+			return sh.ID
+		}
+	}
+	return first
 }
 
 // hopeless are the codes of refusals that no bound value can change.

@@ -164,7 +164,7 @@ func (s *steward) failover(ctx context.Context) {
 func (s *steward) promote(ctx context.Context, c *config.Config, sh *shardmap.Shard, why string) {
 	o := s.options(c)
 	began := time.Now()
-	report, err := failover.Failover(ctx, s.store, sh.ID, o)
+	report, err := failover.Failover(ctx, s.store, sh.ID, sh.Primary.Addr, o)
 	if err != nil {
 		long := min(max(2*s.resting[sh.ID].long, restLeast), restMost)
 		s.resting[sh.ID] = rest{time.Now().Add(long), long}

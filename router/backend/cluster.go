@@ -289,6 +289,15 @@ func (c *Cluster) Ready() error {
 	return errors.Join(missing...)
 }
 
+// Usable says whether the role Any finds a server in a shard.
+func (c *Cluster) Usable(shard string) bool {
+	s := c.snapshot.Load().shards[shard]
+	if s == nil {
+		return false
+	}
+	return len(s.candidates(s.view.Load(), &Want{Shard: shard, Role: Any}, nil)) > 0
+}
+
 // Close closes all idle connections, ends all waits with ErrClosed, and returns
 // when every goroutine of the Cluster has ended. Connections in use are closed
 // when their holders release them. It may be called again.

@@ -110,7 +110,7 @@ func (f *fleet) untouched(s, primary *cluster.Server) {
 // stopped, while the primary changes. They write nowhere by their old map, and
 // serve again by themselves.
 func TestProxiesThatDoNotHear(t *testing.T) {
-	onFleet(t, 3*time.Minute, false, nil, func(f *fleet) {
+	onFleet(t, func(f *fleet) {
 		way := f.gateway(f.etcd.Addr)
 		cut := f.join(nil, way.addr)
 		l := f.startWorkload(6) // of the others
@@ -169,7 +169,7 @@ func TestProxiesThatDoNotHear(t *testing.T) {
 // TestWithoutEtcd: etcd dies under load. Queries go on; a switchover changes
 // nothing; and when etcd is back all goes on.
 func TestWithoutEtcd(t *testing.T) {
-	onFleet(t, 3*time.Minute, false, nil, func(f *fleet) {
+	onFleet(t, func(f *fleet) {
 		l := f.startWorkload(6)
 		l.more(100)
 		home := f.primary()
@@ -222,7 +222,7 @@ func TestWithoutEtcd(t *testing.T) {
 // TestOutsidePromotionInFleet: an outside tool promotes a replica. All proxies
 // follow, and the map is changed once.
 func TestOutsidePromotionInFleet(t *testing.T) {
-	onFleet(t, 2*time.Minute, false, nil, func(f *fleet) {
+	onFleet(t, func(f *fleet) {
 		l := f.startWorkload(6)
 		l.more(100)
 		stored, _ := f.proxies()
@@ -256,7 +256,7 @@ func TestOutsidePromotionInFleet(t *testing.T) {
 // TestProxyEndsInSwitchover: a proxy is told to end while the primary changes. Its
 // clients finish what they do, and the switchover isn't held up.
 func TestProxyEndsInSwitchover(t *testing.T) {
-	onFleet(t, 2*time.Minute, false, nil, func(f *fleet) {
+	onFleet(t, func(f *fleet) {
 		ends := f.join(nil, f.etcd.Addr)
 		f.ready(ends)
 		l := f.startWorkload(6)

@@ -17,7 +17,7 @@ func TestFailovers(t *testing.T) {
 	times, clients := count(t, "SHARDWAY_FAILOVERS", 2), count(t, "SHARDWAY_CLIENTS", 16)
 	keys := settings{"failover": fmt.Sprintf(
 		"{enabled: true, after: 1s, hold_timeout: 30s, user: %s, password: %s, replication_user: repl, replication_password: repl}", cluster.Operator, cluster.Password)}
-	onFleet(t, 2*time.Minute+time.Duration(times)*time.Minute, true, keys, func(f *fleet) {
+	onFleets(t, 2*time.Minute+time.Duration(times)*time.Minute, true, keys, func(f *fleet) {
 		l := f.startWorkload(clients)
 		var gaps, waits []time.Duration
 		var told *books

@@ -29,30 +29,34 @@ type fleet struct {
 	conf    string // of shardctl
 }
 
-// database is where the clients of a fleet write.
+// fleetDatabase is where the clients of a fleet write.
 const fleetDatabase = "fleet"
 
-// onFleet runs a test on a fleet of its own for each kind of server. Keys change
+// onFleets runs a test on a fleet of its own for each kind of server. Keys change
 // the daemons' configuration; semiSync makes each commit wait for a replica.
-func onFleet(t *testing.T, limit time.Duration, semiSync bool, keys settings, test func(f *fleet)) {
+func onFleets(t *testing.T, limit time.Duration, semiSync bool, keys settings, test func(f *fleet)) {
 	t.Helper()
 	for _, flavor := range cluster.Flavors() {
-		t.Run(string(flavor), func(t *testing.T) {
-			if why := flavor.Missing(); why != "" {
-				t.Skip(why)
-			}
-			if why := cluster.EtcdMissing(); why != "" {
-				t.Skip(why)
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), limit)
-			defer cancel()
-			startFleet(ctx, t, flavor, semiSync, keys, test)
-		})
+		t.Run(string(flavor), func(t *testing.T) { startFleet(t, limit, flavor, semiSync, keys, test) })
 	}
 }
 
-func startFleet(ctx context.Context, t *testing.T, flavor cluster.Flavor, semiSync bool, keys settings, test func(f *fleet)) {
+// onFleet is for what doesn't depend on the kind of server.
+func onFleet(t *testing.T, test func(f *fleet)) {
 	t.Helper()
+	startFleet(t, 3*time.Minute, cluster.MariaDB, false, nil, test)
+}
+
+func startFleet(t *testing.T, limit time.Duration, flavor cluster.Flavor, semiSync bool, keys settings, test func(f *fleet)) {
+	t.Helper()
+	if why := flavor.Missing(); why != "" {
+		t.Skip(why)
+	}
+	if why := cluster.EtcdMissing(); why != "" {
+		t.Skip(why)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
 	e := &env{T: t, ctx: ctx, db: cluster.Data{Name: fleetDatabase, Slots: 1}}
 	_, err := daemonBinary()
 	e.must(err)
@@ -167,7 +171,7 @@ func (f *fleet) switchover(to *cluster.Server, flags ...string) (report switched
 	return report, status
 }
 
-// proxy is a line of `shardctl proxies`.
+// proxyLine is a line of `shardctl proxies`.
 type proxyLine struct {
 	PID     int    `json:"pid"`
 	Serving uint64 `json:"serving"`

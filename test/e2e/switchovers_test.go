@@ -11,7 +11,7 @@ import (
 // write is lost or done twice.
 func TestSwitchovers(t *testing.T) {
 	times, clients := count(t, "SHARDWAY_SWITCHOVERS", 6), count(t, "SHARDWAY_CLIENTS", 16)
-	onFleet(t, 2*time.Minute+time.Duration(times)*20*time.Second, false, nil, func(f *fleet) {
+	onFleets(t, 2*time.Minute+time.Duration(times)*20*time.Second, false, nil, func(f *fleet) {
 		l := f.startWorkload(clients)
 		l.more(200)
 		var pauses, waits []time.Duration
