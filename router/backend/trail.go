@@ -134,24 +134,36 @@ func (t *Trail) stays(v *view) *member {
 }
 
 // prefer returns m, which the policy has chosen, or who is better for the session.
-// Under round_robin a replica whose turn another one takes is owed a turn, which it
-// gets from the next session that is free to read there: so the policy stays exact
-// over many reads, although some sessions stay where they are for a while.
+// Under round_robin a replica is owed a turn that another one took only because
+// nobody was asked what the session has seen, and gets it from the next session
+// that is free to read there: so the policy stays exact over many reads.
 func (t *Trail) prefer(v *view, m *member, primary *server, stay bool, now time.Duration) *member {
 	if v.policy != PolicyRoundRobin {
 		return t.suits(v, m, primary, stay, now)
 	}
-	m.srv.position.owe(1)
-	best := m
+	owed := m
 	for _, other := range v.eligible {
-		if other.srv.position.credit.Load() > best.srv.position.credit.Load() && t.has(other.srv, primary) {
-			best = other
+		if credit := other.srv.position.credit.Load(); credit > 0 && credit > owed.srv.position.credit.Load() && t.has(other.srv, primary) {
+			owed = other
 		}
 	}
-	if best = t.suits(v, best, primary, stay, now); best.role == Replica {
-		best.srv.position.owe(-1)
+	if owed != m {
+		swap(m, owed)
+		return owed
 	}
-	return best
+	chosen := t.suits(v, m, primary, stay, now)
+	if chosen != m && chosen.role == Replica {
+		if _, seen := t.bound(primary); !seen {
+			swap(m, chosen)
+		}
+	}
+	return chosen
+}
+
+// swap notes that taker serves a turn of owner.
+func swap(owner, taker *member) {
+	owner.srv.position.owe(1)
+	taker.srv.position.owe(-1)
 }
 
 // suits returns m, or who is better for the session.
