@@ -34,6 +34,9 @@ const (
 	// One of sampleShare reads of a server is followed by a sample while several
 	// reads run on the shard's replicas at once. A read that is alone always is.
 	sampleShare = 8
+	// maxTaken is how many turns of others a server takes before each of its reads
+	// is followed by a sample, so that sessions can leave it.
+	maxTaken = 3
 	// maxCredit bounds the turns that a replica can be owed, or have taken too many.
 	maxCredit = 64
 	// sampleTimeout bounds how long an answer to Sample may take.
@@ -268,7 +271,7 @@ func (c *Conn) WantsSample() bool {
 	if len(v.eligible) < 2 || v.policy == PolicyClientIPHash {
 		return false
 	}
-	if c.srv.position.reads.Add(1)%sampleShare == 0 {
+	if c.srv.position.reads.Add(1)%sampleShare == 0 || c.srv.position.credit.Load() <= -maxTaken {
 		return true
 	}
 	running := int32(0)
