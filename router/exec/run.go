@@ -41,6 +41,8 @@ type Request struct {
 	UsesLastInsertID, SetsLastInsertID bool
 	// Given says whether an insert id may come from the statement itself instead of the server; nil for never.
 	Given func(id uint64) bool
+	// Upserts says of an INSERT that it may change a row instead, whose id its reply then tells.
+	Upserts bool
 
 	Statement *Prepared // of ComStmtExecute: Payload is then ignored
 	Execute   *protocol.Execute
