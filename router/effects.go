@@ -56,6 +56,7 @@ func (s *session) effects(t *text, r *exec.Request) error {
 		r.UsesLastInsertID = true
 	}
 	r.SetsLastInsertID = st.Is(parse.FlagSetsLastInsertID)
+	s.keeps(t, r)
 
 	switch st.Kind {
 	case parse.Insert, parse.Replace:
@@ -80,13 +81,6 @@ func (s *session) effects(t *text, r *exec.Request) error {
 		if bytes.Contains(bytes.ToLower(t.sql), []byte("lock")) || bytes.Contains(bytes.ToLower(t.sql), []byte("export")) {
 			r.Holds |= exec.WhyTableLock
 		}
-	case parse.Prepare:
-		r.Holds |= exec.WhyPrepared
-	case parse.Execute, parse.Deallocate:
-		r.Uses |= exec.WhyPrepared
-	case parse.Handler:
-		r.Uses |= exec.WhyHandler
-		r.Holds |= exec.WhyHandler
 	case parse.XA:
 		r.Uses |= exec.WhyXA
 		r.Holds |= exec.WhyXA

@@ -189,6 +189,12 @@ func (s *Session) Holding() bool { return s.holdWith(^whyShort) != nil }
 // HasDiagnostics says whether the last statement left warnings or an error at a server.
 func (s *Session) HasDiagnostics() bool { return s.holdWith(WhyDiagnostics) != nil }
 
+// VariablesElsewhere says whether user variables are on another connection than the last statement's diagnostics.
+func (s *Session) VariablesElsewhere() bool {
+	h := s.holdWith(WhyUserVariable)
+	return h != nil && h.why&WhyDiagnostics == 0
+}
+
 // Pins lists the connections that the client keeps. It may be called from any goroutine.
 func (s *Session) Pins() []Pin {
 	if p := s.pins.Load(); p != nil {
