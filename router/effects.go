@@ -57,6 +57,7 @@ func (s *session) effects(t *text, r *exec.Request) error {
 	}
 	r.SetsLastInsertID = st.Is(parse.FlagSetsLastInsertID)
 	s.keeps(t, r)
+	r.Passing = passing(st)
 
 	switch st.Kind {
 	case parse.Insert, parse.Replace:
@@ -131,6 +132,16 @@ func scopesOf(st *parse.Statement) (set uint) {
 		set |= 1 << st.Set[i].Scope
 	}
 	return set
+}
+
+// passing are the variables of SET STATEMENT … FOR.
+func passing(st *parse.Statement) (names []string) {
+	for i := range st.Set {
+		if st.Set[i].Scope == parse.ScopeStatement {
+			names = append(names, st.Set[i].Name)
+		}
+	}
+	return names
 }
 
 // setEffects says what SET leaves at its server. Servers report system variables themselves; user variables follow

@@ -147,7 +147,7 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 		r.Timeout = st.Hints.Timeout
 	}
 	r.MaxLag = st.Hints.MaxLag
-	unusual := st.Flags&^plain != 0 || special(st.Kind)
+	unusual := st.Flags&^plain != 0 || len(st.Set) > 0 || special(st.Kind)
 	if unusual {
 		if answered, err := s.answerSelect(t); answered {
 			return err

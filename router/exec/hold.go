@@ -35,9 +35,9 @@ const (
 	// whyShort are the reasons that end by themselves with the next statement.
 	whyShort = WhyDiagnostics | WhyFoundRows | WhyInsertID
 	// whyAll are the reasons for which every statement for the shard must use the connection.
-	whyAll = WhyTransaction | WhyTemporaryTable | WhyTableLock | WhyNamedLock | WhyHandler | WhyXA
+	whyAll = WhyTransaction | WhyTemporaryTable | WhyTableLock | WhyNamedLock | WhyHandler | WhyXA | WhyVariable
 	// whyWrites are the reasons for which every statement that isn't a read must use the connection.
-	whyWrites = WhyUserVariable | WhyPrepared | WhyVariable | WhyUnknown
+	whyWrites = WhyUserVariable | WhyPrepared | WhyUnknown
 	// whyPartly are the reasons that a statement may have brought about before it failed.
 	whyPartly = WhyUnknown | WhyUserVariable | WhyNamedLock
 	// whyRuns are the reasons for which something goes on at the server between two statements: the shard isn't left

@@ -31,6 +31,8 @@ type Request struct {
 	// the session's system variables that it assigns, which servers report.
 	Sets    []Set
 	Assigns []string
+	// Passing are variables that hold for the statement alone: what the server reports of them is over with it.
+	Passing []string
 	// Names is the text of SET NAMES without these words; AsksCharset says that it is SET CHARACTER SET.
 	Names       string
 	AsksCharset bool
