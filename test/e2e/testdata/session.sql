@@ -104,16 +104,18 @@ SELECT FOUND_ROWS();
 # own 0
 SELECT FOUND_ROWS();
 SELECT SQL_CALC_FOUND_ROWS * FROM countries ORDER BY code LIMIT 2;
+# mariadb
 SELECT FOUND_ROWS();
 SELECT SQL_CALC_FOUND_ROWS * FROM countries ORDER BY code LIMIT 2;
-SELECT FOUND_ROWS() AS total, 2 AS shown;
 SELECT code FROM countries ORDER BY code LIMIT 3;
 # refused 1235
 SELECT FOUND_ROWS() * 2;
 SELECT SQL_CALC_FOUND_ROWS id FROM orders WHERE user_id = 8 LIMIT 1;
+# mariadb
 SELECT FOUND_ROWS();
 UPDATE notes SET user_id = 91 WHERE id = 1;
 # own 0
+# mariadb
 SELECT FOUND_ROWS();
 SHOW TABLES LIKE 'notes';
 # own 0
@@ -142,64 +144,65 @@ SHOW WARNINGS;
 # text
 SELECT CAST('abc' AS SIGNED);
 # text
+# rows
 SHOW WARNINGS;
 # text
+# rows
 SHOW WARNINGS;
 # text
+# rows
 SHOW COUNT(*) WARNINGS;
 # text
 SELECT @@warning_count;
 # text
-SELECT @@warning_count, @@error_count;
-# text
+# rows
+# mariadb
 SHOW WARNINGS;
 # text
 SELECT CAST('abc' AS SIGNED), CAST('abd' AS SIGNED), CAST('abe' AS SIGNED);
 # text
+# rows
 SHOW WARNINGS LIMIT 1;
 # text
+# rows
 SHOW WARNINGS LIMIT 1, 5;
 # text
+# rows
 SHOW ERRORS;
 # text
 SELECT nothing;
 # text
+# rows
 SHOW ERRORS;
 # text
+# rows
 SHOW WARNINGS;
 # text
+# rows
 SHOW COUNT(*) ERRORS;
 # text
 SELECT @@error_count;
 # text
 SELECT CAST('abc' AS SIGNED) FROM users WHERE id = 8;
 # text
+# rows
 SHOW WARNINGS;
 # text
 DROP TABLE IF EXISTS not_there;
 # text
+# rows
 SHOW WARNINGS;
 # text
 SELECT nothing FROM users WHERE id = 8;
-# text
-GET DIAGNOSTICS CONDITION 1 @code = MYSQL_ERRNO, @text = MESSAGE_TEXT;
-# text
-SELECT @code, @text;
 # session
 # text
 SELECT CAST('abc' AS SIGNED) FROM users WHERE id = 7;
 # text
-GET DIAGNOSTICS @n = NUMBER;
-# text
-SELECT @n;
-# text
 UPDATE notes SET user_id = 92 WHERE id IN (1, 2);
-# refused 1235
-# text
-GET DIAGNOSTICS @rows = ROW_COUNT;
 # text
 SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'mine', MYSQL_ERRNO = 5000;
 # text
+# rows
 SHOW ERRORS;
 
 # --- user variables
@@ -291,6 +294,7 @@ CREATE TEMPORARY TABLE t2 LIKE notes;
 INSERT INTO t2 (txt) VALUES ('x');
 SELECT txt, LAST_INSERT_ID() FROM t2;
 DROP TEMPORARY TABLE IF EXISTS t2, t3;
+# rows
 SHOW WARNINGS;
 PREPARE p FROM 'SELECT 1 + ?';
 SET @one = 1;
@@ -327,6 +331,7 @@ SET STATEMENT max_statement_time = 10 FOR SELECT name FROM users WHERE id = 8;
 # mariadb
 SET STATEMENT sql_mode = '' FOR INSERT INTO users (id, name, age) VALUES (2009, 'a', 'x');
 # mariadb
+# rows
 SHOW WARNINGS;
 # mariadb
 SELECT @@sql_select_limit = 1;
