@@ -84,7 +84,7 @@ func (k *kept) lock(t *text) {
 	calls := getLock.FindAllIndex(t.sql, -1)
 	k.unnamed = k.unnamed || len(calls) == 0 || strings.Contains(string(t.sql), "/*")
 	for _, call := range calls {
-		i := slices.IndexFunc(t.args, func(v parse.Value) bool { return int(v.Start) == call[1] })
+		i := slices.IndexFunc(t.args, func(v parse.Value) bool { return v.Start == call[1] })
 		if i < 0 || t.args[i].Kind != parse.String || len(k.locks) > 20 {
 			k.unnamed = true
 			return

@@ -168,11 +168,12 @@ func (s *Session) FreeIfUnlocked(names []string) bool {
 	if h == nil {
 		return true
 	}
-	sql := "SELECT 0"
+	var sql strings.Builder
+	sql.WriteString("SELECT 0")
 	for _, name := range names {
-		sql += "+COALESCE(IS_USED_LOCK(" + quote(name) + ")=CONNECTION_ID(),0)"
+		sql.WriteString("+COALESCE(IS_USED_LOCK(" + quote(name) + ")=CONNECTION_ID(),0)")
 	}
-	n, err := askNumber(h.conn, sql)
+	n, err := askNumber(h.conn, sql.String())
 	if err != nil {
 		s.broke(h.conn, err)
 		return false
