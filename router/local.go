@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"context"
 	"regexp"
 	"slices"
@@ -196,6 +197,12 @@ func (s *session) diagnostics(ctx context.Context, o *Options, t *text) error {
 		r := exec.Request{
 			Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery, Role: exec.Any, Uses: exec.WhyDiagnostics,
 			Shard: o.Maps.Current().DefaultShard(s.x.Schema()).ID,
+		}
+		if t.st.Is(parse.FlagSetsUserVar) {
+			if !s.x.HasDiagnostics() && (s.refused != nil || s.warnings != nil || bytes.Contains(bytes.ToLower(t.sql), []byte("row_count"))) || s.x.VariablesElsewhere() {
+				return protocol.Errorf(1235, "42000", "shardway: GET DIAGNOSTICS into variables needs the server connection of the last statement, which this session no longer keeps, or its variables are on another: use SHOW WARNINGS or SELECT ROW_COUNT()")
+			}
+			r.Holds = exec.WhyUserVariable
 		}
 		if t.execution != nil {
 			t.execution.fill(&r)

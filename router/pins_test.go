@@ -416,3 +416,37 @@ func TestTwoStatementsOfOneTextHaveTheirOwnCursors(t *testing.T) {
 		t.Errorf("the fetches went to %q", fetches)
 	}
 }
+
+func TestH15APinEndsWithItsCause(t *testing.T) {
+	for name, sqls := range map[string]string{
+		"locks one by one": "SELECT GET_LOCK('a', 1)/SELECT GET_LOCK('b', 1)/SELECT RELEASE_LOCK('a')/SELECT RELEASE_LOCK('b')",
+		"all locks":        "SELECT GET_LOCK(CONCAT('a', 'b'), 1)/SELECT RELEASE_ALL_LOCKS()",
+		"handlers":         "HANDLER notes OPEN AS h/HANDLER notes OPEN AS g/HANDLER h CLOSE/HANDLER g CLOSE",
+		"PREPARE":          "PREPARE p FROM 'SELECT 1'/PREPARE q FROM 'SELECT 2'/DEALLOCATE PREPARE q/DROP PREPARE p",
+		"temporary tables": "CREATE TEMPORARY TABLE a (n INT)/CREATE TEMPORARY TABLE b (n INT)/DROP TABLE a/DROP TEMPORARY TABLE b",
+		"table locks":      "LOCK TABLES notes READ/UNLOCK TABLES",
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProxy(t, nil)
+			held := "1"
+			p.fakes["s0p"].on("SELECT 0+COALESCE(IS_USED_LOCK('a')=CONNECTION_ID(),0)+COALESCE(IS_USED_LOCK('b')=CONNECTION_ID(),0)", func(s *fakemysql.Session) {
+				s.Table([]string{"n"}, []any{held})
+				held = "0"
+			})
+			c := p.connect()
+			all := strings.Split(sqls, "/")
+			for i, sql := range all {
+				if _, err := c.Query(sql); err != nil {
+					t.Fatal(sql, err)
+				}
+				table, err := p.Table("sessions")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if last := i == len(all)-1; (table.Rows[0][8] == "") != last {
+					t.Errorf("after %s the session is pinned for %q", sql, table.Rows[0][8])
+				}
+			}
+		})
+	}
+}

@@ -147,7 +147,8 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 		r.Timeout = st.Hints.Timeout
 	}
 	r.MaxLag = st.Hints.MaxLag
-	if st.Flags&^plain != 0 || special(st.Kind) {
+	unusual := st.Flags&^plain != 0 || len(st.Set) > 0 || special(st.Kind)
+	if unusual {
 		if answered, err := s.answerSelect(t); answered {
 			return err
 		}
@@ -164,8 +165,11 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 	}
 	s.event.Shard, s.event.Role = r.Shard, r.Role.String()
 	out, err := s.x.Run(ctx, &r)
-	if err == nil && out.Reply.Err == nil && st.Is(parse.FlagTemporary) {
+	if err == nil && out.Reply.Err == nil && (st.Is(parse.FlagTemporary) || st.Kind == parse.DDL && strings.HasPrefix(st.Name, "drop table")) {
 		s.tempTables(t)
+	}
+	if unusual && err == nil && out.Reply.Err == nil {
+		s.made(t)
 	}
 	return s.ran(&out, err)
 }

@@ -48,8 +48,9 @@ type session struct {
 
 	interactive bool // interactive_timeout is its wait_timeout
 
-	affected int64            // what ROW_COUNT() is
-	rows     uint64           // what FOUND_ROWS() is
+	affected int64  // what ROW_COUNT() is
+	rows     uint64 // what FOUND_ROWS() is
+	kept     kept
 	refused  *protocol.Error  // of the last statement, when Shardway gave it
 	warnings *protocol.Result // of the last statement, when its connection was given back
 
@@ -356,6 +357,7 @@ func (s *session) resetConnection() error {
 // forgetAll drops what the client had besides the state at servers.
 func (s *session) forgetAll() {
 	clear(s.prepared)
+	s.kept = kept{}
 	s.affected, s.rows, s.refused, s.warnings = -1, 0, nil, nil
 }
 

@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 
 	"shardway/protocol"
 	"shardway/router/exec"
@@ -97,6 +98,10 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 	prepared, err := s.x.Prepare(ctx, stmt.prepared, shard, role, st.Is(parse.FlagRead))
 	if err != nil {
 		s.event.Outcome = OutcomeError
+		if e, ok := errors.AsType[*protocol.Error](err); ok { // SHOW ERRORS is about it
+			s.x.ForgetDiagnostics()
+			s.refused, s.warnings, s.affected = e, nil, -1
+		}
 		return err
 	}
 	stmt.params = prepared.Params

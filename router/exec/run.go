@@ -31,6 +31,8 @@ type Request struct {
 	// the session's system variables that it assigns, which servers report.
 	Sets    []Set
 	Assigns []string
+	// Passing are variables that hold for the statement alone: what the server reports of them is over with it.
+	Passing []string
 	// Names is the text of SET NAMES without these words; AsksCharset says that it is SET CHARACTER SET.
 	Names       string
 	AsksCharset bool
@@ -41,6 +43,8 @@ type Request struct {
 	UsesLastInsertID, SetsLastInsertID bool
 	// Given says whether an insert id may come from the statement itself instead of the server; nil for never.
 	Given func(id uint64) bool
+	// Upserts says of an INSERT that it may change a row instead, whose id its reply then tells.
+	Upserts bool
 
 	Statement *Prepared // of ComStmtExecute: Payload is then ignored
 	Execute   *protocol.Execute
