@@ -96,7 +96,7 @@ func newBench(t *testing.T, f cluster.Flavor, tools *tools) *bench {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	t.Cleanup(cancel)
 	c, err := cluster.Start(ctx, cluster.Options{
-		Flavor: f, Shards: 2, Plain: true,
+		Flavor: f, Shards: 2, Replicas: 1, Plain: true,
 		Args: []string{"--local-infile=ON", "--default-time-zone=+00:00"},
 	})
 	if err != nil {
