@@ -55,9 +55,6 @@ func run(args []string) error {
 		{"blob", p.blob}, {"transactions", p.transactions}, {"errors", p.errors}, {"ids", p.ids}, {"results", p.results},
 		{"statements", p.statements}, {"reset", p.reset}, {"load", p.load}, {"compression", p.compression},
 	} {
-		if strings.Contains(","+os.Getenv("MATRIX_WITHOUT")+",", ","+c.name+",") {
-			continue
-		}
 		to := cell(c.name)
 		if err := c.do(to); err != nil {
 			var server *mysql.MySQLError
