@@ -10,49 +10,77 @@ import (
 
 const loadNotes = "LOAD DATA LOCAL INFILE 'notes.csv' INTO TABLE notes"
 
-func TestJ17ALocalFileGoesToTheServer(t *testing.T) {
-	p := newProxy(t, nil)
-	got := make(chan string, 1)
-	p.fakes["s0p"].on(loadNotes, func(s *fakemysql.Session) {
-		s.Raw([]byte("\xfbnotes.csv"))
-		_ = s.Flush()
-		file := ""
-		for {
-			part, err := s.ReadPacket()
-			if err != nil || len(part) == 0 {
-				break
-			}
-			file += string(part)
-		}
-		got <- file
-		s.OK(protocol.OK{Status: protocol.StatusAutocommit, AffectedRows: 2})
+// dialWith logs in with more capabilities.
+func (p *proxy) dialWith(caps protocol.Capability) *protocol.Conn {
+	p.t.Helper()
+	c, _, err := protocol.Dial(p.t.Context(), protocol.DialOptions{
+		Network: "tcp", Addr: p.addr, User: "app", Password: "app", Database: "shop", TLS: protocol.TLSDisabled, Capabilities: caps,
 	})
-	c := p.connect()
-	if err := c.WriteCommand(protocol.ComQuery, []byte(loadNotes)); err != nil {
-		t.Fatal(err)
+	if err != nil {
+		p.t.Fatal(err)
 	}
-	if err := c.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	p1, err := c.ReadPacket()
-	if err != nil || string(p1) != "\xfbnotes.csv" {
-		t.Fatalf("%q, %v", p1, err)
-	}
-	for _, part := range []string{"one\n", "two\n", ""} {
-		if err := c.WritePacket([]byte(part)); err != nil {
+	p.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// TestJ17ALocalFileGoesToTheServer: from a query, and from a prepared
+// statement, which MariaDB allows.
+func TestJ17ALocalFileGoesToTheServer(t *testing.T) {
+	for _, prepared := range []bool{false, true} {
+		p := newProxy(t, nil)
+		got := make(chan string, 1)
+		load := func(s *fakemysql.Session) {
+			s.Raw([]byte("\xfbnotes.csv"))
+			_ = s.Conn.Flush()
+			file := ""
+			for {
+				part, err := s.Conn.ReadPacket()
+				if err != nil || len(part) == 0 {
+					break
+				}
+				file += string(part)
+			}
+			got <- file
+			s.OK(protocol.OK{Status: protocol.StatusAutocommit, AffectedRows: 2})
+		}
+		p.fakes["s0p"].on(loadNotes, load)
+		c := p.connect()
+		cmd, payload := protocol.ComQuery, []byte(loadNotes)
+		if prepared {
+			p.fakes["s0p"].onCommand(func(s *fakemysql.Session, cmd protocol.Command, _ []byte) bool {
+				switch cmd {
+				case protocol.ComStmtPrepare:
+					s.Prepared(1, 0)
+				case protocol.ComStmtExecute:
+					load(s)
+				default:
+					return false
+				}
+				return true
+			})
+			cmd, payload = protocol.ComStmtExecute, protocol.AppendExecute(nil, prepare(t, c, loadNotes), &protocol.Execute{Iterations: 1}, nil)
+		}
+		command(t, c, cmd, payload)
+		p1, err := c.ReadPacket()
+		if err != nil || string(p1) != "\xfbnotes.csv" {
+			t.Fatalf("prepared: %t: %q, %v", prepared, p1, err)
+		}
+		for _, part := range []string{"one\n", "two\n", ""} {
+			if err := c.WritePacket([]byte(part)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := c.Flush(); err != nil {
 			t.Fatal(err)
 		}
+		if ok, err := c.ReadPacket(); err != nil || ok[0] != 0 || ok[1] != 2 {
+			t.Fatalf("prepared: %t: %x, %v", prepared, ok, err)
+		}
+		if file := <-got; file != "one\ntwo\n" {
+			t.Errorf("prepared: %t: the server got %q", prepared, file)
+		}
+		one(t, c, readOfS0)
 	}
-	if err := c.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	if ok, err := c.ReadPacket(); err != nil || ok[0] != 0 || ok[1] != 2 {
-		t.Fatalf("%x, %v", ok, err)
-	}
-	if file := <-got; file != "one\ntwo\n" {
-		t.Errorf("the server got %q", file)
-	}
-	one(t, c, readOfS0)
 }
 
 func TestJ17AServersOwnWishForAFileReachesNobody(t *testing.T) {

@@ -160,7 +160,7 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 		if !s.conn.Capabilities().Has(protocol.CapLocalFiles) {
 			return s.noLocalFiles(o)
 		}
-		r.LocalFile = true
+		r.LocalFile = t.sql
 		s.show([]byte("LOAD DATA LOCAL")) // the file is read into the text's memory
 	}
 	s.event.Shard, s.event.Role = r.Shard, r.Role.String()

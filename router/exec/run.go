@@ -51,7 +51,7 @@ type Request struct {
 	Types     []byte
 	LongData  []LongData
 
-	LocalFile       bool            // LOAD DATA LOCAL: the server may ask for the client's file
+	LocalFile       []byte          // the text of a LOAD DATA LOCAL: the server may ask for the client's file
 	EndsTransaction bool            // COMMIT or ROLLBACK
 	SetStatus       protocol.Status // flags that the client sees besides the server's
 
@@ -345,10 +345,7 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 		if err := s.send(c, r); err != nil {
 			return out, err
 		}
-		relay := protocol.Relay{HoldError: holdError, SetStatus: r.SetStatus, TrackKinds: s.tracked()}
-		if r.LocalFile {
-			relay.LocalFile = r.Payload
-		}
+		relay := protocol.Relay{HoldError: holdError, SetStatus: r.SetStatus, TrackKinds: s.tracked(), LocalFile: r.LocalFile}
 		if s.tx.open && s.holdOf(c) == nil {
 			relay.SetStatus |= protocol.StatusInTrans
 		}

@@ -32,11 +32,14 @@ func layouts() []cluster.Data {
 		"CREATE TABLE people (user_id BIGINT NOT NULL, id BIGINT NOT NULL AUTO_INCREMENT, name VARCHAR(40) NOT NULL, born DATETIME(6), score DECIMAL(10,3), " +
 			"PRIMARY KEY (user_id, id), UNIQUE KEY name (user_id, name), KEY id (id))",
 		"CREATE TABLE files (id INT NOT NULL PRIMARY KEY, content LONGBLOB)",
+		"CREATE TABLE sbtest1 (id INT NOT NULL PRIMARY KEY, k INT NOT NULL DEFAULT 0, c CHAR(120) NOT NULL DEFAULT '', pad CHAR(60) NOT NULL DEFAULT '', KEY k (k))",
+		"INSERT INTO sbtest1 WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 200) SELECT i, i, REPEAT('c', 100), REPEAT('p', 50) FROM n",
 		"CREATE PROCEDURE two_results() BEGIN SELECT 1 AS a UNION ALL SELECT 2; SELECT 'x' AS b, NULL AS c; END",
 	}
 	tables := []cluster.Placed{
 		{Name: "kinds", Key: "id", Placement: "mod", Options: "key_type: int"},
 		{Name: "people", Key: "user_id", Placement: "mod", Options: "key_type: bigint"},
+		{Name: "sbtest1", Key: "id", Placement: "mod", Options: "key_type: int"},
 		{Name: "files", Key: "id", Placement: "mod", Options: "key_type: int"},
 	}
 	return []cluster.Data{{Name: whole, Slots: 16, Script: script}, {Name: sharded, Slots: 16, Script: script, Tables: tables}}

@@ -1,13 +1,11 @@
 package clients
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -30,45 +28,6 @@ type target struct {
 	user     string
 	password string
 	db       string
-	// withoutCompression says that the greeting doesn't offer it. Some clients ask
-	// for it all the same and then wait for ever.
-	withoutCompression bool
-}
-
-// without are the cells that a program must leave out.
-func (to target) without() string {
-	if to.withoutCompression {
-		return "compression"
-	}
-	return ""
-}
-
-// compresses reads a greeting and says whether it offers compression.
-func compresses(addr string) (bool, error) {
-	nc, err := net.DialTimeout("tcp", addr, 10*time.Second)
-	if err != nil {
-		return false, err
-	}
-	defer func() { _ = nc.Close() }()
-	if err := nc.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		return false, err
-	}
-	buf := make([]byte, 4)
-	if _, err := io.ReadFull(nc, buf); err != nil {
-		return false, err
-	}
-	greeting := make([]byte, int(buf[0])|int(buf[1])<<8)
-	if _, err := io.ReadFull(nc, greeting); err != nil {
-		return false, err
-	}
-	// Version 10, the server's version, the connection's id, 8 bytes of the
-	// challenge and a filler stand before the capabilities.
-	end := bytes.IndexByte(greeting, 0)
-	if end < 0 || len(greeting) < end+1+4+8+1+2 {
-		return false, fmt.Errorf("%s: a short greeting: %q", addr, greeting)
-	}
-	const clientCompress = 1 << 5
-	return greeting[end+1+4+8+1]&clientCompress != 0, nil
 }
 
 // bench is what the programs of one kind of server run on: a plain server and
@@ -96,7 +55,7 @@ func newBench(t *testing.T, f cluster.Flavor, tools *tools) *bench {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	t.Cleanup(cancel)
 	c, err := cluster.Start(ctx, cluster.Options{
-		Flavor: f, Shards: 2, Plain: true,
+		Flavor: f, Shards: 2, Replicas: 1, Plain: true,
 		Args: []string{"--local-infile=ON", "--default-time-zone=+00:00"},
 	})
 	if err != nil {
@@ -121,10 +80,8 @@ func newBench(t *testing.T, f cluster.Flavor, tools *tools) *bench {
 	}
 	addr := b.daemon(databases)
 	b.plain = target{name: "plain", addr: c.Plain.Addr, user: cluster.User, password: cluster.Password, db: whole}
-	offered, err := compresses(addr)
-	b.must(err)
 	for _, d := range layouts() {
-		b.layouts = append(b.layouts, target{name: d.Name, addr: addr, user: account, password: "app", db: d.Name, withoutCompression: !offered})
+		b.layouts = append(b.layouts, target{name: d.Name, addr: addr, user: account, password: "app", db: d.Name})
 	}
 	// The first login with caching_sha2_password needs TLS or a key; after it the
 	// server knows the password, also of clients that have neither.

@@ -67,9 +67,6 @@ func run(args []string) error {
 		{"load", p.load},
 		{"compression", p.compression},
 	} {
-		if strings.Contains(","+os.Getenv("MATRIX_WITHOUT")+",", ","+c.name+",") {
-			continue
-		}
 		to := cell(c.name)
 		if err := c.do(to); err != nil {
 			if server, ok := errors.AsType[*mysql.MySQLError](err); ok {

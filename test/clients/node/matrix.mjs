@@ -40,7 +40,6 @@ export const options = (more = {}) => ({
 // run does the cells one after the other.
 export async function run(cells) {
   for (const [cell, f] of Object.entries(cells)) {
-    if (env.MATRIX_WITHOUT.split(',').includes(cell)) continue;
     try {
       await f(cell);
     } catch (e) {
@@ -55,3 +54,6 @@ export const failure = (e) => {
   const c = e.original ?? e.driverError ?? e;
   return `${e.constructor.name} ${c.errno} ${c.code} ${c.sqlState} ${c.sqlMessage}`;
 };
+
+// Numbers of rows depend on what else the shard got.
+export const withoutIds = (text) => text.replaceAll(/insertId: number:[1-9]\d*/g, 'insertId: some');

@@ -2,7 +2,7 @@
 import { readFileSync, createReadStream } from 'node:fs';
 import mysql from 'mysql2/promise';
 import callback from 'mysql2';
-import { broken, env, failure, large, none, options, run, say, sayRows, sha256, show, text4, version } from './matrix.mjs';
+import { broken, env, failure, large, none, options, run, say, sayRows, sha256, show, text4, version, withoutIds } from './matrix.mjs';
 
 const open = [];
 async function connect(more) {
@@ -151,7 +151,7 @@ await run({
   },
   async statements(cell) {
     const c = await connect({ multipleStatements: true });
-    say(cell, show((await c.query("SELECT 1; INSERT INTO people (user_id, name) VALUES (37, 'a'); SELECT name FROM people WHERE user_id = 37"))[0]));
+    say(cell, withoutIds(show((await c.query("SELECT 1; INSERT INTO people (user_id, name) VALUES (37, 'a'); SELECT name FROM people WHERE user_id = 37"))[0])));
   },
   async streaming(cell) {
     const c = callback.createConnection(options());

@@ -1,5 +1,7 @@
 SELECT '=connect';
 SELECT 1, DATABASE();
+SELECT '=tls';
+SELECT 'over TLS';
 SELECT '=text';
 SELECT * FROM kinds WHERE id = 1;
 SELECT * FROM kinds WHERE id = 11;
