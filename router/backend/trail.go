@@ -134,11 +134,11 @@ func (t *Trail) stays(v *view) *member {
 }
 
 // prefer returns m, which the policy has chosen, or who is better for the session.
-// Under round_robin a replica is owed a turn that another one took only because
+// Where replicas serve in turn one is owed a turn that another one took only because
 // nobody was asked what the session has seen, and gets it from the next session
 // that is free to read there: so the policy stays exact over many reads.
 func (t *Trail) prefer(v *view, m *member, primary *server, stay bool, now time.Duration) *member {
-	if v.policy != PolicyRoundRobin {
+	if v.policy != PolicyRoundRobin && v.policy != PolicyWeighted {
 		return t.suits(v, m, primary, stay, now)
 	}
 	owed := m
