@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"shardway/protocol"
 	"shardway/router/exec"
 	"shardway/router/parse"
 	"shardway/shardmap"
@@ -13,9 +14,14 @@ import (
 // User is one who may log in.
 type User struct {
 	Name, Password string
-	Databases      []string // those the user may use; empty means all
-	MaxConnections int      // at the same time; 0 means no limit
-	ReadOnly       bool     // may only read
+	Secrets        []*protocol.Secret // one of them lets the user in, in place of Password
+	Databases      []string           // those the user may use; empty means all
+	MaxConnections int                // at the same time; 0 means no limit
+	ReadOnly       bool               // may only read
+
+	// TLS, X509 and Subject are what the user's connections need, as in protocol.Account.
+	TLS, X509 bool
+	Subject   string
 }
 
 // Options say how a Server serves. Executor, Maps and Statements must be set.
@@ -44,6 +50,8 @@ type Options struct {
 	Log      *slog.Logger
 	// Variables are the settings that SHOW SHARDWAY VARIABLES shows, as name and value; secrets left out.
 	Variables func() [][2]string
+
+	accounts *accounts // made of Users
 }
 
 // Observer is told of every statement. Observe is called by many goroutines and must not block.
