@@ -5,6 +5,8 @@ import (
 	"encoding/asn1"
 	"slices"
 	"strings"
+
+	"shardway/protocol/secret"
 )
 
 // Authenticator knows the users.
@@ -24,7 +26,7 @@ type Authenticator interface {
 
 // Account is what a user must prove to log in.
 type Account struct {
-	Secrets []*Secret // one of them
+	Secrets []*secret.Secret // one of them
 
 	// TLS, X509 and Subject ask for an encrypted connection, for a certificate
 	// (which the TLS configuration verifies), and for one of that subject, in
@@ -34,18 +36,18 @@ type Account struct {
 }
 
 func (a *Account) empty() bool {
-	return slices.ContainsFunc(a.Secrets, func(s *Secret) bool { return s.empty })
+	return slices.ContainsFunc(a.Secrets, func(s *secret.Secret) bool { return s.Empty() })
 }
 
 // proves says whether data proves one of the secrets; unknown is one for which
 // it can't be said, if there is any: one of crypt where there is.
-func (a *Account) proves(plugin string, salt, data []byte) (ok bool, unknown *Secret) {
+func (a *Account) proves(plugin string, salt, data []byte) (ok bool, unknown *secret.Secret) {
 	for _, s := range a.Secrets {
-		proven, known := s.proves(plugin, salt, data)
+		proven, known := s.Proves(plugin, salt, data)
 		ok = ok || proven
 		// After a change of password the proof of a crypt may be that of the
 		// other password, or wrong: only the password itself tells.
-		if (!known || s.crypt != nil) && (unknown == nil || unknown.crypt == nil) {
+		if (!known || s.Salted()) && (unknown == nil || !unknown.Salted()) {
 			unknown = s
 		}
 	}
@@ -54,7 +56,7 @@ func (a *Account) proves(plugin string, salt, data []byte) (ok bool, unknown *Se
 
 func (a *Account) fits(password string) (ok bool) {
 	for _, s := range a.Secrets {
-		ok = s.fits(password) || ok
+		ok = s.Fits(password) || ok
 	}
 	return ok
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
+
+	"shardway/protocol/secret"
 )
 
 const (
@@ -81,8 +83,8 @@ func (k *RSAKey) load() error {
 }
 
 // decrypt undoes mysql.EncryptPassword.
-func (k *RSAKey) decrypt(secret, salt []byte) ([]byte, error) {
-	plain, err := rsa.DecryptOAEP(sha1.New(), nil, k.key, secret, nil)
+func (k *RSAKey) decrypt(sealed, salt []byte) ([]byte, error) {
+	plain, err := rsa.DecryptOAEP(sha1.New(), nil, k.key, sealed, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +118,7 @@ func (l *Login) authenticate(c *Conn, r *response, change bool) error {
 	}
 	account := l.Auth.Account(r.user)
 	if account == nil {
-		account = &Account{Secrets: []*Secret{Password("").Decoy()}}
+		account = &Account{Secrets: []*secret.Secret{secret.Password("").Decoy()}}
 	}
 	err := l.prove(c, r, account, change)
 	if err == nil && !account.admits(c) {
@@ -161,7 +163,7 @@ func (l *Login) prove(c *Conn, r *response, account *Account, change bool) error
 				}
 			case plugin == pluginNative:
 				next = pluginSHA2
-			case c.secure() || unknown.crypt != nil:
+			case c.secure() || unknown.Salted():
 				return l.fullAuth(c, r.user, account, salt)
 			default:
 				next = pluginNative

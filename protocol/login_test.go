@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"shardway/protocol/secret"
 )
 
 type passwords map[string]string
@@ -19,7 +21,7 @@ func (p passwords) Admit(string) error { return nil }
 
 func (p passwords) Account(user string) *Account {
 	if password, ok := p[user]; ok {
-		return &Account{Secrets: []*Secret{Password(password)}}
+		return &Account{Secrets: []*secret.Secret{secret.Password(password)}}
 	}
 	return nil
 }

@@ -1,34 +1,31 @@
 package protocol
 
 import (
+	"crypto/sha1"
+	"crypto/sha256"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/hex"
 	"strings"
 	"testing"
+
+	"shardway/protocol/secret"
 )
 
-func TestSHACrypt(t *testing.T) {
-	// Of the specification.
-	const want = "5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc8"
-	if got := string(shaCrypt([]byte("Hello world!"), []byte("saltstring"), 5000)); got != want {
-		t.Errorf("%s, want %s", got, want)
-	}
-}
-
 // verifiers are all kinds of Secret for a password.
-func verifiers(t *testing.T, password string) map[string]*Secret {
+func verifiers(t *testing.T, password string) map[string]*secret.Secret {
 	t.Helper()
-	salt := "0123456789abcdefghij"
-	plain := Password(password)
-	all := map[string]*Secret{"password": plain}
+	native := sha1.Sum([]byte(password))
+	native = sha1.Sum(native[:])
+	sha2 := sha256.Sum256([]byte(password))
+	sha2 = sha256.Sum256(sha2[:])
+	const crypt = "$A$005$0123456789abcdefghijDzxW9TvqYzWluI.c0TEKGiv1WF2zptVscigC2dPeKP2"
+	all := map[string]*secret.Secret{"password": secret.Password(password)}
 	for name, text := range map[string]string{
-		"crypt":        "$A$005$" + salt + string(shaCrypt([]byte(password), []byte(salt), 5000)),
-		"crypt in hex": "0x" + hex.EncodeToString([]byte("$A$005$"+salt+string(shaCrypt([]byte(password), []byte(salt), 5000)))),
-		"native":       "*" + strings.ToUpper(hex.EncodeToString(plain.native[:])),
-		"sha256":       hex.EncodeToString(plain.sha2.Load()[:]),
+		"crypt": crypt, "crypt in hex": "0x" + hex.EncodeToString([]byte(crypt)),
+		"native": "*" + strings.ToUpper(hex.EncodeToString(native[:])), "sha256": hex.EncodeToString(sha2[:]),
 	} {
-		s, err := Verifier(text)
+		s, err := secret.Verifier(text)
 		if err != nil {
 			t.Fatal(name, err)
 		}
@@ -45,15 +42,15 @@ func (a accountsOf) Proved(string, bool)          {}
 
 func TestVerifiers(t *testing.T) {
 	var key RSAKey
-	for name, secret := range verifiers(t, "secret") {
+	for name, of := range verifiers(t, "secret") {
 		for _, plugin := range []string{pluginSHA2, pluginNative} {
 			for _, network := range []string{"tcp", "unix"} {
 				for _, decoy := range []bool{false, true} {
 					login := &Login{Version: "v", DefaultPlugin: plugin, RSAKey: &key, Auth: accountsOf{
-						"app": {Secrets: []*Secret{Password("other"), secret}},
+						"app": {Secrets: []*secret.Secret{secret.Password("other"), of}},
 					}}
 					if decoy {
-						login.Auth = accountsOf{"app": {Secrets: []*Secret{secret.Decoy()}}}
+						login.Auth = accountsOf{"app": {Secrets: []*secret.Secret{of.Decoy()}}}
 					}
 					for _, password := range []string{"secret", "secret", "wrong", ""} {
 						l, addr := listen(t, network)
@@ -69,11 +66,6 @@ func TestVerifiers(t *testing.T) {
 					}
 				}
 			}
-		}
-	}
-	for _, text := range []string{"", "*", "*12", "$A$", "$A$005$short", "$A$00z$" + strings.Repeat("x", 63), "0xz", strings.Repeat("g", 64)} {
-		if _, err := Verifier(text); err == nil || text != "" && len(text) > 4 && strings.Contains(err.Error(), text) {
-			t.Errorf("%q: %v", text, err)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"shardway/protocol"
+	"shardway/protocol/secret"
 )
 
 // accounts are what the users must prove, and for everybody else accounts that look the same and let nobody in: how a
@@ -29,18 +30,18 @@ func newAccounts(users map[string]*User, before *accounts) *accounts {
 		u := users[name]
 		secrets := slices.Clone(u.Secrets)
 		if len(secrets) == 0 {
-			secrets = []*protocol.Secret{protocol.Password(u.Password)}
+			secrets = []*secret.Secret{secret.Password(u.Password)}
 		}
 		decoy := &protocol.Account{}
-		for i, secret := range secrets {
+		for i, s := range secrets {
 			if before != nil && before.byUser[name] != nil {
 				for _, old := range before.byUser[name].Secrets {
-					if old.Same(secret) {
+					if old.Same(s) {
 						secrets[i] = old
 					}
 				}
 			}
-			decoy.Secrets = append(decoy.Secrets, secret.Decoy())
+			decoy.Secrets = append(decoy.Secrets, s.Decoy())
 		}
 		a.byUser[name] = &protocol.Account{Secrets: secrets, TLS: u.TLS, X509: u.X509, Subject: u.Subject}
 		a.decoys = append(a.decoys, decoy)

@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"time"
 
-	"shardway/protocol"
+	"shardway/protocol/secret"
 	"shardway/router/exec"
 	"shardway/router/parse"
 	"shardway/shardmap"
@@ -14,10 +14,10 @@ import (
 // User is one who may log in.
 type User struct {
 	Name, Password string
-	Secrets        []*protocol.Secret // one of them lets the user in, in place of Password
-	Databases      []string           // those the user may use; empty means all
-	MaxConnections int                // at the same time; 0 means no limit
-	ReadOnly       bool               // may only read
+	Secrets        []*secret.Secret // one of them lets the user in, in place of Password
+	Databases      []string         // those the user may use; empty means all
+	MaxConnections int              // at the same time; 0 means no limit
+	ReadOnly       bool             // may only read
 
 	// TLS, X509 and Subject are what the user's connections need, as in protocol.Account.
 	TLS, X509 bool

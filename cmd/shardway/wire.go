@@ -15,6 +15,7 @@ import (
 
 	"shardway/config"
 	"shardway/protocol"
+	"shardway/protocol/secret"
 	"shardway/router"
 	"shardway/router/backend"
 	"shardway/shardmap"
@@ -37,7 +38,7 @@ type parts struct {
 	client *protocol.TLSReloader // nil: clients can't encrypt
 	server *tls.Config           // nil: as backend makes it
 	// secrets are what lets each user in, by name.
-	secrets map[string][]*protocol.Secret
+	secrets map[string][]*secret.Secret
 	// serverFiles is a digest of what server was made of.
 	serverFiles [sha256.Size]byte
 }
@@ -116,22 +117,22 @@ func openStore(c *config.Config, log *slog.Logger) (stores.Store, error) {
 }
 
 // secrets makes what lets each user in: the password, and the old one while it is being replaced.
-func secrets(c *config.Config) (map[string][]*protocol.Secret, error) {
-	all := map[string][]*protocol.Secret{}
+func secrets(c *config.Config) (map[string][]*secret.Secret, error) {
+	all := map[string][]*secret.Secret{}
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(c.Users)) {
 		u := c.Users[name]
 		add := func(key, password, verifier string) {
 			if verifier == "" {
-				all[name] = append(all[name], protocol.Password(password))
+				all[name] = append(all[name], secret.Password(password))
 				return
 			}
-			secret, err := protocol.Verifier(verifier)
+			parsed, err := secret.Verifier(verifier)
 			if err != nil {
 				errs = append(errs, fmt.Errorf("users.%s.%s: %w", name, key, err))
 				return
 			}
-			all[name] = append(all[name], secret)
+			all[name] = append(all[name], parsed)
 		}
 		add("verifier", u.Password, u.Verifier)
 		if u.OldPassword != "" || u.OldVerifier != "" {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"shardway/protocol"
+	"shardway/protocol/secret"
 )
 
 // loginTimeout ends a login that a test's client doesn't go on with.
@@ -223,7 +224,7 @@ func (s *Server) Account(user string) *protocol.Account {
 	if !ok {
 		return nil
 	}
-	return &protocol.Account{Secrets: []*protocol.Secret{protocol.Password(p)}}
+	return &protocol.Account{Secrets: []*secret.Secret{secret.Password(p)}}
 }
 
 // Admit lets everybody try.

@@ -1,4 +1,4 @@
-package protocol
+package secret
 
 import (
 	"crypto/sha256"

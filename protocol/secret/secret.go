@@ -1,4 +1,4 @@
-package protocol
+package secret
 
 import (
 	"crypto/rand"
@@ -21,6 +21,19 @@ type Secret struct {
 	crypt  *crypt                            // nil when there is none
 	text   string                            // by which Same knows it
 }
+
+// The plugins whose proofs can be verified.
+const (
+	Native = "mysql_native_password"
+	SHA2   = "caching_sha2_password"
+)
+
+// Empty says whether it is the Secret of the empty password.
+func (s *Secret) Empty() bool { return s.empty }
+
+// Salted says whether it was made of $A$005$…: only the password itself tells
+// for sure whether it fits.
+func (s *Secret) Salted() bool { return s.crypt != nil }
 
 // maxPassword is the longest password of a server's user, in bytes. The time
 // of shaCrypt grows with the square of the length.
@@ -124,11 +137,11 @@ func (s *Secret) Decoy() *Secret {
 // Same says whether two were made of the same password or verifier.
 func (s *Secret) Same(other *Secret) bool { return s.text == other.text && s.text != "" }
 
-// proves says whether data proves that the peer knows the password. Where
+// Proves says whether data proves that the peer knows the password. Where
 // known is false, this kind of proof can't be verified.
-func (s *Secret) proves(plugin string, salt, data []byte) (ok, known bool) {
+func (s *Secret) Proves(plugin string, salt, data []byte) (ok, known bool) {
 	switch plugin {
-	case pluginNative:
+	case Native:
 		if s.native == nil {
 			return false, false
 		}
@@ -139,7 +152,7 @@ func (s *Secret) proves(plugin string, salt, data []byte) (ok, known bool) {
 		once := xor(h.Sum(nil), data)
 		twice := sha1.Sum(once)
 		return subtle.ConstantTimeCompare(twice[:], s.native[:]) == 1 && !s.empty, true
-	case pluginSHA2:
+	case SHA2:
 		sum := s.sha2.Load()
 		if sum == nil {
 			return false, false
@@ -162,9 +175,9 @@ func xor(a, b []byte) []byte {
 	return a
 }
 
-// fits says whether this is the password. Once it has been seen, faster proofs
+// Fits says whether this is the password. Once it has been seen, faster proofs
 // of it can be verified, as at a server.
-func (s *Secret) fits(password string) bool {
+func (s *Secret) Fits(password string) bool {
 	switch {
 	case s.crypt != nil:
 		if len(password) > maxPassword {
