@@ -115,7 +115,7 @@ func TestB6GarbageEndsItsOwnSession(t *testing.T) {
 		for g := range 4 {
 			wg.Go(func() {
 				r := rand.New(rand.NewPCG(28, uint64(g)))
-				for i := range 500 {
+				for i := range 100 {
 					if i%5 == 0 { // before the login
 						nc, err := net.Dial("tcp", d.addr)
 						if err != nil {
@@ -139,24 +139,28 @@ func TestB6GarbageEndsItsOwnSession(t *testing.T) {
 					if _, err := w.prepare("SELECT ?"); err != nil && !errors.As(err, &refused) {
 						e.Errorf("prepare: %v", err)
 					}
-					b := append([]byte{}, seeds[r.IntN(len(seeds))]...)
-					for range r.IntN(4) {
-						if len(b) > 0 {
-							b[r.IntN(len(b))] = byte(r.Uint32())
+					var sent []byte
+					for range 10 {
+						b := append([]byte{}, seeds[r.IntN(len(seeds))]...)
+						for range r.IntN(4) {
+							if len(b) > 0 {
+								b[r.IntN(len(b))] = byte(r.Uint32())
+							}
 						}
-					}
-					if r.IntN(3) == 0 {
-						b = b[:r.IntN(len(b)+1)]
-					}
-					size, seq := len(b), byte(0)
-					switch r.IntN(6) {
-					case 0:
-						size = r.IntN(1 << 24)
-					case 1:
-						seq = byte(r.Uint32())
+						if r.IntN(3) == 0 {
+							b = b[:r.IntN(len(b)+1)]
+						}
+						size, seq := len(b), byte(0)
+						switch r.IntN(6) {
+						case 0:
+							size = r.IntN(1 << 24)
+						case 1:
+							seq = byte(r.Uint32())
+						}
+						sent = append(append(sent, byte(size), byte(size>>8), byte(size>>16), seq), b...)
 					}
 					_ = w.nc.SetDeadline(time.Now().Add(20 * time.Millisecond))
-					_, _ = w.nc.Write(append([]byte{byte(size), byte(size >> 8), byte(size >> 16), seq}, b...))
+					_, _ = w.nc.Write(sent)
 					_, _ = w.r.Peek(5)
 					w.close()
 				}
