@@ -202,9 +202,10 @@ func (c *Config) checkUsers(ps *problems) {
 		case strings.ContainsRune(name, 0):
 			c.problem(ps, path, "has a zero byte in its name")
 		}
-		if u.PasswordFile == "" && !c.IsSet(path+".password") {
-			ps.add(c.origins[path], path+".password", `is missing; write password, password_file, or password: "" for a user without one`)
+		if u.PasswordFile == "" && u.Verifier == "" && !c.IsSet(path+".password") {
+			ps.add(c.origins[path], path+".password", `is missing; write password, password_file, verifier, or password: "" for a user without one`)
 		}
+		c.checkSecrets(ps, u, path)
 		if c.IsSet(path+".databases") && len(u.Databases) == 0 {
 			c.problem(ps, path+".databases", "is empty; name at least one, or take the key out to allow all")
 		}
@@ -216,6 +217,34 @@ func (c *Config) checkUsers(ps *problems) {
 				c.problem(ps, path+".databases", "%q is there twice", db)
 			}
 		}
+	}
+}
+
+// checkSecrets is about what besides a password lets a user in.
+func (c *Config) checkSecrets(ps *problems, u *User, path string) {
+	for _, old := range []string{"", "old_"} {
+		for _, other := range []string{"password", "password_file"} {
+			if c.IsSet(path+"."+old+"verifier") && c.IsSet(path+"."+old+other) {
+				c.problem(ps, path+"."+old+"verifier", "is set, and %s is too; keep one of them", path+"."+old+other)
+			}
+		}
+	}
+	if c.IsSet(path+".old_password") && u.OldPassword == "" {
+		c.problem(ps, path+".old_password", "is empty, which would let the user in without a password; take the key out")
+	}
+	if u.OldPasswordFile != "" && u.OldPassword == "" {
+		c.problem(ps, path+".old_password_file", "holds no password; take the key out")
+	}
+	needs := "require"
+	if u.Subject != "" {
+		needs = "subject"
+	}
+	certificate := u.Subject != "" || u.Require == "x509"
+	switch {
+	case certificate && c.TLS.ClientCA == "":
+		c.problem(ps, path+"."+needs, "asks for a certificate, but there is no tls.client_ca, so none could be verified")
+	case (certificate || u.Require == "tls") && (c.TLS.Cert == "" || c.TLS.Mode == "disabled"):
+		c.problem(ps, path+"."+needs, "asks for an encrypted connection, but clients can't encrypt: set tls.cert, tls.key and tls.mode")
 	}
 }
 

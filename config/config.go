@@ -57,12 +57,18 @@ type TLS struct {
 
 // User is somebody who may log in to Shardway.
 type User struct {
-	Password       string
-	PasswordFile   string
-	Databases      []string // nil: all
-	MaxConnections int      // 0: no limit of its own
-	ReadOnly       bool
-	Admin          bool
+	Password        string
+	PasswordFile    string
+	Verifier        string
+	OldPassword     string
+	OldPasswordFile string
+	OldVerifier     string
+	Require         string
+	Subject         string
+	Databases       []string // nil: all
+	MaxConnections  int      // 0: no limit of its own
+	ReadOnly        bool
+	Admin           bool
 }
 
 // Servers says how Shardway logs in to MySQL servers.

@@ -156,20 +156,34 @@ func (e *environment) userVariable(users map[string]*layer, rest, text string, w
 	}
 	switch len(matches) {
 	case 0:
-		ps.add(where, "", "no user and key have this name in the environment; the user must be in the file or in %sUSERS, and the keys are PASSWORD, PASSWORD_FILE, DATABASES, MAX_CONNECTIONS and READ_ONLY", EnvPrefix)
+		ps.add(where, "", "no user and key have this name in the environment; the user must be in the file or in %sUSERS, and the keys are %s", EnvPrefix, userVariables())
 	case 1:
 		u := users[matches[0]]
-		switch key.Name { // a password from the environment replaces either form in the file
-		case "password":
-			delete(u.values, "password_file")
-		case "password_file":
-			delete(u.values, "password")
+		// A password from the environment replaces each form in the file.
+		forms := []string{"password", "password_file", "verifier"}
+		if strings.HasPrefix(key.Name, "old_") {
+			forms = []string{"old_password", "old_password_file", "old_verifier"}
+		}
+		if slices.Contains(forms, key.Name) {
+			for _, form := range forms {
+				delete(u.values, form)
+			}
 		}
 		u.set(key.Name, value{text: text}, where)
 	default:
 		slices.Sort(matches)
 		ps.add(where, "", "could mean each of the users %s; set it in the file", strings.Join(matches, ", "))
 	}
+}
+
+// userVariables names the keys of a user as they end variables.
+func userVariables() string {
+	var names []string
+	for _, k := range UserKeys() {
+		names = append(names, strings.ToUpper(k.Name))
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
 // variableOf writes a user's name as part of a variable's.

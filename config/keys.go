@@ -325,7 +325,7 @@ func Keys() []Key {
 // UserKeys returns the keys of a user, named without `users.NAME.` before
 // them.
 func UserKeys() []Key {
-	keys := make([]Key, 0, 6)
+	keys := make([]Key, 0, 13)
 	for _, f := range userFields() {
 		keys = append(keys, f.Key)
 	}
@@ -341,6 +341,12 @@ func userFields() []userField {
 	return []userField{
 		{Key{Name: "password", Kind: Text, Secret: true, Doc: `The user's password; "" for none.`}, func(u *User) any { return &u.Password }},
 		{Key{Name: "password_file", Kind: File, Doc: "A file that holds the password, instead of `password`. One line end at its end isn't part of it."}, func(u *User) any { return &u.PasswordFile }},
+		{Key{Name: "verifier", Kind: Text, Secret: true, Doc: "A stored verifier instead of the password: `$A$005$…` or `*HEX` as in `mysql.user.authentication_string`, either also in hexadecimal after `0x`, or `SHA256(SHA256(password))` in hexadecimal."}, func(u *User) any { return &u.Verifier }},
+		{Key{Name: "old_password", Kind: Text, Secret: true, Doc: "A password that lets the user in as well, while it is being replaced."}, func(u *User) any { return &u.OldPassword }},
+		{Key{Name: "old_password_file", Kind: File, Doc: "A file that holds it, instead of `old_password`."}, func(u *User) any { return &u.OldPasswordFile }},
+		{Key{Name: "old_verifier", Kind: Text, Secret: true, Doc: "Its stored verifier, instead of `old_password`."}, func(u *User) any { return &u.OldVerifier }},
+		{Key{Name: "require", Kind: Word, Default: "none", Allowed: []string{"none", "tls", "x509"}, Doc: "What the user needs besides the password: nothing, an encrypted connection, or a certificate signed by one of `tls.client_ca`."}, func(u *User) any { return &u.Require }},
+		{Key{Name: "subject", Kind: Text, Doc: "The subject that the user's certificate must have, as `CN=app,O=Shop` or `/O=Shop/CN=app`. It implies `require: x509`."}, func(u *User) any { return &u.Subject }},
 		{Key{Name: "databases", Kind: List, Doc: "The databases that the user may use. Left out: all of them."}, func(u *User) any { return &u.Databases }},
 		{Key{Name: "max_connections", Kind: Number, Default: "0", Doc: "The most connections of this user at a time. 0 leaves it to `limits.max_connections`."}, func(u *User) any { return &u.MaxConnections }},
 		{Key{Name: "read_only", Kind: Bool, Default: "false", Doc: "Whether the user may only read."}, func(u *User) any { return &u.ReadOnly }},

@@ -203,7 +203,7 @@ func (c *Config) fillUsers(file, vars *layer, ps *problems) {
 	}
 	c.origins["users"] = from.usersAt
 	for _, name := range slices.Sorted(maps.Keys(from.users)) {
-		l, u := from.users[name], &User{}
+		l, u := from.users[name], &User{Require: "none"}
 		c.Users[name] = u
 		path := "users." + name
 		c.origins[path] = l.usersAt
@@ -254,5 +254,6 @@ func (c *Config) readSecrets(ps *problems) {
 		u := c.Users[name]
 		key := "users." + name + ".password"
 		read(key, u.PasswordFile, &u.Password)
+		read("users."+name+".old_password", u.OldPasswordFile, &u.OldPassword)
 	}
 }

@@ -61,7 +61,7 @@ func (c *Config) Changes(next *Config) []string {
 		before, had := old[s.key]
 		delete(old, s.key)
 		switch {
-		case had && before.value == s.value, !had && s.value == s.standard && !s.secret:
+		case had && before.value == s.value, !had && s.value == s.standard && !strings.HasSuffix(s.key, ".password"):
 		case s.secret:
 			changes = append(changes, s.key+": changed")
 		default:
@@ -69,7 +69,7 @@ func (c *Config) Changes(next *Config) []string {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(old)) {
-		if user, ok := strings.CutSuffix(key, ".password"); ok {
+		if user, ok := strings.CutSuffix(key, ".password_file"); ok && strings.HasPrefix(key, "users.") && !strings.HasSuffix(key, ".old_password_file") {
 			changes = append(changes, user+": taken out")
 		}
 	}

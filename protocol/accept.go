@@ -10,12 +10,6 @@ import (
 	"time"
 )
 
-// Authenticator knows users' passwords. For a user that it doesn't know, ok
-// is false; the login then fails as with a wrong password.
-type Authenticator interface {
-	Password(user string) (password string, ok bool)
-}
-
 // Login is the server's side of one login. It may be reused, one login after
 // another.
 type Login struct {

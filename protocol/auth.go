@@ -5,13 +5,14 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
-	"crypto/subtle"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"sync"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
+
+	"shardway/protocol/secret"
 )
 
 const (
@@ -82,8 +83,8 @@ func (k *RSAKey) load() error {
 }
 
 // decrypt undoes mysql.EncryptPassword.
-func (k *RSAKey) decrypt(secret, salt []byte) ([]byte, error) {
-	plain, err := rsa.DecryptOAEP(sha1.New(), nil, k.key, secret, nil)
+func (k *RSAKey) decrypt(sealed, salt []byte) ([]byte, error) {
+	plain, err := rsa.DecryptOAEP(sha1.New(), nil, k.key, sealed, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -106,14 +107,30 @@ func encrypt(password string, salt, key []byte) ([]byte, error) {
 	return mysql.EncryptPassword(password, salt, rsaKey)
 }
 
-// authenticate verifies the user's password by whichever plugin it comes, and
-// asks again where the client can't have known how to send it. It returns an
-// *Error if the client may not log in.
+// authenticate verifies who the client is. It returns an *Error if the client
+// may not log in.
 func (l *Login) authenticate(c *Conn, r *response, change bool) error {
 	if l.Trust {
 		return nil
 	}
-	password, known := l.Auth.Password(r.user)
+	if err := l.Auth.Admit(r.user); err != nil {
+		return err
+	}
+	account := l.Auth.Account(r.user)
+	if account == nil {
+		account = &Account{Secrets: []*secret.Secret{secret.Password("").Decoy()}}
+	}
+	err := l.prove(c, r, account, change)
+	if err == nil && !account.admits(c) {
+		err = AccessDenied(c, r.user, len(r.auth) > 0)
+	}
+	l.Auth.Proved(r.user, err == nil)
+	return err
+}
+
+// prove verifies the user's password by whichever plugin it comes, and asks
+// again where the client can't have known how to send it.
+func (l *Login) prove(c *Conn, r *response, account *Account, change bool) error {
 	plugin, data, salt := r.plugin, r.auth, c.salt
 	if !r.caps.Has(CapPluginAuth) {
 		plugin = pluginNative
@@ -121,37 +138,41 @@ func (l *Login) authenticate(c *Conn, r *response, change bool) error {
 	for switched := false; ; switched = true {
 		size := scrambleSize(plugin)
 		empty := len(data) == 0 || plugin == pluginSHA2 && len(data) == 1 && data[0] == 0
+		next := plugin
 		switch {
 		case size < 0:
+			next = l.defaultPlugin()
 		case empty:
-			if known && password == "" {
+			if account.empty() {
 				return nil
 			}
 		case plugin == pluginSHA2 && l.FullAuth && len(data) == size:
-			return l.fullAuth(c, r.user, password, known, salt)
+			return l.fullAuth(c, r.user, account, salt)
 		case len(data) == size:
-			want, err := scramble(plugin, salt, password)
-			if err != nil {
-				return err
-			}
-			if known && password != "" && subtle.ConstantTimeCompare(want, data) == 1 {
-				if plugin == pluginSHA2 {
-					return c.WritePacket([]byte{headerMore, sha2FastOK})
-				}
+			ok, unknown := account.proves(plugin, salt, data)
+			switch {
+			case ok && plugin == pluginSHA2:
+				return c.WritePacket([]byte{headerMore, sha2FastOK})
+			case ok:
 				return nil
-			}
-			// The salt of a COM_CHANGE_USER may be one that the client has
-			// forgotten; it gets a new one.
-			if switched || !change {
-				return denied(c, r.user, true)
+			case unknown == nil:
+				// The salt of a COM_CHANGE_USER may be one that the client has
+				// forgotten; it gets a new one.
+				if switched || !change {
+					return AccessDenied(c, r.user, true)
+				}
+			case plugin == pluginNative:
+				next = pluginSHA2
+			case c.secure() || unknown.Salted():
+				return l.fullAuth(c, r.user, account, salt)
+			default:
+				next = pluginNative
 			}
 		}
 		if switched || !r.caps.Has(CapPluginAuth) {
-			return denied(c, r.user, !empty)
+			return AccessDenied(c, r.user, !empty)
 		}
-		if size < 0 {
-			plugin = l.defaultPlugin()
-		}
+		plugin = next
 		salt = newSalt()
 		c.salt = salt
 		request := append([]byte{headerEOF}, plugin...)
@@ -172,7 +193,7 @@ func (l *Login) defaultPlugin() string {
 
 // fullAuth has the client send its password: as it is where nobody can
 // listen, else encrypted with the RSA key.
-func (l *Login) fullAuth(c *Conn, user, password string, known bool, salt []byte) error {
+func (l *Login) fullAuth(c *Conn, user string, account *Account, salt []byte) error {
 	answer, err := c.exchange([]byte{headerMore, sha2FullAuth})
 	if err != nil {
 		return err
@@ -193,11 +214,11 @@ func (l *Login) fullAuth(c *Conn, user, password string, known bool, salt []byte
 			}
 		}
 		if sent, err = l.RSAKey.decrypt(answer, salt); err != nil {
-			return denied(c, user, true)
+			return AccessDenied(c, user, true)
 		}
 	}
-	if !known || subtle.ConstantTimeCompare(sent, []byte(password)) != 1 {
-		return denied(c, user, len(sent) > 0)
+	if !account.fits(string(sent)) {
+		return AccessDenied(c, user, len(sent) > 0)
 	}
 	return nil
 }
@@ -218,7 +239,9 @@ func (c *Conn) secure() bool {
 	return c.tls != nil || c.base.RemoteAddr().Network() == "unix"
 }
 
-func denied(c *Conn, user string, password bool) *Error {
+// AccessDenied is error 1045 in the servers' words; password says whether one
+// was used.
+func AccessDenied(c *Conn, user string, password bool) *Error {
 	using := "NO"
 	if password {
 		using = "YES"

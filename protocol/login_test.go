@@ -11,14 +11,22 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"shardway/protocol/secret"
 )
 
 type passwords map[string]string
 
-func (p passwords) Password(user string) (string, bool) {
-	password, ok := p[user]
-	return password, ok
+func (p passwords) Admit(string) error { return nil }
+
+func (p passwords) Account(user string) *Account {
+	if password, ok := p[user]; ok {
+		return &Account{Secrets: []*secret.Secret{secret.Password(password)}}
+	}
+	return nil
 }
+
+func (p passwords) Proved(string, bool) {}
 
 var testUsers = passwords{"app": "secret", "empty": "", "long": strings.Repeat("pä55", 40)}
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"shardway/protocol"
+	"shardway/protocol/secret"
 	"shardway/router/exec"
 	"shardway/router/parse"
 	"shardway/shardmap"
@@ -15,10 +16,15 @@ import (
 // User is one who may log in.
 type User struct {
 	Name, Password string
-	Databases      []string // those the user may use; empty means all
-	MaxConnections int      // at the same time; 0 means no limit
-	ReadOnly       bool     // may only read
-	Admin          bool     // sees and may end the sessions of all users
+	Secrets        []*secret.Secret // one of them lets the user in, in place of Password
+	Databases      []string         // those the user may use; empty means all
+	MaxConnections int              // at the same time; 0 means no limit
+	ReadOnly       bool             // may only read
+	Admin          bool             // sees and may end the sessions of all users
+
+	// TLS, X509 and Subject are what the user's connections need, as in protocol.Account.
+	TLS, X509 bool
+	Subject   string
 }
 
 // Options say how a Server serves. Executor, Maps and Statements must be set.
@@ -53,6 +59,8 @@ type Options struct {
 	Log      *slog.Logger
 	// Variables are the settings that SHOW SHARDWAY VARIABLES shows, as name and value; secrets left out.
 	Variables func() [][2]string
+
+	accounts *accounts // made of Users
 }
 
 // Observer is told of every statement. Observe is called by many goroutines and must not block.

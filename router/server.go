@@ -29,6 +29,7 @@ type Server struct {
 	nextID   atomic.Uint32
 	draining atomic.Bool
 	counters counters
+	failures failures
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
@@ -72,6 +73,11 @@ func (s *Server) SetOptions(o Options) {
 	if o.StallTimeout <= 0 {
 		o.StallTimeout = time.Minute
 	}
+	var before *accounts
+	if old := s.options.Load(); old != nil {
+		before = old.accounts
+	}
+	o.accounts = newAccounts(o.Users, before)
 	s.options.Store(&o)
 }
 
@@ -270,7 +276,8 @@ func (s *Server) logIn(ctx context.Context, o *Options, c *protocol.Conn) (*sess
 	}
 	login := &protocol.Login{
 		Version: version, ConnectionID: id, Collation: uint8(collation), Status: protocol.StatusAutocommit,
-		Capabilities: capabilities, Auth: users{s}, TLS: o.TLS, RequireTLS: o.RequireTLS, RSAKey: &s.rsa, Proxies: o.Proxies,
+		Capabilities: capabilities, Auth: &guard{ctx: ctx, s: s, host: hostOf(c)}, TLS: o.TLS, RequireTLS: o.RequireTLS, RSAKey: &s.rsa,
+		Proxies: o.Proxies,
 	}
 	client, err := login.Accept(ctx, c)
 	if err != nil {
@@ -278,7 +285,7 @@ func (s *Server) logIn(ctx context.Context, o *Options, c *protocol.Conn) (*sess
 	}
 	user := o.Users[client.User]
 	if user == nil {
-		return refuse(protocol.Errorf(1045, "28000", "Access denied for user '%s'", client.User))
+		return refuse(protocol.AccessDenied(c, client.User, true))
 	}
 	if e := mayUse(user, client.Database); e != nil {
 		return refuse(e)
@@ -311,17 +318,6 @@ func maxPacket(o *Options) int {
 		return servers
 	}
 	return o.MaxPacket
-}
-
-// users knows the passwords of the newest options.
-type users struct{ s *Server }
-
-func (u users) Password(user string) (string, bool) {
-	known := u.s.options.Load().Users[user]
-	if known == nil {
-		return "", false
-	}
-	return known.Password, true
 }
 
 // enter adds a session to the registry, unless a limit is reached.

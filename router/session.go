@@ -363,6 +363,7 @@ func (s *session) forgetAll() {
 
 func (s *session) changeUser(ctx context.Context, o *Options, payload []byte) error {
 	s.event.Kind = "change_user"
+	s.login.Auth = &guard{ctx: ctx, s: s.srv, host: hostOf(s.conn)}
 	client, err := s.login.ChangeUser(s.conn, payload)
 	if err != nil {
 		if _, ok := errors.AsType[*protocol.Error](err); ok {
@@ -373,7 +374,7 @@ func (s *session) changeUser(ctx context.Context, o *Options, payload []byte) er
 	user := o.Users[client.User]
 	var refused *protocol.Error
 	if user == nil {
-		refused = protocol.Errorf(1045, "28000", "Access denied for user '%s'", client.User)
+		refused = protocol.AccessDenied(s.conn, client.User, true)
 	} else {
 		refused = mayUse(user, client.Database)
 	}

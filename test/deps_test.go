@@ -20,8 +20,9 @@ const module = "shardway"
 // imports is the policy: which packages of ours each package may import. A
 // package that isn't here fails the test, so a new one is a decision.
 var imports = map[string][]string{
-	"protocol":            {"protocol/compress"},
+	"protocol":            {"protocol/compress", "protocol/secret"},
 	"protocol/compress":   {},
+	"protocol/secret":     {},
 	"shardmap":            {},
 	"config":              {},
 	"router/parse/digest": {},
@@ -45,13 +46,13 @@ var imports = map[string][]string{
 	"router/backend/roles":       {"router/backend/health", "shardmap/gtid"},
 	"router/plan":                {"router/parse", "shardmap"},
 	"router/exec":                {"protocol", "router/backend", "router/plan", "shardmap", "shardmap/gtid"},
-	"router":                     {"protocol", "router/exec", "router/parse", "router/plan", "shardmap"},
+	"router":                     {"protocol", "protocol/secret", "router/exec", "router/parse", "router/plan", "shardmap"},
 	"router/admin":               {"router", "shardmap"},
 	"cmd/shardway":               {"*"},
 	"cmd/shardway-demo":          {"*"},
 	"cmd/shardctl":               {"*"},
 	"test":                       {},
-	"test/fakemysql":             {"protocol"},
+	"test/fakemysql":             {"protocol", "protocol/secret"},
 	"test/cluster":               {},
 	"test/cluster/cmd":           {"test/cluster"},
 	"test/e2e":                   {"test/cluster"},

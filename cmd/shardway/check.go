@@ -30,6 +30,7 @@ func check(ctx context.Context, p *program, src config.Sources, o checkOptions) 
 	if c != nil {
 		m := checkMap(ctx, r, c)
 		checkCertificates(r, c, time.Now())
+		checkUsers(r, c)
 		if o.connect && m != nil {
 			ctx, cancel := context.WithTimeout(ctx, o.timeout)
 			defer cancel()
@@ -120,6 +121,39 @@ func checkMap(ctx context.Context, r *report, c *config.Config) *shardmap.Map {
 	return m
 }
 
+// reachable reports addresses that other machines reach.
+func reachable(addr string) bool {
+	return !strings.HasPrefix(addr, "unix:") && !strings.HasPrefix(addr, "127.") && !strings.HasPrefix(addr, "localhost:") && !strings.HasPrefix(addr, "[::1]:")
+}
+
+// checkUsers warns of what lets in too many.
+func checkUsers(r *report, c *config.Config) {
+	if _, err := secrets(c); err != nil {
+		for line := range strings.Lines(err.Error()) {
+			r.fail(c.Files()[0], "users", "", "%s", strings.TrimSuffix(line, "\n"))
+		}
+	}
+	open := slices.IndexFunc(c.Listen, reachable)
+	for _, name := range slices.Sorted(maps.Keys(c.Users)) {
+		u := c.Users[name]
+		key := "users." + name
+		if u.Verifier == "" {
+			switch {
+			case u.Password == "" && open >= 0 && u.Require != "x509" && u.Subject == "":
+				r.warn(key, "users", "give the user a password, or listen on 127.0.0.1", "has no password, and %s can be reached from other machines", c.Listen[open])
+			case u.Password != "" && u.Password == name && open >= 0:
+				r.warn(key, "users", "choose another password", "has its own name as its password, and %s can be reached from other machines", c.Listen[open])
+			}
+		}
+		if u.OldPassword != "" || u.OldVerifier != "" {
+			r.warn(key, "users", "take the old one out when all clients have the new one", "has two passwords")
+		}
+		if u.Password != "" && u.Password == c.Servers.Password {
+			r.warn(key, "users", "choose another password", "has the password of servers.user, which may do more than the user")
+		}
+	}
+}
+
 // checkCertificates loads what TLS needs.
 func checkCertificates(r *report, c *config.Config, now time.Time) {
 	if _, err := clientTLS(c); err != nil {
@@ -134,7 +168,7 @@ func checkCertificates(r *report, c *config.Config, now time.Time) {
 	}
 	if c.TLS.Cert == "" {
 		for _, addr := range c.Listen {
-			if !strings.HasPrefix(addr, "unix:") && !strings.HasPrefix(addr, "127.") && !strings.HasPrefix(addr, "localhost:") && !strings.HasPrefix(addr, "[::1]:") {
+			if reachable(addr) {
 				r.warn(addr, "tls", "set tls.cert and tls.key", "clients can't encrypt, and the address can be reached from other machines")
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -15,6 +16,7 @@ import (
 
 	"shardway/config"
 	"shardway/protocol"
+	"shardway/protocol/secret"
 	"shardway/router"
 	"shardway/router/backend"
 	"shardway/shardmap"
@@ -36,6 +38,8 @@ type parts struct {
 	m      *shardmap.Map
 	client *protocol.TLSReloader // nil: clients can't encrypt
 	server *tls.Config           // nil: as backend makes it
+	// secrets are what lets each user in, by name.
+	secrets map[string][]*secret.Secret
 	// serverFiles is a digest of what server was made of.
 	serverFiles [sha256.Size]byte
 }
@@ -75,6 +79,8 @@ func prepare(ctx context.Context, c *config.Config, before *parts, log *slog.Log
 	}
 	p.client, err = clientTLS(c)
 	fail("tls", err)
+	p.secrets, err = secrets(c)
+	fail("users", err)
 	if p.client != nil {
 		p.client.OnError = func(err error) {
 			log.Warn("the changed certificate can't be used, clients see the one of before", "error", err)
@@ -109,6 +115,32 @@ func openStore(c *config.Config, log *slog.Logger) (stores.Store, error) {
 		CA: c.Etcd.TLS.CA, Cert: c.Etcd.TLS.Cert, Key: c.Etcd.TLS.Key,
 		DialTimeout: c.Etcd.DialTimeout, Log: log,
 	})
+}
+
+// secrets makes what lets each user in: the password, and the old one while it is being replaced.
+func secrets(c *config.Config) (map[string][]*secret.Secret, error) {
+	all := map[string][]*secret.Secret{}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(c.Users)) {
+		u := c.Users[name]
+		add := func(key, password, verifier string) {
+			if verifier == "" {
+				all[name] = append(all[name], secret.Password(password))
+				return
+			}
+			parsed, err := secret.Verifier(verifier)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("users.%s.%s: %w", name, key, err))
+				return
+			}
+			all[name] = append(all[name], parsed)
+		}
+		add("verifier", u.Password, u.Verifier)
+		if u.OldPassword != "" || u.OldVerifier != "" {
+			add("old_verifier", u.OldPassword, u.OldVerifier)
+		}
+	}
+	return all, errors.Join(errs...)
 }
 
 // clientTLS is nil when clients can't encrypt.
@@ -170,7 +202,10 @@ func routerOptions(p *parts) router.Options {
 		o.Proxies = trusted(c.ProxyProtocol.Trusted)
 	}
 	for name, u := range c.Users {
-		o.Users[name] = &router.User{Name: name, Password: u.Password, Databases: u.Databases, MaxConnections: u.MaxConnections, ReadOnly: u.ReadOnly, Admin: u.Admin}
+		o.Users[name] = &router.User{
+			Name: name, Secrets: p.secrets[name], Databases: u.Databases, MaxConnections: u.MaxConnections, ReadOnly: u.ReadOnly, Admin: u.Admin,
+			TLS: u.Require == "tls", X509: u.Require == "x509", Subject: u.Subject,
+		}
 	}
 	return o
 }
