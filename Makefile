@@ -1,7 +1,7 @@
 # Shardway's tasks. `make help` lists them; CI calls the same ones.
 
 GO      ?= go
-TAGS    := gms_pure_go
+TAGS    := gms_pure_go,grpcnotrace
 
 LINT_VERSION := v2.15.0
 LINT         := .bin/golangci-lint-$(LINT_VERSION)
@@ -13,7 +13,7 @@ SHARDS     ?= 2
 REPLICAS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-unit test-e2e soak-causal test-tools lint fuzz cover bench cluster cluster-down compose-test k8s-check
+.PHONY: help run build test test-unit test-e2e soak-causal soak-switchover soak-failover test-tools lint fuzz cover bench clients cluster cluster-down compose-test k8s-check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,18 @@ test-e2e: ## the tests on real servers; RUN=regexp chooses some
 soak-causal: ## a million reads that must see what their sessions wrote and saw, on each kind of server; READS=n for another number
 	$(GO) build -tags $(TAGS) -o bin/shardway ./cmd/shardway
 	SHARDWAY_BINARY=$(CURDIR)/bin/shardway SHARDWAY_CAUSAL_READS=$(or $(READS),1000000) $(GO) test -tags $(TAGS) -count=1 -timeout 90m -v -run TestCausalReads ./test/e2e
+
+clients: ## real client programs side by side with a plain server; writes docs/compatibility.md
+	@test/install clients
+	$(GO) test -tags $(TAGS) -count=1 -timeout 25m -v ./test/clients -update
+
+soak-switchover: ## 100 switchovers under 64 clients of three proxies, on each kind of server; TIMES=n, CLIENTS=n
+	$(GO) build -tags $(TAGS) -o bin/shardway ./cmd/shardway
+	SHARDWAY_BINARY=$(CURDIR)/bin/shardway SHARDWAY_SWITCHOVERS=$(or $(TIMES),100) SHARDWAY_CLIENTS=$(or $(CLIENTS),64) $(GO) test -tags $(TAGS) -count=1 -timeout 90m -v -run '^TestSwitchovers$$' ./test/e2e
+
+soak-failover: ## 50 primaries killed under 16 clients of three proxies, with semi-sync, on each kind of server; TIMES=n, CLIENTS=n
+	$(GO) build -tags $(TAGS) -o bin/shardway ./cmd/shardway
+	SHARDWAY_BINARY=$(CURDIR)/bin/shardway SHARDWAY_FAILOVERS=$(or $(TIMES),50) SHARDWAY_CLIENTS=$(or $(CLIENTS),16) $(GO) test -tags $(TAGS) -count=1 -timeout 120m -v -run '^TestFailovers$$' ./test/e2e
 
 test-tools: ## install the servers and clients that the tests use
 	@test/install test

@@ -27,6 +27,11 @@ func (c *Config) check(ps *problems) {
 			c.problem(ps, "proxy_protocol.trusted", "%q isn't a CIDR; write a network with its length, such as 10.0.0.0/8 or 192.0.2.1/32", cidr)
 		}
 	}
+	for _, algorithm := range c.Compression {
+		if algorithm != "zlib" && algorithm != "zstd" {
+			c.problem(ps, "compression", "%q is none of zlib, zstd; write [] to offer none", algorithm)
+		}
+	}
 	if c.Servers.User == "" {
 		c.problem(ps, "servers.user", "is empty; name the user as whom Shardway logs in to the servers")
 	}

@@ -10,6 +10,7 @@ type Config struct {
 	Map           string
 	Etcd          Etcd
 	TLS           TLS
+	Compression   []string         // of connections to clients
 	Users         map[string]*User // by name as written: names are case-sensitive
 	Servers       Servers
 	Handshake     Handshake
@@ -67,6 +68,7 @@ type User struct {
 	Databases       []string // nil: all
 	MaxConnections  int      // 0: no limit of its own
 	ReadOnly        bool
+	Admin           bool
 }
 
 // Servers says how Shardway logs in to MySQL servers.
@@ -76,6 +78,7 @@ type Servers struct {
 	PasswordFile string
 	TLS          ServerTLS
 	DialTimeout  time.Duration
+	Compression  string
 }
 
 // ServerTLS is the encryption between Shardway and the servers.

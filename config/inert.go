@@ -30,10 +30,6 @@ func inert() []inertKey {
 			"log.audit", "nothing is recorded",
 			func(c *Config) bool { return c.Log.Audit != "" },
 		},
-		{
-			"proxy_protocol.trusted", "PROXY headers are refused from everyone",
-			func(c *Config) bool { return len(c.ProxyProtocol.Trusted) > 0 },
-		},
 	}
 }
 

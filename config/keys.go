@@ -115,6 +115,11 @@ func Keys() []Key {
 		},
 
 		{
+			Name: "compression", Kind: List, Default: "zlib,zstd", field: func(c *Config) any { return &c.Compression },
+			Doc: "The algorithms that clients may compress their connections with. An empty list offers none.",
+		},
+
+		{
 			Name: "servers.user", Kind: Text, Default: "shardway", field: func(c *Config) any { return &c.Servers.User },
 			Doc: "The user as whom Shardway logs in to every server.",
 		},
@@ -145,6 +150,10 @@ func Keys() []Key {
 		{
 			Name: "servers.dial_timeout", Kind: Duration, Default: "3s", NotZero: true, field: func(c *Config) any { return &c.Servers.DialTimeout },
 			Doc: "How long connecting and logging in to a server may take.",
+		},
+		{
+			Name: "servers.compression", Kind: Word, Default: "none", Allowed: []string{"none", "zlib", "zstd"}, field: func(c *Config) any { return &c.Servers.Compression },
+			Doc: "How the connections to servers are compressed, where a server offers it: MariaDB offers zlib alone. It costs time on both sides, and pays over a slow network only.",
 		},
 
 		{
@@ -304,7 +313,7 @@ func Keys() []Key {
 
 		{
 			Name: "proxy_protocol.trusted", Kind: List, field: func(c *Config) any { return &c.ProxyProtocol.Trusted },
-			Doc: "CIDRs of the load balancers whose PROXY v1 and v2 headers are believed.",
+			Doc: "CIDRs of the load balancers whose PROXY v1 and v2 headers are believed: the client's address is then the header's. A header from anywhere else ends the connection.",
 		},
 		{
 			Name: "drain_timeout", Kind: Duration, Default: "30s", field: func(c *Config) any { return &c.DrainTimeout },
@@ -341,5 +350,6 @@ func userFields() []userField {
 		{Key{Name: "databases", Kind: List, Doc: "The databases that the user may use. Left out: all of them."}, func(u *User) any { return &u.Databases }},
 		{Key{Name: "max_connections", Kind: Number, Default: "0", Doc: "The most connections of this user at a time. 0 leaves it to `limits.max_connections`."}, func(u *User) any { return &u.MaxConnections }},
 		{Key{Name: "read_only", Kind: Bool, Default: "false", Doc: "Whether the user may only read."}, func(u *User) any { return &u.ReadOnly }},
+		{Key{Name: "admin", Kind: Bool, Default: "false", Doc: "Whether the user sees every client's session, and may end it with `KILL`; others see and end those of their own name."}, func(u *User) any { return &u.Admin }},
 	}
 }

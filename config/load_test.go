@@ -140,7 +140,7 @@ func TestEachKeyFromEachSource(t *testing.T) {
 		"etcd.user": "e", "etcd.password": "p", "etcd.tls.ca": "/ca", "etcd.tls.cert": "/c", "etcd.tls.key": "/k", "etcd.dial_timeout": "9s",
 		"tls.cert": "/c", "tls.key": "/k", "tls.client_ca": "/ca", "tls.mode": "required",
 		"servers.user": "u", "servers.password": "p", "servers.tls.mode": "verify-ca", "servers.tls.ca": "/ca",
-		"servers.tls.cert": "/c", "servers.tls.key": "/k", "servers.dial_timeout": "9s",
+		"servers.tls.cert": "/c", "servers.tls.key": "/k", "servers.dial_timeout": "9s", "servers.compression": "zlib", "compression": "zstd",
 		"handshake.version": "8.4.9", "handshake.collation": "latin1_bin",
 		"pool.max_per_server": "7", "pool.idle_timeout": "9s", "pool.wait_timeout": "9s", "pool.multiplex": "false",
 		"replicas.policy": "latency", "replicas.max_lag": "9s", "replicas.causal_reads": "off", "replicas.causal_timeout": "9s",
@@ -363,9 +363,9 @@ func TestInert(t *testing.T) {
 	if got := names(c); len(got) != 0 {
 		t.Errorf("of none: %v", got)
 	}
-	c = mustLoad(t, minimal+"proxy_protocol: {trusted: [10.0.0.0/8]}\n")
+	c = mustLoad(t, minimal+"log: {audit: /tmp/audit}\n")
 	last := c.Inert()[1].String()
-	if !strings.HasSuffix(last, "shardway.yaml:2: proxy_protocol.trusted: has no effect in this version: PROXY headers are refused from everyone") {
+	if !strings.HasSuffix(last, "shardway.yaml:2: log.audit: has no effect in this version: nothing is recorded") {
 		t.Error(last)
 	}
 	keys := Keys()

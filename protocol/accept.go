@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -31,6 +32,11 @@ type Login struct {
 	// a unix socket.
 	RequireTLS bool
 
+	// Proxies says from which addresses a PROXY header, version 1 or 2, is
+	// believed; RemoteAddr is then the address that it tells. A header from
+	// another one ends the login without an answer. Nil believes none.
+	Proxies func(netip.Addr) bool
+
 	// DefaultPlugin is what the greeting names, and what clients with an
 	// unknown plugin are switched to: caching_sha2_password, the default, or
 	// mysql_native_password. Either is accepted from any client.
@@ -53,7 +59,7 @@ type Client struct {
 
 // Accept greets a client and verifies who it is. On success the caller writes
 // and flushes the OK packet that the client then waits for, or an ERR packet
-// if the client may not stay. An *Error has been sent already; a peer that
+// if the client may not stay; compression, if agreed on, begins after that. An *Error has been sent already; a peer that
 // left or fell silent before it said anything gives ErrProbe. After any error
 // the caller closes the connection.
 //
@@ -68,9 +74,10 @@ func (l *Login) Accept(ctx context.Context, c *Conn) (*Client, error) {
 	before := c.BytesIn
 	client, err := l.accept(ctx, c)
 	if err == nil {
+		c.zipNext = compressionOf(c.caps) != CompressNone
 		return client, nil
 	}
-	if c.BytesIn == before {
+	if c.BytesIn-c.headed == before {
 		return nil, ErrProbe
 	}
 	if e, ok := errors.AsType[*Error](err); ok {
@@ -113,7 +120,16 @@ func (l *Login) accept(ctx context.Context, c *Conn) (*Client, error) {
 		g.Status = StatusAutocommit
 	}
 	c.seq, c.salt, c.status = 0, g.salt, g.Status
-	p, err := c.exchange(g.append(nil))
+	if err := c.WritePacket(g.append(nil)); err != nil {
+		return nil, err
+	}
+	if err := c.Flush(); err != nil {
+		return nil, err
+	}
+	if err := c.proxyHeader(l.Proxies); err != nil {
+		return nil, err
+	}
+	p, err := c.ReadPacket()
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +208,7 @@ func (c *Conn) within(ctx context.Context) (release func()) {
 }
 
 func (c *Conn) remoteHost() string {
-	a := c.base.RemoteAddr()
+	a := c.RemoteAddr()
 	if host, _, err := net.SplitHostPort(a.String()); err == nil {
 		return host
 	}

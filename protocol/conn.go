@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"shardway/protocol/compress"
 )
 
 // bufferSize is the size of a connection's read and write buffers: what
@@ -33,9 +35,15 @@ type Conn struct {
 	BytesIn, BytesOut uint64
 
 	base net.Conn // as given to NewConn: what Close and the deadlines act on
-	nc   net.Conn // base, or TLS over it
+	nc   net.Conn // base, or TLS over it, or compression over either
 	tls  *tls.Conn
-	raw  syscall.RawConn // of base; nil where it is no socket
+	zip  *compress.Transport // nil while nothing is compressed
+	// zipNext says that compression begins after the next Flush.
+	zipNext bool
+	raw     syscall.RawConn // of base; nil where it is no socket
+
+	remote net.Addr // of the client, as a PROXY header told it; nil without one
+	headed uint64   // bytes of that header
 
 	// What a read that waits for the first byte of an idle connection needs,
 	// made once so that waiting allocates nothing.
@@ -62,6 +70,7 @@ type Conn struct {
 	maxPacket int
 	caps      Capability
 	status    Status // last told by the server
+	more      Status // StatusMoreResults while another reply follows to the same command
 	salt      []byte // of the last authentication, for CHANGE_USER
 	closed    atomic.Bool
 }
@@ -82,6 +91,16 @@ func (c *Conn) Capabilities() Capability { return c.caps }
 
 // SetCapabilities replaces what login agreed on.
 func (c *Conn) SetCapabilities(caps Capability) { c.caps = caps }
+
+// SetMoreResults says whether the replies that are written or relayed to this
+// client from now on are followed by another one to the same command: of a
+// text of several statements, all replies but the last.
+func (c *Conn) SetMoreResults(more bool) {
+	c.more = 0
+	if more {
+		c.more = StatusMoreResults
+	}
+}
 
 // Status is what the server told last on this connection, in an OK or EOF
 // packet.
@@ -113,8 +132,14 @@ func (c *Conn) Interrupt() { _ = c.base.SetDeadline(time.Unix(1, 0)) }
 // LocalAddr is this side's address.
 func (c *Conn) LocalAddr() net.Addr { return c.base.LocalAddr() }
 
-// RemoteAddr is the peer's address.
-func (c *Conn) RemoteAddr() net.Addr { return c.base.RemoteAddr() }
+// RemoteAddr is the peer's address, that of the client itself where a load
+// balancer told it in a PROXY header.
+func (c *Conn) RemoteAddr() net.Addr {
+	if c.remote != nil {
+		return c.remote
+	}
+	return c.base.RemoteAddr()
+}
 
 // TLS describes the encryption, nil on a plain connection.
 func (c *Conn) TLS() *tls.ConnectionState {
@@ -153,7 +178,7 @@ func (c *Conn) Idle() {
 // nothing unread or unflushed, and the peer has neither closed nor said
 // anything, which one system call finds out.
 func (c *Conn) Clean() bool {
-	if c.lost || c.r != c.w || c.n != 0 || len(c.replies) != 0 || c.closed.Load() {
+	if c.lost || c.r != c.w || c.n != 0 || len(c.replies) != 0 || c.closed.Load() || c.zip != nil && c.zip.Pending() {
 		return false
 	}
 	return c.raw == nil || c.quiet()
@@ -217,7 +242,7 @@ func noProgress(err error) error {
 }
 
 func (c *Conn) fillIdle() error {
-	if c.raw != nil && c.tls == nil {
+	if c.raw != nil && c.tls == nil && c.zip == nil {
 		c.rawN, c.rawErr = 0, nil
 		if err := c.raw.Read(c.rawRead); err != nil {
 			return err

@@ -37,19 +37,23 @@ type DialOptions struct {
 	// Capabilities are asked for besides Dial's own.
 	Capabilities Capability
 	Attrs        map[string]string
+	// Compression is used where the server offers it; "" is none.
+	Compression Compression
 
 	KeepAlive   time.Duration // TCP keep-alive; 0 is Go's default, negative none
 	UserTimeout time.Duration // TCP_USER_TIMEOUT; 0 is the system's
 }
 
-// wanted is what Dial asks for where the server offers it; never is what it
+// wanted is what Dial asks for where the server offers it, CapLocalFiles among
+// it, since servers refuse LOAD DATA LOCAL without: Forward sees to it that a
+// server gets no file that the client doesn't load. never is what it
 // doesn't ask for whatever the options say, since it would change the
 // packets that Forward reads, or let one query be several.
 const (
 	wanted = CapLongPassword | CapLongFlag | CapProtocol41 | CapTransactions | CapSecureConnection |
 		CapMultiResults | CapPSMultiResults | CapPluginAuth | CapPluginAuthLenenc | CapSessionTrack |
-		CapDeprecateEOF | CapConnectAttrs
-	never = CapMultiStatements | CapLocalFiles | CapCompress | CapZstd | CapOptionalMetadata |
+		CapDeprecateEOF | CapConnectAttrs | CapLocalFiles
+	never = CapMultiStatements | CapCompress | CapZstd | CapOptionalMetadata |
 		CapQueryAttributes | CapMultiFactor | CapSSL | CapConnectWithDB
 )
 
@@ -122,6 +126,7 @@ func (c *Conn) login(ctx context.Context, o *DialOptions) (*Greeting, error) {
 	if len(o.Attrs) == 0 {
 		r.caps &^= CapConnectAttrs
 	}
+	r.caps |= CompressionCapability(o.Compression) & g.Capabilities
 	if err := c.dialTLS(ctx, o, g, r); err != nil {
 		return nil, err
 	}
@@ -139,6 +144,7 @@ func (c *Conn) login(ctx context.Context, o *DialOptions) (*Greeting, error) {
 	if err := c.prove(o.Password, r.plugin, g.salt); err != nil {
 		return nil, err
 	}
+	c.startCompression()
 	c.Idle()
 	return g, nil
 }

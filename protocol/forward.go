@@ -11,8 +11,9 @@ package protocol
 //
 // A nil dst reads past the reply; a nil r is the zero Relay.
 //
-// A server that asks for a local file is answered that there is none, and
-// the client gets an *Error 1235.
+// A server that asks for a file of the client's gets it with Relay.LocalFile
+// alone: then dst is flushed and the file's packets go from it to c. Otherwise
+// nothing of it reaches the client, and the error is one of the server's side.
 //
 // The error is a *SideError. After SideServer, c is of no more use; if the
 // reply had not begun to reach the client (Reply.FirstByte), dst is as it was
@@ -99,7 +100,7 @@ func (f *forward) results() error {
 		case headerERR:
 			return f.fail(n)
 		case headerLocal:
-			return f.refuseLocal(n)
+			more, err = true, f.local(n)
 		default:
 			more, err = f.resultSet(n)
 		}
@@ -342,34 +343,4 @@ func (f *forward) fail(n int) error {
 		return err
 	}
 	return f.drop(n)
-}
-
-// refuseLocal answers a server that asks for a file of the client's: the file
-// is empty. Whatever comes of it, the client gets an error.
-func (f *forward) refuseLocal(n int) error {
-	if _, _, err := f.peek(n); err != nil {
-		return err
-	}
-	if err := f.drop(n); err != nil {
-		return err
-	}
-	if err := f.src.WritePacket(nil); err != nil {
-		return f.server(err)
-	}
-	if err := f.src.Flush(); err != nil {
-		return f.server(err)
-	}
-	dst := f.dst
-	f.dst, f.begun = nil, true
-	err := f.results()
-	f.dst = dst
-	if err != nil {
-		return err
-	}
-	f.reply.Err = Errorf(codeNotSupported, "42000",
-		"shardway: LOAD DATA LOCAL is not supported; load the file with ordinary INSERTs")
-	if dst == nil {
-		return nil
-	}
-	return f.client(dst.WriteError(f.reply.Err))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -326,26 +327,61 @@ func TestForwardHoldsErrors(t *testing.T) {
 	}
 }
 
-func TestForwardRefusesLocalInfile(t *testing.T) {
+func TestJ17ForwardAsksForNoFileOnAServersWord(t *testing.T) {
 	in := frame(1, []byte("\xfb/etc/passwd"))
 	in = append(in, frame(3, reply(both, result{ok: &OK{Status: StatusAutocommit}})...)...)
-	server, out := &memory{in: in}, &memory{}
-	src, dst := NewConn(server), NewConn(out)
+	for _, sql := range []string{"", "LOAD DATA LOCAL INFILE '/tmp/a' INTO TABLE t"} {
+		server, out := &memory{in: in}, &memory{}
+		src, dst := NewConn(server), NewConn(out)
+		src.seq, dst.seq, src.caps, dst.caps = 1, 1, both, both
+		got, err := src.Forward(dst, ReplyQuery, &Relay{LocalFile: []byte(sql)})
+		var side *SideError
+		if !errors.As(err, &side) || side.Side != SideServer || !strings.Contains(err.Error(), "local file") || got.FirstByte {
+			t.Fatalf("%q: %v, %v", sql, got, err)
+		}
+		if server.out.Len() != 0 || dst.n != 0 || dst.seq != 1 {
+			t.Errorf("%q: the server got %x, and the client %d bytes", sql, server.out.Bytes(), dst.n)
+		}
+		if src.Clean() {
+			t.Errorf("%q: the server connection goes on", sql)
+		}
+	}
+}
+
+func TestJ17ForwardRelaysALocalFile(t *testing.T) {
+	parts := [][]byte{bytes.Repeat([]byte("a"), 3*bufferSize), []byte("b\n"), bytes.Repeat([]byte("c"), maxChunk), {}, []byte("d"), {}}
+	var file []byte
+	for i, p := range parts { // frame would join an empty packet to a full one
+		file = append(file, byte(len(p)), byte(len(p)>>8), byte(len(p)>>16), byte(2+i))
+		file = append(file, p...)
+	}
+	last := uint8(2 + len(parts))
+	in := append(frame(1, []byte("\xfbf.csv")), frame(last, reply(both, result{ok: &OK{Status: StatusAutocommit, AffectedRows: 4}})...)...)
+	server, client := &memory{in: in}, &memory{in: file, piece: 10000}
+	src, dst := NewConn(server), NewConn(client)
 	src.seq, dst.seq, src.caps, dst.caps = 1, 1, both, both
-	got, err := src.Forward(dst, ReplyQuery, nil)
-	if err != nil || got.Err == nil || got.Err.Code != 1235 {
+	got, err := src.Forward(dst, ReplyQuery, &Relay{LocalFile: []byte("load data local infile 'f.csv' into table t")})
+	if err != nil || got.AffectedRows != 4 {
 		t.Fatal(got, err)
 	}
-	if !bytes.Equal(server.out.Bytes(), []byte{0, 0, 0, 2}) {
-		t.Errorf("the server got %x, want an empty packet", server.out.Bytes())
+	if !bytes.Equal(server.out.Bytes(), file) {
+		t.Errorf("the server got %d bytes, want the file's %d", server.out.Len(), len(file))
 	}
 	_ = dst.Flush()
-	p, ok := unframe(1, out.out.Bytes())
-	if e, err := decodeError(p[0]); !ok || len(p) != 1 || err != nil || e.Code != 1235 {
-		t.Errorf("the client got %q", p)
+	head := frame(1, []byte("\xfbf.csv"))
+	if sent := client.out.Bytes(); !bytes.HasPrefix(sent, head) || len(sent) < len(head)+headerSize || sent[len(head)+3] != last {
+		t.Errorf("the client got %x", client.out.Bytes())
 	}
-	if !src.Clean() {
-		t.Error("the server connection isn't clean")
+	// A client that breaks off, and one that is out of step, end both.
+	for _, bad := range [][]byte{file[:100], frame(9, []byte("x"))} {
+		src, dst := NewConn(&memory{in: in}), NewConn(&memory{in: bad})
+		src.seq, dst.seq, src.caps, dst.caps = 1, 1, both, both
+		_, err := src.Forward(dst, ReplyQuery, &Relay{LocalFile: []byte("'f.csv'")})
+		var side *SideError
+		var own *Error
+		if !errors.As(err, &side) || side.Side != SideClient || errors.As(err, &own) || src.Clean() {
+			t.Errorf("%.20x: %v", bad, err)
+		}
 	}
 }
 

@@ -121,6 +121,9 @@ func parseResponse(p []byte) (*response, error) {
 	if err := r.readAttrs(&d); err != nil {
 		return nil, err
 	}
+	if r.caps.Has(CapZstd) && len(d.p) > 0 {
+		d.byte() // the level that the client would like
+	}
 	if d.bad {
 		return nil, badHandshake("a response of %d bytes ends early", len(p))
 	}
@@ -195,7 +198,11 @@ func (r *response) append(dst []byte) []byte {
 	if r.caps.Has(CapPluginAuth) {
 		dst = append(append(dst, r.plugin...), 0)
 	}
-	return r.appendAttrs(dst)
+	dst = r.appendAttrs(dst)
+	if r.caps.Has(CapZstd) {
+		dst = append(dst, zstdLevel)
+	}
+	return dst
 }
 
 func (r *response) appendChangeUser(dst []byte) []byte {

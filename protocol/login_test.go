@@ -19,9 +19,9 @@ type passwords map[string]string
 
 func (p passwords) Admit(string) error { return nil }
 
-func (p passwords) Account(user string) *Account {
+func (p passwords) Account(user string) *secret.Account {
 	if password, ok := p[user]; ok {
-		return &Account{Secrets: []*secret.Secret{secret.Password(password)}}
+		return &secret.Account{Secrets: []*secret.Secret{secret.Password(password)}}
 	}
 	return nil
 }
@@ -443,7 +443,7 @@ func TestDialNeverAsksForWhatForwardCantRead(t *testing.T) {
 	result := serveLogin(t, l, &Login{Auth: testUsers, Capabilities: all})
 	c, _, err := Dial(t.Context(), DialOptions{
 		Addr: addr, User: "empty",
-		Capabilities: CapFoundRows | CapLocalFiles | CapMultiStatements | CapCompress | CapQueryAttributes | CapOptionalMetadata | CapZstd,
+		Capabilities: CapFoundRows | CapMultiStatements | CapCompress | CapQueryAttributes | CapOptionalMetadata | CapZstd,
 	})
 	got := <-result
 	if err != nil || got.err != nil {

@@ -201,6 +201,7 @@ func (c *Conn) WriteError(e *Error) error {
 // WriteEOF buffers what ends rows: an EOF packet, or with CapDeprecateEOF an
 // OK packet in its place.
 func (c *Conn) WriteEOF(status Status, warnings uint16) error {
+	status |= c.more
 	if c.caps.Has(CapDeprecateEOF) {
 		return c.writeOK(headerEOF, &okPacket{status: status, warnings: warnings})
 	}
@@ -210,6 +211,7 @@ func (c *Conn) WriteEOF(status Status, warnings uint16) error {
 // writeColumnsEnd buffers the EOF packet after column definitions, which
 // peers with CapDeprecateEOF don't get.
 func (c *Conn) writeColumnsEnd(status Status, warnings uint16) error {
+	status |= c.more
 	if c.caps.Has(CapDeprecateEOF) {
 		return nil
 	}
@@ -217,5 +219,6 @@ func (c *Conn) writeColumnsEnd(status Status, warnings uint16) error {
 }
 
 func (c *Conn) writeOK(header byte, o *okPacket) error {
+	o.status |= c.more
 	return c.WritePacket(appendOK(c.scratch[:0], header, o, c.caps))
 }

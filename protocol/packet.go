@@ -34,7 +34,9 @@ func (c *Conn) header() (int, error) {
 	}
 	h := c.in[c.r : c.r+headerSize]
 	n := int(h[0]) | int(h[1])<<8 | int(h[2])<<16
-	if h[3] != c.seq {
+	if c.zip != nil {
+		c.seq = h[3] // the transport's own number counts, and servers let the two fall apart
+	} else if h[3] != c.seq {
 		return 0, c.outOfOrder(n, h[3])
 	}
 	c.seq++
@@ -149,6 +151,12 @@ func (c *Conn) WritePacket(payload []byte) error {
 // reply to the first is read.
 func (c *Conn) WriteCommand(cmd Command, payload ...[]byte) error {
 	c.seq = 0
+	if c.zip != nil { // each command begins a packet of the transport
+		if err := c.Flush(); err != nil {
+			return err
+		}
+		c.zip.Restart()
+	}
 	total := 1
 	for _, p := range payload {
 		total += len(p)
@@ -253,7 +261,12 @@ func (c *Conn) Flush() error {
 	}
 	n := c.n
 	c.n = 0
-	return c.send(c.out[:n])
+	err := c.send(c.out[:n])
+	if c.zipNext && err == nil {
+		c.zipNext = false
+		c.startCompression()
+	}
+	return err
 }
 
 func (c *Conn) send(p []byte) error {

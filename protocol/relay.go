@@ -27,6 +27,10 @@ type Relay struct {
 	// true the client doesn't get it. It may be nil.
 	HoldError func(*Error) bool
 
+	// LocalFile is the text of the client's own LOAD DATA LOCAL: the server may
+	// ask for the file that it names, once. Nil for all other statements.
+	LocalFile []byte
+
 	// Track names the system variables, in lower case, whose changes a client
 	// with CapSessionTrack sees; "*" is all. Nil is MySQL's own default:
 	// time_zone, autocommit, character_set_client, character_set_results and

@@ -11,7 +11,11 @@ func (f *forward) client(err error) error {
 }
 
 func (f *forward) rewrite(s Status) Status {
-	return (s | f.relay.SetStatus) &^ f.relay.ClearStatus
+	s = (s | f.relay.SetStatus) &^ f.relay.ClearStatus
+	if f.dst != nil {
+		s |= f.dst.more
+	}
+	return s
 }
 
 func (f *forward) setStatus(at int, s Status) {
@@ -63,7 +67,9 @@ func (f *forward) header() (n int, err error) {
 	s := f.src
 	h := s.in[f.pos : f.pos+headerSize]
 	n = int(h[0]) | int(h[1])<<8 | int(h[2])<<16
-	if h[3] != s.seq {
+	if s.zip != nil {
+		s.seq = h[3]
+	} else if h[3] != s.seq {
 		number := h[3]
 		if err := f.emit(); err != nil {
 			return 0, err

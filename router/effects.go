@@ -56,10 +56,13 @@ func (s *session) effects(t *text, r *exec.Request) error {
 		r.UsesLastInsertID = true
 	}
 	r.SetsLastInsertID = st.Is(parse.FlagSetsLastInsertID)
+	s.keeps(t, r)
+	r.Passing = passing(st)
 
 	switch st.Kind {
 	case parse.Insert, parse.Replace:
 		r.Given = func(id uint64) bool { return given(t, id) }
+		r.Upserts = len(st.Assign) > 0
 	case parse.Set:
 		if next := scopesOf(t.st)&(1<<parse.ScopeNext) != 0; next {
 			return protocol.Errorf(1235, "42000", "shardway: SET of the next transaction's characteristics together with other variables isn't supported; set them in statements of their own")
@@ -79,13 +82,6 @@ func (s *session) effects(t *text, r *exec.Request) error {
 		if bytes.Contains(bytes.ToLower(t.sql), []byte("lock")) || bytes.Contains(bytes.ToLower(t.sql), []byte("export")) {
 			r.Holds |= exec.WhyTableLock
 		}
-	case parse.Prepare:
-		r.Holds |= exec.WhyPrepared
-	case parse.Execute, parse.Deallocate:
-		r.Uses |= exec.WhyPrepared
-	case parse.Handler:
-		r.Uses |= exec.WhyHandler
-		r.Holds |= exec.WhyHandler
 	case parse.XA:
 		r.Uses |= exec.WhyXA
 		r.Holds |= exec.WhyXA
@@ -136,6 +132,16 @@ func scopesOf(st *parse.Statement) (set uint) {
 		set |= 1 << st.Set[i].Scope
 	}
 	return set
+}
+
+// passing are the variables of SET STATEMENT … FOR.
+func passing(st *parse.Statement) (names []string) {
+	for i := range st.Set {
+		if st.Set[i].Scope == parse.ScopeStatement {
+			names = append(names, st.Set[i].Name)
+		}
+	}
+	return names
 }
 
 // setEffects says what SET leaves at its server. Servers report system variables themselves; user variables follow

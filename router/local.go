@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"context"
 	"regexp"
 	"slices"
@@ -33,7 +34,9 @@ func (s *session) runLocal(ctx context.Context, o *Options, t *text, p *plan.Loc
 	case plan.OpExplainRoute:
 		return s.explainRoute(o, t)
 	case plan.OpKill:
-		return s.kill(ctx, t)
+		return s.killStatement(ctx, t)
+	case plan.OpProcesslist:
+		return s.processlist(o, t.execution != nil, fullText.Match(t.sql))
 	case plan.OpDiagnostics:
 		return s.diagnostics(ctx, o, t)
 	default:
@@ -145,7 +148,7 @@ func (s *session) showShardway(t *text) error {
 	if err != nil {
 		return protocol.Errorf(1064, "42000", "shardway: %v", err)
 	}
-	if t.st.Name == "sessions" && len(s.user.Databases) > 0 {
+	if t.st.Name == "sessions" && len(s.user.Databases) > 0 && !s.user.Admin {
 		// A user of some databases sees its own sessions, as SHOW PROCESSLIST shows them without the PROCESS privilege.
 		table.Rows = slices.DeleteFunc(table.Rows, func(row []any) bool { return row[1] != s.entered })
 	}
@@ -188,46 +191,18 @@ func (s *session) explainRoute(o *Options, t *text) error {
 	return s.rowsOut(t, out)
 }
 
-var killText = regexp.MustCompile(`(?is)^\s*kill\s+(?:(?:hard|soft)\s+)?(connection\s+|query\s+)?([0-9]+)\s*;?\s*$`)
-
-// kill ends another client of the same user, or its statement, by Shardway's own connection ids.
-func (s *session) kill(ctx context.Context, t *text) error {
-	m := killText.FindSubmatch(t.sql)
-	if m == nil {
-		return protocol.Errorf(1235, "42000", "shardway: KILL takes [CONNECTION | QUERY] and the id of a session of SHOW SHARDWAY SESSIONS")
-	}
-	id, err := strconv.ParseUint(string(m[2]), 10, 32)
-	victim, user := s.srv.session(uint32(id))
-	if err != nil || victim == nil {
-		return protocol.Errorf(1094, "HY000", "Unknown thread id: %s", m[2])
-	}
-	if user != s.user.Name {
-		return protocol.Errorf(1095, "HY000", "You are not owner of thread %d", id)
-	}
-	query := strings.HasPrefix(strings.ToLower(string(m[1])), "query")
-	switch {
-	case query && victim == s:
-		return protocol.Errorf(1317, "70100", "Query execution was interrupted")
-	case query:
-		err = victim.x.Kill(ctx)
-	case victim == s:
-		_ = s.conn.WriteError(protocol.Errorf(1317, "70100", "Query execution was interrupted"))
-		return errLeave
-	default:
-		victim.cut(ctx)
-	}
-	if err != nil {
-		return protocol.Errorf(1105, "HY000", "shardway: the statement of session %d couldn't be killed: %v", id, err)
-	}
-	return s.ok()
-}
-
 // diagnostics answers SHOW WARNINGS and the like about the last statement.
 func (s *session) diagnostics(ctx context.Context, o *Options, t *text) error {
 	if s.x.HasDiagnostics() || t.st.Kind != parse.Show {
 		r := exec.Request{
 			Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery, Role: exec.Any, Uses: exec.WhyDiagnostics,
 			Shard: o.Maps.Current().DefaultShard(s.x.Schema()).ID,
+		}
+		if t.st.Is(parse.FlagSetsUserVar) {
+			if !s.x.HasDiagnostics() && (s.refused != nil || s.warnings != nil || bytes.Contains(bytes.ToLower(t.sql), []byte("row_count"))) || s.x.VariablesElsewhere() {
+				return protocol.Errorf(1235, "42000", "shardway: GET DIAGNOSTICS into variables needs the server connection of the last statement, which this session no longer keeps, or its variables are on another: use SHOW WARNINGS or SELECT ROW_COUNT()")
+			}
+			r.Holds = exec.WhyUserVariable
 		}
 		if t.execution != nil {
 			t.execution.fill(&r)

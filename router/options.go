@@ -3,8 +3,10 @@ package router
 import (
 	"crypto/tls"
 	"log/slog"
+	"net/netip"
 	"time"
 
+	"shardway/protocol"
 	"shardway/protocol/secret"
 	"shardway/router/exec"
 	"shardway/router/parse"
@@ -18,8 +20,9 @@ type User struct {
 	Databases      []string         // those the user may use; empty means all
 	MaxConnections int              // at the same time; 0 means no limit
 	ReadOnly       bool             // may only read
+	Admin          bool             // sees and may end the sessions of all users
 
-	// TLS, X509 and Subject are what the user's connections need, as in protocol.Account.
+	// TLS, X509 and Subject are what the user's connections need, as in secret.Account.
 	TLS, X509 bool
 	Subject   string
 }
@@ -35,11 +38,17 @@ type Options struct {
 	TLS        func() *tls.Config
 	RequireTLS bool
 
+	// Compression is what clients may compress their connections with.
+	Compression []protocol.Compression
+
 	// Version and Collation are what the handshake says; "" and 0 for what the servers say.
 	Version   string
 	Collation uint16
 	// MaxPacket bounds a client's packet in bytes; 0 for what the servers allow.
 	MaxPacket int
+
+	// Proxies says from which addresses PROXY headers are believed; nil for none.
+	Proxies func(netip.Addr) bool
 
 	MaxConnections int           // of all users; 0 means no limit
 	LoginTimeout   time.Duration // from accept to the end of the login; 10s when 0

@@ -235,10 +235,9 @@ func TestALostTransactionIsNeverForgotten(t *testing.T) {
 func TestATransactionThatCannotBeOpenedIsTriedOnAFreshConnection(t *testing.T) {
 	p := newProxy(t, nil)
 	c := p.connect()
-	died := false
+	var died atomic.Bool // the two connections have a goroutine each
 	p.fakes["s0p"].on("BEGIN", func(s *fakemysql.Session) {
-		if !died {
-			died = true
+		if !died.Swap(true) {
 			s.Close()
 			return
 		}
@@ -308,6 +307,26 @@ func statementsOpen(f *fakeServer) (most int) {
 		most = max(most, open[got.Session])
 	}
 	return most
+}
+
+// A statement whose shard its values will say is prepared where a server can be used.
+func TestPrepareWithoutTheDefaultShard(t *testing.T) {
+	p := newProxy(t, nil)
+	c := p.connect()
+	for _, name := range []string{"s0p", "s0r1", "s0r2"} {
+		p.fakes[name].Stop()
+	}
+	eventually(t, "s0 is down", func() bool { return !p.opts.Executor.Cluster().Usable("s0") })
+	prepare(t, c, "SELECT name FROM users WHERE id = ?")
+	prepare(t, c, "UPDATE users SET name = 'x' WHERE id = ?")
+	for _, name := range []string{"s1p", "s1r1", "s1r2"} {
+		p.fakes[name].Stop()
+	}
+	eventually(t, "s1 is down", func() bool { return !p.opts.Executor.Cluster().Usable("s1") })
+	command(t, c, protocol.ComStmtPrepare, []byte("DELETE FROM users WHERE id = ?"))
+	if _, refused, err := c.ReadPrepared(); err != nil || refused == nil || !strings.Contains(refused.Message, "shard s0 has no usable server") {
+		t.Errorf("without any server: %v, %v", refused, err)
+	}
 }
 
 func TestPreparedStatementsDoNotPileUpAtServers(t *testing.T) {
@@ -395,5 +414,39 @@ func TestTwoStatementsOfOneTextHaveTheirOwnCursors(t *testing.T) {
 	counts := slices.Sorted(maps.Values(same))
 	if !slices.Equal(counts, []int{1, 3}) {
 		t.Errorf("the fetches went to %q", fetches)
+	}
+}
+
+func TestH15APinEndsWithItsCause(t *testing.T) {
+	for name, sqls := range map[string]string{
+		"locks one by one": "SELECT GET_LOCK('a', 1)/SELECT GET_LOCK('b', 1)/SELECT RELEASE_LOCK('a')/SELECT RELEASE_LOCK('b')",
+		"all locks":        "SELECT GET_LOCK(CONCAT('a', 'b'), 1)/SELECT RELEASE_ALL_LOCKS()",
+		"handlers":         "HANDLER notes OPEN AS h/HANDLER notes OPEN AS g/HANDLER h CLOSE/HANDLER g CLOSE",
+		"PREPARE":          "PREPARE p FROM 'SELECT 1'/PREPARE q FROM 'SELECT 2'/DEALLOCATE PREPARE q/DROP PREPARE p",
+		"temporary tables": "CREATE TEMPORARY TABLE a (n INT)/CREATE TEMPORARY TABLE b (n INT)/DROP TABLE a/DROP TEMPORARY TABLE b",
+		"table locks":      "LOCK TABLES notes READ/UNLOCK TABLES",
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProxy(t, nil)
+			held := "1"
+			p.fakes["s0p"].on("SELECT 0+COALESCE(IS_USED_LOCK('a')=CONNECTION_ID(),0)+COALESCE(IS_USED_LOCK('b')=CONNECTION_ID(),0)", func(s *fakemysql.Session) {
+				s.Table([]string{"n"}, []any{held})
+				held = "0"
+			})
+			c := p.connect()
+			all := strings.Split(sqls, "/")
+			for i, sql := range all {
+				if _, err := c.Query(sql); err != nil {
+					t.Fatal(sql, err)
+				}
+				table, err := p.Table("sessions")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if last := i == len(all)-1; (table.Rows[0][8] == "") != last {
+					t.Errorf("after %s the session is pinned for %q", sql, table.Rows[0][8])
+				}
+			}
+		})
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"shardway/protocol"
 	"shardway/router"
 	"shardway/router/backend"
+	"shardway/router/backend/health"
 	"shardway/router/exec"
 	"shardway/router/parse"
 	"shardway/shardmap"
@@ -182,7 +183,7 @@ func newProxy(t testing.TB, change func(*router.Options)) *proxy {
 	})
 	eventually(t, "every server is up", func() bool {
 		for _, s := range cluster.Servers() {
-			if s.State != backend.StateUp {
+			if s.State != health.Up {
 				return false
 			}
 		}

@@ -40,22 +40,30 @@ func (s *session) query(ctx context.Context, o *Options, sql []byte) error {
 	st := s.parse(o, d, sql)
 	s.event.Digest = d.Norm
 	s.text = text{st: st, args: d.Args, sql: sql}
+	s.show(sql)
 	err := s.run(ctx, o, &s.text)
+	s.show(nil)
 	s.text = text{}
 	return err
 }
 
 // parse digests a text under the session's sql_mode and character set.
 func (s *session) parse(o *Options, d *parse.Digest, sql []byte) *parse.Statement {
+	d.Scan(sql, s.sqlMode())
+	return o.Statements.Statement(d)
+}
+
+// sqlMode is how the session's texts are to be read.
+func (s *session) sqlMode() parse.Mode {
 	if h := s.x.Handle(); h != s.seen {
 		s.seen = h
+		s.limit.Store(int64(s.idleLimit()))
 		s.facts.Charset = s.x.Charset()
 		mode := s.x.SQLMode()
 		s.mode = parse.ModeOf(mode, s.facts.Charset)
 		s.facts.Strict = strings.Contains(mode, "STRICT_") || strings.Contains(mode, "TRADITIONAL")
 	}
-	d.Scan(sql, s.mode)
-	return o.Statements.Statement(d)
+	return s.mode
 }
 
 func unquoted(sql string) string { return strings.Trim(sql, "'") }
@@ -89,6 +97,13 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 		return err
 	}
 	m := o.Maps.Current()
+	switch {
+	case t.st.Kind == parse.Several:
+		return s.notOne(ctx, o, t.sql)
+	case t.st.Kind == parse.Empty && t.execution == nil && len(bytes.Trim(t.sql, "; \t\n\v\f\r")) > 0:
+		s.affected, s.refused, s.warnings = 0, nil, nil
+		return s.ok() // a comment is a statement that does nothing
+	}
 	f := s.know()
 	if db, table, ok := plan.InsertTarget(t.st, m, f); ok {
 		var err error
@@ -132,7 +147,8 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 		r.Timeout = st.Hints.Timeout
 	}
 	r.MaxLag = st.Hints.MaxLag
-	if st.Flags&^plain != 0 || special(st.Kind) {
+	unusual := st.Flags&^plain != 0 || len(st.Set) > 0 || special(st.Kind)
+	if unusual {
 		if answered, err := s.answerSelect(t); answered {
 			return err
 		}
@@ -140,10 +156,20 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 			return err
 		}
 	}
+	if st.Kind == parse.LoadData && st.Is(parse.FlagLocalInfile) {
+		if !s.conn.Capabilities().Has(protocol.CapLocalFiles) {
+			return s.noLocalFiles(o)
+		}
+		r.LocalFile = t.sql
+		s.show([]byte("LOAD DATA LOCAL")) // the file is read into the text's memory
+	}
 	s.event.Shard, s.event.Role = r.Shard, r.Role.String()
 	out, err := s.x.Run(ctx, &r)
-	if err == nil && out.Reply.Err == nil && st.Is(parse.FlagTemporary) {
+	if err == nil && out.Reply.Err == nil && (st.Is(parse.FlagTemporary) || st.Kind == parse.DDL && strings.HasPrefix(st.Name, "drop table")) {
 		s.tempTables(t)
+	}
+	if unusual && err == nil && out.Reply.Err == nil {
+		s.made(t)
 	}
 	return s.ran(&out, err)
 }
@@ -206,6 +232,14 @@ func writes(st *parse.Statement) bool {
 	default:
 		return false
 	}
+}
+
+// noLocalFiles is the servers' error for LOAD DATA LOCAL of a client that gives no files.
+func (s *session) noLocalFiles(o *Options) error {
+	if strings.Contains(o.Executor.Cluster().Learned().Version, "MariaDB") {
+		return protocol.Errorf(4166, "HY000", "The used command is not allowed because the MariaDB server or client has disabled the local infile capability")
+	}
+	return protocol.Errorf(3948, "42000", "Loading local data is disabled; this must be enabled on both the client and server sides")
 }
 
 // readOnlyError is the servers' error for a write in a READ ONLY transaction. A replica would give another one, since

@@ -36,6 +36,11 @@ type Server struct {
 	sessions  map[uint32]*session
 	byUser    map[string]int
 	wg        sync.WaitGroup // sessions
+
+	watching sync.Once
+	watchers sync.WaitGroup // the goroutine of watch, and its cuts
+	stop     chan struct{}  // closed when it is to end
+	stopping sync.Once
 }
 
 // counters count what has no statement.
@@ -50,6 +55,7 @@ func New(o Options) *Server {
 		listeners: map[net.Listener]struct{}{},
 		sessions:  map[uint32]*session{},
 		byUser:    map[string]int{},
+		stop:      make(chan struct{}),
 	}
 	s.SetOptions(o)
 	return s
@@ -85,6 +91,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		return ErrServerClosed
 	}
 	s.listeners[ln] = struct{}{}
+	s.watching.Do(func() { s.watchers.Go(s.watch) })
 	s.mu.Unlock()
 	stop := context.AfterFunc(ctx, func() { ln.Close() })
 	defer stop()
@@ -139,6 +146,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		c.wake()
 	}
 	s.mu.Unlock()
+	defer func() {
+		s.stopping.Do(func() { close(s.stop) })
+		s.watchers.Wait()
+	}()
 	done := make(chan struct{})
 	go func() {
 		s.wg.Wait()
@@ -200,7 +211,7 @@ func (s *Server) serveClient(ctx context.Context, nc net.Conn) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.counters.panics.Add(1)
-			o.Log.Error("session panicked", "client", nc.RemoteAddr().String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			o.Log.Error("session panicked", "client", c.RemoteAddr().String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 		}
 	}()
 	sess, err := s.logIn(ctx, o, c)
@@ -210,7 +221,7 @@ func (s *Server) serveClient(ctx context.Context, nc net.Conn) {
 			return
 		}
 		s.counters.loginFailures.Add(1)
-		o.Log.Info("login failed", "client", nc.RemoteAddr().String(), "error", err)
+		o.Log.Info("login failed", "client", c.RemoteAddr().String(), "error", err)
 		return
 	}
 	defer s.leave(sess)
@@ -221,7 +232,8 @@ func (s *Server) serveClient(ctx context.Context, nc net.Conn) {
 const offered = protocol.CapLongPassword | protocol.CapFoundRows | protocol.CapLongFlag | protocol.CapConnectWithDB |
 	protocol.CapProtocol41 | protocol.CapTransactions | protocol.CapSecureConnection | protocol.CapMultiResults |
 	protocol.CapPSMultiResults | protocol.CapPluginAuth | protocol.CapConnectAttrs | protocol.CapPluginAuthLenenc |
-	protocol.CapSessionTrack | protocol.CapDeprecateEOF | protocol.CapInteractive | protocol.CapIgnoreSpace
+	protocol.CapSessionTrack | protocol.CapDeprecateEOF | protocol.CapInteractive | protocol.CapIgnoreSpace |
+	protocol.CapMultiStatements | protocol.CapLocalFiles
 
 // logIn does the handshake and makes the client's session.
 func (s *Server) logIn(ctx context.Context, o *Options, c *protocol.Conn) (*session, error) {
@@ -258,9 +270,13 @@ func (s *Server) logIn(ctx context.Context, o *Options, c *protocol.Conn) (*sess
 	}
 	c.SetMaxPacket(maxPacket(o))
 	id := s.nextID.Add(1)
+	capabilities := offered
+	for _, a := range o.Compression {
+		capabilities |= protocol.CompressionCapability(a)
+	}
 	login := &protocol.Login{
 		Version: version, ConnectionID: id, Collation: uint8(collation), Status: protocol.StatusAutocommit,
-		Capabilities: offered, Auth: &guard{ctx: ctx, s: s, host: hostOf(c)}, TLS: o.TLS, RequireTLS: o.RequireTLS, RSAKey: &s.rsa,
+		Capabilities: capabilities, Auth: &guard{ctx: ctx, s: s, conn: c}, TLS: o.TLS, RequireTLS: o.RequireTLS, RSAKey: &s.rsa, Proxies: o.Proxies,
 	}
 	client, err := login.Accept(ctx, c)
 	if err != nil {

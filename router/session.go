@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -43,9 +44,13 @@ type session struct {
 
 	prepared map[uint32]*statement
 	nextStmt uint32
+	several  bool // a text may hold several statements
 
-	affected int64            // what ROW_COUNT() is
-	rows     uint64           // what FOUND_ROWS() is
+	interactive bool // interactive_timeout is its wait_timeout
+
+	affected int64  // what ROW_COUNT() is
+	rows     uint64 // what FOUND_ROWS() is
+	kept     kept
 	refused  *protocol.Error  // of the last statement, when Shardway gave it
 	warnings *protocol.Result // of the last statement, when its connection was given back
 
@@ -53,11 +58,17 @@ type session struct {
 	text   text          // of the COM_QUERY that runs
 	digest *parse.Digest // of its text
 
+	info  sync.Mutex // guards shown
+	shown []byte     // the text that runs, nil when none does
+
 	doing   atomic.Int32
 	since   atomic.Int64 // unix nanoseconds: when doing changed
 	queries atomic.Uint64
 	schema  atomic.Pointer[string]
 	killed  atomic.Bool
+	cutting atomic.Bool  // a cut is under way
+	limit   atomic.Int64 // nanoseconds that the client may be idle
+	expired atomic.Bool  // it was idle for longer
 }
 
 func newSession(s *Server, o *Options, c *protocol.Conn, id uint32, user *User, client *protocol.Client, login *protocol.Login) *session {
@@ -68,7 +79,10 @@ func newSession(s *Server, o *Options, c *protocol.Conn, id uint32, user *User, 
 	}
 	sess.since.Store(sess.started.UnixNano())
 	sess.affected = -1
+	sess.interactive = client.Capabilities.Has(protocol.CapInteractive)
+	sess.several = client.Capabilities.Has(protocol.CapMultiStatements)
 	sess.schema.Store(&client.Database)
+	sess.limit.Store(int64(sess.idleLimit()))
 	return sess
 }
 
@@ -114,6 +128,7 @@ func (s *session) serve(ctx context.Context) {
 		}
 		cmd, payload, err := s.conn.ReadCommand()
 		if err != nil && !s.readAgain(err) {
+			s.sayExpired()
 			return
 		}
 		s.now(running)
@@ -191,10 +206,6 @@ func (s *session) cut(ctx context.Context) {
 
 // command runs one command. An error ends the session.
 func (s *session) command(ctx context.Context, cmd protocol.Command, payload []byte) error {
-	s.event = Event{User: s.user.Name, Client: s.addr, Outcome: OutcomeOK}
-	started := time.Now()
-	s.queries.Add(1)
-	s.srv.counters.statements.Add(1)
 	o := s.srv.options.Load()
 	if known := o.Users[s.user.Name]; known != s.user {
 		if known == nil {
@@ -203,7 +214,26 @@ func (s *session) command(ctx context.Context, cmd protocol.Command, payload []b
 		}
 		s.user = known
 	}
-	err := s.dispatch(ctx, o, cmd, payload)
+	if cmd == protocol.ComQuery && s.several {
+		if end, rest := s.firstPart(payload); rest < len(payload) {
+			return s.parts(ctx, o, payload, end, rest)
+		}
+	}
+	started := s.begun()
+	return s.ended(o, started, len(payload), s.dispatch(ctx, o, cmd, payload))
+}
+
+// begun begins the event of a statement.
+func (s *session) begun() time.Time {
+	s.event = Event{User: s.user.Name, Client: s.addr, Outcome: OutcomeOK}
+	s.queries.Add(1)
+	s.srv.counters.statements.Add(1)
+	return time.Now()
+}
+
+// ended tells the client of the error that a statement of n bytes ended with, if it is one of the statement's own, and
+// observes the event. What it returns ends the session.
+func (s *session) ended(o *Options, started time.Time, n int, err error) error {
 	if e, ok := errors.AsType[*protocol.Error](err); ok {
 		if s.event.Outcome == OutcomeOK {
 			s.event.Outcome, s.event.Code = OutcomeRefused, e.Code
@@ -215,6 +245,9 @@ func (s *session) command(ctx context.Context, cmd protocol.Command, payload []b
 		schema := s.x.Schema()
 		s.schema.Store(&schema)
 	}
+	if s.x.Handle() != s.seen {
+		_ = s.sqlMode() // wait_timeout counts from now on
+	}
 	if o.Observer != nil && s.event.Kind != "" {
 		if err != nil {
 			s.event.Outcome = OutcomeLost
@@ -225,7 +258,7 @@ func (s *session) command(ctx context.Context, cmd protocol.Command, payload []b
 	}
 	if s.digest != nil {
 		s.event.Digest = nil
-		putDigest(s.digest, len(payload))
+		putDigest(s.digest, n)
 		s.digest = nil
 	}
 	return err
@@ -256,6 +289,14 @@ func (s *session) dispatch(ctx context.Context, o *Options, cmd protocol.Command
 		return s.fieldList(ctx, o, payload)
 	case protocol.ComStatistics:
 		return s.conn.WritePacket([]byte(s.srv.statistics()))
+	case protocol.ComProcessKill:
+		s.event.Kind = "kill"
+		if len(payload) < 4 {
+			return protocol.Errorf(1835, "HY000", "Malformed communication packet.")
+		}
+		return s.kill(ctx, uint64(binary.LittleEndian.Uint32(payload)), false)
+	case protocol.ComProcessInfo:
+		return s.processlist(o, false, false)
 	case protocol.ComSetOption:
 		return s.setOption(payload)
 	case protocol.ComResetConnection:
@@ -297,12 +338,13 @@ func (s *session) setOption(payload []byte) error {
 	}
 	switch binary.LittleEndian.Uint16(payload) {
 	case 0:
-		return protocol.Errorf(1235, "42000", "shardway: several statements in one text aren't supported; send them one by one")
+		s.several = true
 	case 1:
-		return s.conn.WriteEOF(s.x.Status(), 0)
+		s.several = false
 	default:
 		return protocol.Errorf(1047, "08S01", "Unknown command")
 	}
+	return s.conn.WriteEOF(s.x.Status(), 0)
 }
 
 func (s *session) resetConnection() error {
@@ -315,12 +357,13 @@ func (s *session) resetConnection() error {
 // forgetAll drops what the client had besides the state at servers.
 func (s *session) forgetAll() {
 	clear(s.prepared)
+	s.kept = kept{}
 	s.affected, s.rows, s.refused, s.warnings = -1, 0, nil, nil
 }
 
 func (s *session) changeUser(ctx context.Context, o *Options, payload []byte) error {
 	s.event.Kind = "change_user"
-	s.login.Auth = &guard{ctx: ctx, s: s.srv, host: hostOf(s.conn)}
+	s.login.Auth = &guard{ctx: ctx, s: s.srv, conn: s.conn}
 	client, err := s.login.ChangeUser(s.conn, payload)
 	if err != nil {
 		if _, ok := errors.AsType[*protocol.Error](err); ok {

@@ -3,11 +3,13 @@ package router
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 
 	"shardway/protocol"
 	"shardway/router/exec"
 	"shardway/router/parse"
 	"shardway/router/plan"
+	"shardway/shardmap"
 )
 
 // maxPrepared bounds one client's prepared statements, as servers' max_prepared_stmt_count does for all.
@@ -53,6 +55,8 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 		}
 	}
 	switch {
+	case st.Kind == parse.Several:
+		return s.notOne(ctx, o, payload)
 	case st.Kind == parse.Set && setsOwn(st):
 		stmt.local = true
 		return s.answerPrepare(stmt, &protocol.Prepared{})
@@ -64,7 +68,7 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 	switch p := plan.Build(st, d.Args, m, s.know()).(type) {
 	case *plan.Local:
 		switch p.Op {
-		case plan.OpBegin, plan.OpShowShardway, plan.OpExplainRoute, plan.OpKill, plan.OpDiagnostics, plan.OpSavepoint,
+		case plan.OpBegin, plan.OpShowShardway, plan.OpExplainRoute, plan.OpKill, plan.OpProcesslist, plan.OpDiagnostics, plan.OpSavepoint,
 			plan.OpRollbackTo, plan.OpReleaseSavepoint:
 			return protocol.Errorf(1295, "HY000", "This command is not supported in the prepared statement protocol yet")
 		default:
@@ -81,9 +85,11 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 		if hopeless(p.Code) {
 			return &protocol.Error{Code: p.Code, State: p.State, Message: p.Message}
 		}
-		if t := homeTable(st); t != "" {
-			shard = m.DefaultShard(t).ID
+		home := homeTable(st)
+		if home == "" {
+			home = s.x.Schema()
 		}
+		shard = s.asks(m, home)
 		if st.Is(parse.FlagRead) {
 			role = exec.Replica
 		}
@@ -92,10 +98,30 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 	prepared, err := s.x.Prepare(ctx, stmt.prepared, shard, role, st.Is(parse.FlagRead))
 	if err != nil {
 		s.event.Outcome = OutcomeError
+		if e, ok := errors.AsType[*protocol.Error](err); ok { // SHOW ERRORS is about it
+			s.x.ForgetDiagnostics()
+			s.refused, s.warnings, s.affected = e, nil, -1
+		}
 		return err
 	}
 	stmt.params = prepared.Params
 	return s.answerPrepare(stmt, prepared)
+}
+
+// asks is the shard that is asked about a statement before its values say where it runs: the default shard of the
+// schema that it names, or, while no server there can be used, another one that has the schema's sharded tables.
+func (s *session) asks(m *shardmap.Map, schema string) string {
+	first := m.DefaultShard(schema).ID
+	db := m.Database(schema)
+	if db == nil || s.x.Usable(first) {
+		return first
+	}
+	for _, sh := range m.Shards() {
+		if len(db.Owned(sh.ID)) > 0 && s.x.Usable(sh.ID) {
+			return sh.ID
+		}
+	}
+	return first
 }
 
 // hopeless are the codes of refusals that no bound value can change.
@@ -174,6 +200,8 @@ func (s *session) stmtExecute(ctx context.Context, o *Options, payload []byte) e
 	t := &text{st: stmt.st, args: stmt.bind(), sql: []byte(stmt.prepared.Text), execution: &e}
 	s.event.Digest = t.sql
 	s.x.CloseCursor(stmt.prepared)
+	s.show(t.sql)
+	defer s.show(nil)
 	return s.run(ctx, o, t)
 }
 

@@ -137,18 +137,7 @@ func (s *Server) mapTable() *Table {
 
 func (s *Server) sessionsTable() *Table {
 	t := &Table{Columns: []string{"id", "user", "client", "db", "doing", "seconds", "statements", "pinned_to", "pinned_why", "pinned_seconds", "connected"}}
-	s.mu.Lock()
-	type entry struct {
-		*session
-		user string
-	}
-	all := make([]entry, 0, len(s.sessions))
-	for _, c := range s.sessions {
-		all = append(all, entry{c, c.entered})
-	}
-	s.mu.Unlock()
-	slices.SortFunc(all, func(a, b entry) int { return int(int64(a.id) - int64(b.id)) })
-	for _, c := range all {
+	for _, c := range s.list() {
 		doing := "idle"
 		if activity(c.doing.Load()) == running {
 			doing = "running"

@@ -11,7 +11,7 @@ import (
 
 	"shardway/config"
 	"shardway/protocol"
-	"shardway/router/backend"
+	"shardway/router/backend/roles"
 	"shardway/shardmap"
 	"shardway/shardmap/failover"
 	"shardway/shardmap/stores"
@@ -164,7 +164,7 @@ func (s *steward) failover(ctx context.Context) {
 func (s *steward) promote(ctx context.Context, c *config.Config, sh *shardmap.Shard, why string) {
 	o := s.options(c)
 	began := time.Now()
-	report, err := failover.Failover(ctx, s.store, sh.ID, o)
+	report, err := failover.Failover(ctx, s.store, sh.ID, sh.Primary.Addr, o)
 	if err != nil {
 		long := min(max(2*s.resting[sh.ID].long, restLeast), restMost)
 		s.resting[sh.ID] = rest{time.Now().Add(long), long}
@@ -189,7 +189,7 @@ func (s *steward) rejoin(ctx context.Context) {
 	if !c.Failover.Enabled {
 		return
 	}
-	var apart []backend.Sight
+	var apart []roles.Sight
 	m := s.d.live.Current()
 	for _, sight := range s.d.cluster.Sights() {
 		if sh := m.Shard(sight.Shard); sh != nil && sh.Paused == "" && isApart(sh, &sight) {
@@ -217,9 +217,9 @@ func (s *steward) rejoin(ctx context.Context) {
 
 // isApart says whether a server that the map has as a replica follows nobody, or
 // another member of the shard without reaching it.
-func isApart(sh *shardmap.Shard, sight *backend.Sight) bool {
+func isApart(sh *shardmap.Shard, sight *roles.Sight) bool {
 	if sight.Addr == sh.Primary.Addr || !sight.SourceKnown ||
-		sight.State == backend.StateDown || sight.State == backend.StateConnecting || sight.Seen.IsZero() {
+		!sight.Answers() {
 		return false
 	}
 	if sight.ReplicaOf == "" {

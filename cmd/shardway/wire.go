@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -165,8 +166,8 @@ func (d *daemon) backendOptions(p *parts) backend.Options {
 	return backend.Options{
 		User: c.Servers.User, Password: c.Servers.Password,
 		TLS: protocol.TLSMode(c.Servers.TLS.Mode), TLSConfig: p.server,
-		Attrs:        map[string]string{"program_name": "shardway", "_client_version": version()},
-		DialTimeout:  c.Servers.DialTimeout,
+		Attrs:       map[string]string{"program_name": "shardway", "_client_version": version()},
+		DialTimeout: c.Servers.DialTimeout, Compression: protocol.Compression(c.Servers.Compression),
 		MaxPerServer: c.Pool.MaxPerServer, IdleTimeout: c.Pool.IdleTimeout, WaitTimeout: c.Pool.WaitTimeout,
 		Policy: c.Replicas.Policy, MaxLag: c.Replicas.MaxLag, FallbackToPrimary: c.Replicas.FallbackToPrimary, Zone: c.Replicas.Zone,
 		Heartbeat: c.Replicas.Heartbeat, WarmUp: c.Replicas.WarmUp,
@@ -194,13 +195,32 @@ func routerOptions(p *parts) router.Options {
 	if p.client != nil {
 		o.TLS = p.client.Config
 	}
+	for _, algorithm := range c.Compression {
+		o.Compression = append(o.Compression, protocol.Compression(algorithm))
+	}
+	if len(c.ProxyProtocol.Trusted) > 0 {
+		o.Proxies = trusted(c.ProxyProtocol.Trusted)
+	}
 	for name, u := range c.Users {
 		o.Users[name] = &router.User{
-			Name: name, Secrets: p.secrets[name], Databases: u.Databases, MaxConnections: u.MaxConnections, ReadOnly: u.ReadOnly,
+			Name: name, Secrets: p.secrets[name], Databases: u.Databases, MaxConnections: u.MaxConnections, ReadOnly: u.ReadOnly, Admin: u.Admin,
 			TLS: u.Require == "tls", X509: u.Require == "x509", Subject: u.Subject,
 		}
 	}
 	return o
+}
+
+// trusted says which addresses are in one of the networks, which the configuration has checked.
+func trusted(cidrs []string) func(netip.Addr) bool {
+	var networks []netip.Prefix
+	for _, cidr := range cidrs {
+		if p, err := netip.ParsePrefix(cidr); err == nil {
+			networks = append(networks, p.Masked())
+		}
+	}
+	return func(a netip.Addr) bool {
+		return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(a) })
+	}
 }
 
 func variables(c *config.Config) [][2]string {

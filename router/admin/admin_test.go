@@ -74,7 +74,7 @@ func newFakeRouter() *fakeRouter {
 			Columns: []string{"shard", "role", "server", "ceiling", "idle", "busy"},
 			Rows:    [][]any{{"s0", "primary", "127.0.0.1:3310", int64(100), int64(3), int64(4)}},
 		},
-		"sessions":  {Columns: []string{"id", "user", "doing", "pinned_to"}, Rows: [][]any{{uint64(9), "app", "idle", "s0 x"}, {uint64(10), "app", "running", ""}}},
+		"sessions":  {Columns: []string{"id", "user", "doing", "pinned_to", "pinned_why"}, Rows: [][]any{{uint64(9), "app", "idle", "s0 x", "xa, cursor; cursor"}, {uint64(10), "app", "running", "", ""}}},
 		"variables": {Columns: []string{"name", "value"}, Rows: [][]any{{"log.level", "info"}, {"status.probes", "17"}}},
 	}}
 }
@@ -207,6 +207,8 @@ func TestMetrics(t *testing.T) {
 		`shardway_server_eligible{role="replica",server="127.0.0.1:3311",shard="s0"} 0`,
 		`shardway_sessions_running 1`,
 		`shardway_sessions_pinned 1`,
+		`shardway_pins{reason="xa"} 1`,
+		`shardway_pins{reason="cursor"} 2`,
 		`shardway_probes_total 17`,
 		`shardway_pool_busy_connections{role="primary",server="127.0.0.1:3310",shard="s0"} 4`,
 		`shardway_pool_ceiling_connections{role="primary",server="127.0.0.1:3310",shard="s0"} 100`,

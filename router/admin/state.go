@@ -19,7 +19,7 @@ type state struct {
 
 	sessions, version, ready *prometheus.Desc
 	up                       *prometheus.Desc
-	running, pinned          *prometheus.Desc
+	running, pinned, reasons *prometheus.Desc
 	columns, counts          []column
 }
 
@@ -41,6 +41,7 @@ func newState(source Source, now func() *shardmap.Map) *state {
 		ready:    prometheus.NewDesc("shardway_ready", "1 when clients can be served, as /readyz says.", nil, nil),
 		running:  prometheus.NewDesc("shardway_sessions_running", "Clients whose statement is running.", nil, nil),
 		pinned:   prometheus.NewDesc("shardway_sessions_pinned", "Clients that keep a connection to a server between statements.", nil, nil),
+		reasons:  prometheus.NewDesc("shardway_pins", "Connections that clients keep between statements, by reason; one may have several.", []string{"reason"}, nil),
 		up:       prometheus.NewDesc("shardway_server_up", "1 when the server may be used.", server, nil),
 	}
 	add := func(table, name, metric, help string, kind prometheus.ValueType) {
@@ -112,8 +113,30 @@ func (s *state) Collect(out chan<- prometheus.Metric) {
 	if t, err := s.source.Table("sessions"); err == nil && t != nil {
 		gauge(s.running, filled(t, "doing", "running"))
 		gauge(s.pinned, filled(t, "pinned_to", ""))
+		for why, n := range reasons(t) {
+			out <- prometheus.MustNewConstMetric(s.reasons, prometheus.GaugeValue, n, why)
+		}
 	}
 	s.collectCounts(out)
+}
+
+// reasons counts the pins of each reason.
+func reasons(t *router.Table) map[string]float64 {
+	n := map[string]float64{}
+	i := slices.Index(t.Columns, "pinned_why")
+	for _, row := range t.Rows {
+		if i < 0 {
+			break
+		}
+		for pin := range strings.SplitSeq(text(row[i]), "; ") {
+			for why := range strings.SplitSeq(pin, ", ") {
+				if why != "" {
+					n[why]++
+				}
+			}
+		}
+	}
+	return n
 }
 
 // filled counts the rows whose column has the value want, or any where want is

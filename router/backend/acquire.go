@@ -178,7 +178,7 @@ func (p *pool) wait(ctx context.Context, w *Want, m *member, deadline time.Durat
 			defer p.mu.Unlock()
 			return nil, p.closed
 		}
-		if moves && p.circuit.refusing(began) && len(p.idle) == 0 {
+		if moves && p.circuit.Refusing(began) && len(p.idle) == 0 {
 			p.mu.Unlock()
 			return nil, errBusy
 		}
@@ -235,7 +235,7 @@ func (p *pool) await(ctx context.Context, self *waiter, began, deadline time.Dur
 		return r, quit
 	}
 	p.counts.WaitTimeouts++
-	circuit, _ := p.circuit.describe(c)
+	circuit, _ := p.circuit.Describe(now)
 	total, busy, ceiling := p.total(), p.busy, p.ceiling()
 	p.mu.Unlock()
 	if circuit != "" {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"shardway/router/backend/health"
 	"shardway/shardmap"
 )
 
@@ -83,7 +84,7 @@ func (c *Cluster) Apply(m *shardmap.Map) {
 		if before := old.shards[from.ID]; before != nil {
 			s.turn, s.gate, s.roles = before.turn, before.gate, before.roles
 		} else {
-			s.turn, s.gate, s.roles = new(atomic.Uint64), newGate(), &roles{}
+			s.turn, s.gate, s.roles = new(atomic.Uint64), newGate(), &shardRoles{}
 		}
 		s.primary = place(from.ID, Primary, from.Primary)
 		for _, r := range from.Replicas {
@@ -174,7 +175,7 @@ func (c *Cluster) SetOptions(o Options) {
 	before := c.config.Load()
 	next := &config{Options: o.withDefaults(), login: before.login}
 	if next.User != before.User || next.Password != before.Password || next.TLS != before.TLS ||
-		next.TLSConfig != before.TLSConfig || next.Capabilities != before.Capabilities || !maps.Equal(next.Attrs, before.Attrs) {
+		next.TLSConfig != before.TLSConfig || next.Capabilities != before.Capabilities || next.Compression != before.Compression || !maps.Equal(next.Attrs, before.Attrs) {
 		next.login++
 	}
 	c.mu.Lock()
@@ -189,8 +190,7 @@ func (c *Cluster) SetOptions(o Options) {
 		p.mu.Lock()
 		p.login = next.login
 		if next.login != before.login {
-			p.circuit.succeeded()
-			p.circuit.proven = false
+			p.circuit.Forgive()
 		}
 		p.serve(c.now())
 		p.mu.Unlock()
@@ -281,12 +281,21 @@ func (c *Cluster) Ready() error {
 			continue
 		}
 		h := s.primary.srv.health.Load()
-		if h.state == StateDown || h.state == StateConnecting {
+		if h.state == health.Down || h.state == health.Connecting {
 			missing = append(missing, fmt.Errorf("shardway: shard %s has no usable primary: %s is %s since %s: %s",
 				s.id, s.primary.srv.addr, h.state, h.since.UTC().Format(time.RFC3339), h.why))
 		}
 	}
 	return errors.Join(missing...)
+}
+
+// Usable says whether the role Any finds a server in a shard.
+func (c *Cluster) Usable(shard string) bool {
+	s := c.snapshot.Load().shards[shard]
+	if s == nil {
+		return false
+	}
+	return len(s.candidates(s.view.Load(), &Want{Shard: shard, Role: Any}, nil)) > 0
 }
 
 // Close closes all idle connections, ends all waits with ErrClosed, and returns

@@ -4,7 +4,7 @@
 //
 // A Cluster is made with Options, learns the servers from a map (Apply), and
 // hands out a Conn for a Want (Acquire); Servers, Sights, Pools and Learned say
-// what it knows as ServerStatus, Sight, PoolStatus and Learned (with Collation).
+// what it knows as ServerStatus, roles.Sight, PoolStatus and Learned (with Collation).
 // A Trail is where a session has been on a shard, for causal reads; CausalCounts
 // count them by CausalOutcome.
 //
@@ -30,7 +30,7 @@
 //
 // # Health
 //
-// The circuit of a server is its State, with the reason and the time since when.
+// The circuit of a server is its health.State, with the reason and the time since when.
 // Only failing connections make a server down; a probe statement that fails with
 // an ordinary SQL error doesn't, so minimal servers are welcome. A replica is
 // eligible for reads while it is up (or busy) and, if Options.MaxLag is set, its
@@ -41,7 +41,7 @@
 // # Roles
 //
 // The map says who is a shard's primary until the servers themselves say
-// otherwise: each probe is a Sight, and a pure function judges from a shard's
+// otherwise: each probe is a roles.Sight, and a pure function judges from a shard's
 // sights who is the primary. Another member that was promoted is used at once,
 // Options.OnPromoted is told, and that stays in force until the map names another
 // primary. Two servers that may both be the primary get no writes. Nobody writes

@@ -5,6 +5,9 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"shardway/router/backend/health"
+	"shardway/router/backend/policy"
 )
 
 const (
@@ -14,8 +17,6 @@ const (
 	ejectSlow = 3
 	// ejectFloor is the time of a read that is never slow.
 	ejectFloor = 5 * time.Millisecond
-	// ejectFresh is the age up to which a time of reads counts.
-	ejectFresh = 2 * time.Second
 	// ejectMost bounds how long a replica is left out, ejectForget is the time after
 	// which it is forgotten that it was.
 	ejectMost, ejectForget = 5 * time.Minute, 10 * time.Minute
@@ -41,17 +42,17 @@ func (e *ejection) broke(now time.Duration) {
 
 // judgeEjection leaves a replica out, or keeps it out, though its probe was
 // answered. The caller holds Cluster.mu.
-func (s *server) judgeEjection(h *health) {
+func (s *server) judgeEjection(h *condition) {
 	o := &s.cluster.options().Eject
 	e := &h.eject
 	now := s.cluster.now()
-	if !s.replica.Load() || h.state != StateUp && h.state != StateBusy {
+	if !s.replica.Load() || h.state != health.Up && h.state != health.Busy {
 		e.slow = 0
 		return
 	}
 	if now < e.until {
 		if s.peers() > 0 {
-			h.state, h.why = StateEjected, e.why
+			h.state, h.why = health.Ejected, e.why
 			return
 		}
 		e.until, s.cold = 0, true // nobody else is left
@@ -77,7 +78,7 @@ func (s *server) judgeEjection(h *health) {
 	}
 	left := min(o.For<<min(e.times, 16), ejectMost)
 	*e = ejection{until: now + left, why: why, times: e.times + 1, first: now}
-	h.state, h.why = StateEjected, why
+	h.state, h.why = health.Ejected, why
 }
 
 // peers counts the eligible replicas beside the server in the shard where there
@@ -103,7 +104,7 @@ func (s *server) peers() int {
 // slow says that the server's reads take more than factor times the median of its
 // peers', or "".
 func (s *server) slow(factor int, now time.Duration) string {
-	own, fresh := s.latency.lately(now)
+	own, fresh := s.latency.Lately(now)
 	if factor <= 0 || !fresh || own < ejectFloor {
 		return ""
 	}
@@ -116,7 +117,7 @@ func (s *server) slow(factor int, now time.Duration) string {
 		if m.srv == s {
 			continue
 		}
-		if t, fresh := m.srv.latency.lately(now); fresh {
+		if t, fresh := m.srv.latency.Lately(now); fresh {
 			others = append(others, t)
 		}
 	}
@@ -125,13 +126,8 @@ func (s *server) slow(factor int, now time.Duration) string {
 	}
 	slices.Sort(others)
 	median := others[len(others)/2]
-	if own <= time.Duration(factor)*max(median, latencyFloor) {
+	if own <= time.Duration(factor)*max(median, policy.LatencyFloor) {
 		return ""
 	}
 	return fmt.Sprintf("its reads take %s, more than %d times the %s of its peers", own.Round(time.Millisecond), factor, median.Round(10*time.Microsecond))
-}
-
-// lately is the average time of a read, and whether there was one lately.
-func (l *latency) lately(now time.Duration) (average time.Duration, fresh bool) {
-	return time.Duration(math.Float64frombits(l.average.Load())), now-time.Duration(l.at.Load()) < ejectFresh && l.at.Load() > 0
 }

@@ -59,8 +59,7 @@ func (s *server) unfence() {
 		return
 	}
 	s.pool.mu.Lock()
-	s.pool.circuit.succeeded()
-	s.pool.circuit.proven = false
+	s.pool.circuit.Forgive()
 	s.pool.serve(s.cluster.now())
 	s.pool.mu.Unlock()
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"shardway/protocol"
+	"shardway/router/backend/pulse"
 	"shardway/shardmap"
 )
 
@@ -243,7 +244,7 @@ func (s *fakeServer) reply(sql string) (*protocol.Rows, *protocol.Error) {
 		return s.look(sql)
 	case sql == fenceSQL && s.fence != "":
 		return table("version", []any{s.fence}), nil
-	case strings.Contains(sql, "shardway.heartbeat"), sql == beatSchema:
+	case strings.Contains(sql, "shardway.heartbeat"), sql == pulse.Schema:
 		return nil, s.write(sql)
 	case strings.HasPrefix(sql, "SHOW REPLICA STATUS"):
 		if s.lagErr != nil {

@@ -9,6 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"shardway/router/backend/health"
+	"shardway/router/backend/pulse"
+	"shardway/router/backend/roles"
 	"shardway/shardmap"
 	"shardway/shardmap/gtid"
 )
@@ -24,10 +27,10 @@ const (
 	refusedAgain = 100 * time.Millisecond
 )
 
-// roles is what a cluster knows of the roles in one shard. It outlives the
+// shardRoles is what a cluster knows of the roles in one shard. It outlives the
 // snapshots, as the observed roles outlive a map that doesn't know them yet.
-type roles struct {
-	pulse  pulse
+type shardRoles struct {
+	pulse  pulse.Pulse
 	urgent atomic.Bool  // the primary takes no writes: look often
 	looked atomic.Int64 // Cluster.now of the newest lookAround
 
@@ -40,19 +43,19 @@ type roles struct {
 	seen        time.Time // the newest sight of the primary in use
 	known       gtid.Set  // what it had then
 	banned      string    // the primary before it
-	verdict     verdict
+	verdict     roles.Verdict
 }
 
 // follow takes over what the map says. A promotion that was observed stays in
 // force while the map still names the primary of before. The caller holds
 // Cluster.mu.
-func (r *roles) follow(mapped string, isMember func(addr string) bool) {
+func (r *shardRoles) follow(mapped string, isMember func(addr string) bool) {
 	if r.mapped == mapped && isMember(r.primary) {
 		return
 	}
 	if r.primary != mapped {
 		r.primary, r.since, r.established, r.seen, r.known = mapped, time.Now(), false, time.Time{}, gtid.Set{}
-		r.verdict = verdict{primary: mapped}
+		r.verdict = roles.Verdict{Primary: mapped}
 	}
 	if r.mapped != mapped && r.banned == mapped {
 		r.banned = ""
@@ -97,13 +100,13 @@ func (c *Cluster) writable(s *shard) bool {
 }
 
 // sight is what was last seen of the member.
-func (m *member) sight() Sight {
+func (m *member) sight() roles.Sight {
 	h := m.srv.health.Load()
 	p := &h.probed
-	s := Sight{
+	s := roles.Sight{
 		Shard: m.shard, Addr: m.srv.addr, Role: m.role, State: h.state, Since: h.since, Seen: p.at,
-		ReadOnly: p.readOnly, SourceKnown: p.replication.known, ReplicaOf: p.replication.source, SourceID: p.replication.sourceID,
-		IO: p.replication.io, SQL: p.replication.sql, GTID: p.executed.set, Position: p.executed.position,
+		ReadOnly: p.readOnly, SourceKnown: p.replication.Known, ReplicaOf: p.replication.Source, SourceID: p.replication.SourceID,
+		IO: p.replication.IO, SQL: p.replication.SQL, GTID: p.executed.Set, Position: p.executed.Position,
 	}
 	if p.facts != nil {
 		s.ServerID = p.facts.serverID
@@ -113,8 +116,8 @@ func (m *member) sight() Sight {
 
 // Sights gives what was last seen of every server of every shard, in the order of
 // Servers.
-func (c *Cluster) Sights() []Sight {
-	var list []Sight
+func (c *Cluster) Sights() []roles.Sight {
+	var list []roles.Sight
 	c.eachMember(func(m *member) { list = append(list, m.sight()) })
 	return list
 }
@@ -135,40 +138,40 @@ func (c *Cluster) judgeShard(sh *shard) []func() {
 		return nil // whoever has paused the shard changes its roles, and the map then says how
 	}
 	r := sh.roles
-	st := standing{primary: r.primary, banned: r.banned}
+	st := roles.Standing{Primary: r.primary, Banned: r.banned}
 	for _, m := range append([]*member{sh.primary}, sh.replicas...) {
 		s := m.sight()
 		if s.Seen.Before(r.since) {
 			s.Seen = time.Time{}
 		}
-		st.sights = append(st.sights, s)
+		st.Sights = append(st.Sights, s)
 	}
-	primary := &st.sights[0]
-	if primary.State == StateDown || !r.seen.IsZero() && primary.Seen.Sub(r.seen) > outageGap {
+	primary := &st.Sights[0]
+	if primary.State == health.Down || !r.seen.IsZero() && primary.Seen.Sub(r.seen) > outageGap {
 		r.established = false
 	}
-	if primary.answers() {
+	if primary.Answers() {
 		r.seen, r.known = primary.Seen, primary.GTID
 	}
-	for i := range st.sights {
+	for i := range st.Sights {
 		// A former primary that has rejoined may be promoted again.
-		if s := &st.sights[i]; s.Addr == r.banned && s.answers() && s.ReplicaOf != "" {
-			r.banned, st.banned = "", ""
+		if s := &st.Sights[i]; s.Addr == r.banned && s.Answers() && s.ReplicaOf != "" {
+			r.banned, st.Banned = "", ""
 		}
 	}
-	st.established, st.known = r.established, r.known
-	v := judgeRoles(&st)
-	r.urgent.Store(v.kind != verdictSteady || primary.State == StateDown || primary.ReadOnly)
-	if v.kind == verdictPromoted {
+	st.Established, st.Known = r.established, r.known
+	v := roles.Judge(&st)
+	r.urgent.Store(v.Kind != roles.Steady || primary.State == health.Down || primary.ReadOnly)
+	if v.Kind == roles.Promoted {
 		return c.promote(sh, v)
 	}
-	waits := slices.ContainsFunc(st.sights, func(s Sight) bool { return s.State == StateConnecting })
-	if v.kind == verdictSteady && primary.answers() && !primary.ReadOnly && !waits {
+	waits := slices.ContainsFunc(st.Sights, func(s roles.Sight) bool { return s.State == health.Connecting })
+	if v.Kind == roles.Steady && primary.Answers() && !primary.ReadOnly && !waits {
 		r.established = true
 	}
 	decided := r.decided
 	r.decided = r.decided || !waits || time.Since(r.since) > decideWithin
-	same := v.equal(&r.verdict)
+	same := v.Equal(&r.verdict)
 	before := r.verdict
 	r.verdict = v
 	if !same || decided != r.decided {
@@ -180,16 +183,12 @@ func (c *Cluster) judgeShard(sh *shard) []func() {
 	return []func(){func() { c.logVerdict(sh.id, &before, &v) }}
 }
 
-func (v *verdict) equal(o *verdict) bool {
-	return v.kind == o.kind && v.why == o.why && maps.Equal(v.strays, o.strays)
-}
-
 // promote makes another member the shard's primary. The caller holds mu.
-func (c *Cluster) promote(sh *shard, v verdict) []func() {
+func (c *Cluster) promote(sh *shard, v roles.Verdict) []func() {
 	r := sh.roles
 	from, former := r.primary, sh.primary.srv
-	r.decided, r.banned, r.primary, r.since, r.established, r.seen, r.known = true, from, v.primary, time.Now(), false, time.Time{}, gtid.Set{}
-	r.verdict = verdict{primary: v.primary, strays: v.strays}
+	r.decided, r.banned, r.primary, r.since, r.established, r.seen, r.known = true, from, v.Primary, time.Now(), false, time.Time{}, gtid.Set{}
+	r.verdict = roles.Verdict{Primary: v.Primary, Strays: v.Strays}
 
 	old := c.snapshot.Load()
 	next := &snapshot{m: old.m, shards: maps.Clone(old.shards), order: slices.Clone(old.order), servers: old.servers}
@@ -212,11 +211,11 @@ func (c *Cluster) promote(sh *shard, v verdict) []func() {
 	return []func(){func() {
 		o := c.options()
 		o.Log.LogAttrs(context.Background(), slog.LevelWarn, "another primary is followed",
-			slog.String("shard", sh.id), slog.String("from", from), slog.String("to", v.primary), slog.String("why", v.why))
+			slog.String("shard", sh.id), slog.String("from", from), slog.String("to", v.Primary), slog.String("why", v.Why))
 		former.cut()
 		seated.probeNow()
 		if o.OnPromoted != nil {
-			c.running.Go(func() { o.OnPromoted(sh.id, from, v.primary) })
+			c.running.Go(func() { o.OnPromoted(sh.id, from, v.Primary) })
 		}
 	}}
 }
@@ -269,20 +268,20 @@ func (c *Conn) Refused(code uint16) {
 	}
 }
 
-func (c *Cluster) logVerdict(id string, before, v *verdict) {
+func (c *Cluster) logVerdict(id string, before, v *roles.Verdict) {
 	log := func(level slog.Level, message string, attrs ...slog.Attr) {
 		c.options().Log.LogAttrs(context.Background(), level, message, append([]slog.Attr{slog.String("shard", id)}, attrs...)...)
 	}
 	switch {
-	case v.kind == verdictSplit:
-		log(slog.LevelError, "split brain: writes are refused", slog.String("why", v.why))
+	case v.Kind == roles.Split:
+		log(slog.LevelError, "split brain: writes are refused", slog.String("why", v.Why))
 		return
-	case before.kind == verdictSplit:
-		log(slog.LevelInfo, "the split brain is over", slog.String("primary", v.primary))
+	case before.Kind == roles.Split:
+		log(slog.LevelInfo, "the split brain is over", slog.String("primary", v.Primary))
 	}
-	for _, addr := range slices.Sorted(maps.Keys(v.strays)) {
-		if before.strays[addr] != v.strays[addr] {
-			log(slog.LevelError, "a server is used for nothing", slog.String("addr", addr), slog.String("why", v.strays[addr]))
+	for _, addr := range slices.Sorted(maps.Keys(v.Strays)) {
+		if before.Strays[addr] != v.Strays[addr] {
+			log(slog.LevelError, "a server is used for nothing", slog.String("addr", addr), slog.String("why", v.Strays[addr]))
 		}
 	}
 }

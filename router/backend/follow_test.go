@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"shardway/protocol"
+	"shardway/router/backend/health"
+	"shardway/router/backend/pulse"
 )
 
 // replicates is the answer of a replica of the source to SHOW REPLICA STATUS.
@@ -188,7 +190,7 @@ func TestSights(t *testing.T) {
 		if p.Addr != "p:1" || p.Role != Primary || p.ReadOnly || !p.SourceKnown || p.ReplicaOf != "" || p.Position != ofP || p.GTID.Count() != 9 || p.Seen.IsZero() {
 			t.Errorf("the primary is %+v", p)
 		}
-		if r.Addr != "r1:1" || r.Role != Replica || !r.ReadOnly || r.ReplicaOf != "p:1" || r.IO != "Yes" || r.SQL != "Yes" || !r.follows(&p) {
+		if r.Addr != "r1:1" || r.Role != Replica || !r.ReadOnly || r.ReplicaOf != "p:1" || r.IO != "Yes" || r.SQL != "Yes" || !r.Follows(&p) {
 			t.Errorf("the replica is %+v", r)
 		}
 	})
@@ -221,7 +223,7 @@ func TestHeartbeat(t *testing.T) {
 		copied(r)
 		time.Sleep(2500 * time.Millisecond)
 		st := stateOf(c, "r1:1")
-		if st.LagFrom != "heartbeat" || st.Lag < 500*time.Millisecond || st.Lag > 2600*time.Millisecond || st.State != StateUp {
+		if st.LagFrom != "heartbeat" || st.Lag < 500*time.Millisecond || st.Lag > 2600*time.Millisecond || st.State != health.Up {
 			t.Errorf("state is %+v", st)
 		}
 		w := wantReplica
@@ -233,7 +235,7 @@ func TestHeartbeat(t *testing.T) {
 		w.MaxLag = 3 * time.Second
 		mustAcquire(t, c, w).Release()
 		time.Sleep(4 * time.Second)
-		if st := stateOf(c, "r1:1"); st.State != StateLagging || !strings.Contains(st.Why, "is over replicas.max_lag 4s") {
+		if st := stateOf(c, "r1:1"); st.State != health.Lagging || !strings.Contains(st.Why, "is over replicas.max_lag 4s") {
 			t.Errorf("state is %+v", st)
 		}
 		copied(r)
@@ -241,14 +243,14 @@ func TestHeartbeat(t *testing.T) {
 		time.Sleep(1100 * time.Millisecond)
 		p.crash()
 		time.Sleep(time.Minute)
-		if st := stateOf(c, "r1:1"); st.State != StateUp || !strings.Contains(st.LagFrom, "until the primary was last seen") {
+		if st := stateOf(c, "r1:1"); st.State != health.Up || !strings.Contains(st.LagFrom, "until the primary was last seen") {
 			t.Errorf("without the primary: %+v", st)
 		}
 		r.set(func(s *fakeServer) {
 			s.lag = table("Source_Host,Source_Port,Replica_IO_Running,Replica_SQL_Running,Seconds_Behind_Source", []any{"p", "1", "Connecting", "No", nil})
 		})
 		time.Sleep(time.Second)
-		if st := stateOf(c, "r1:1"); st.State != StateLagging || !strings.Contains(st.Why, "isn't running") {
+		if st := stateOf(c, "r1:1"); st.State != health.Lagging || !strings.Contains(st.Why, "isn't running") {
 			t.Errorf("with a stopped applier: %+v", st)
 		}
 	})
@@ -263,13 +265,13 @@ func TestHeartbeatThatIsRefused(t *testing.T) {
 		defer c.Close()
 		c.Apply(oneShard(t, 1))
 		time.Sleep(10 * time.Second)
-		if st := stateOf(c, "p:1"); st.State != StateUp || !strings.Contains(st.Heartbeat, "GRANT ALL ON shardway.* TO 'shardway'") {
+		if st := stateOf(c, "p:1"); st.State != health.Up || !strings.Contains(st.Heartbeat, "GRANT ALL ON shardway.* TO 'shardway'") {
 			t.Errorf("state is %+v", st)
 		}
-		if st := stateOf(c, "r1:1"); st.State != StateUp || st.LagFrom != "status" {
+		if st := stateOf(c, "r1:1"); st.State != health.Up || st.LagFrom != "status" {
 			t.Errorf("state is %+v", st)
 		}
-		if n := f.at("p:1").said(beatSchema); n != 1 {
+		if n := f.at("p:1").said(pulse.Schema); n != 1 {
 			t.Errorf("asked %d times in 10s", n)
 		}
 	})

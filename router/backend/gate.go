@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"shardway/router/backend/health"
 )
 
 // ErrMoved says that a connection which its holder kept is to a server that is
@@ -155,7 +157,11 @@ func (c *Cluster) acquirePrimary(ctx context.Context, s *shard, w *Want) (*Conn,
 			}
 			continue
 		}
-		if errors.Is(err, ErrNoServer) && again < triesAgain && c.usable(w) {
+		if s = c.snapshot.Load().shards[w.Shard]; s == nil || !errors.Is(err, ErrNoServer) {
+			return nil, err
+		}
+		v := s.view.Load()
+		if again < triesAgain && v.primary != nil && !v.deciding && !slices.Contains(w.Exclude, v.primary.srv.addr) {
 			again++ // it has become usable since
 			continue
 		}
@@ -163,8 +169,7 @@ func (c *Cluster) acquirePrimary(ctx context.Context, s *shard, w *Want) (*Conn,
 		if hold == 0 {
 			hold = c.now() + o.HoldTimeout
 		}
-		holds := o.HoldLost && s.primary.lost() || s.view.Load().deciding
-		if !holds || !errors.Is(err, ErrNoServer) || c.now() >= hold {
+		if holds := v.deciding || o.HoldLost && s.primary.lost(); !holds || c.now() >= hold {
 			return nil, err
 		}
 		timer := time.NewTimer(lookAgain)
@@ -184,21 +189,11 @@ func (c *Cluster) acquirePrimary(ctx context.Context, s *shard, w *Want) (*Conn,
 // now can.
 const triesAgain = 3
 
-// usable says whether the shard's primary can be used now.
-func (c *Cluster) usable(w *Want) bool {
-	s := c.snapshot.Load().shards[w.Shard]
-	if s == nil {
-		return false
-	}
-	v := s.view.Load()
-	return v.primary != nil && !v.deciding && !slices.Contains(w.Exclude, v.primary.srv.addr)
-}
-
 // lost says whether the member's server can't be reached, other than because it
 // refuses the login.
 func (m *member) lost() bool {
 	h := m.srv.health.Load()
-	return !h.refused && (h.state == StateDown || h.state == StateSuspect)
+	return !h.refused && (h.state == health.Down || h.state == health.Suspect)
 }
 
 // Park says that the holder keeps the connection with nothing running on it:
@@ -238,7 +233,7 @@ func (c *Conn) Resume(ctx context.Context) error {
 func (c *Cluster) GonePrimaries() map[string]time.Time {
 	var gone map[string]time.Time
 	for _, s := range c.snapshot.Load().order {
-		if h := s.primary.srv.health.Load(); h.state == StateDown {
+		if h := s.primary.srv.health.Load(); h.state == health.Down {
 			if gone == nil {
 				gone = map[string]time.Time{}
 			}

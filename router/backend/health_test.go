@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"shardway/protocol"
+	"shardway/router/backend/circuit"
+	"shardway/router/backend/health"
 )
 
 func TestFailedReplicaIsOutAtOnceAndBack(t *testing.T) {
@@ -36,18 +38,18 @@ func TestFailedReplicaIsOutAtOnceAndBack(t *testing.T) {
 		}
 		synctest.Wait()
 		down := stateOf(c, "r1:1")
-		if down.State != StateDown || down.Why != "connection refused" {
+		if down.State != health.Down || down.Why != "connection refused" {
 			t.Errorf("state is %+v", down)
 		}
 		f.at("r1:1").recover()
 		time.Sleep(300 * time.Millisecond) // fast back-off: at most 240ms after the first failure
 		up := stateOf(c, "r1:1")
-		if up.State != StateUp || !up.Since.After(down.Since) || up.Why != "" {
+		if up.State != health.Up || !up.Since.After(down.Since) || up.Why != "" {
 			t.Errorf("state is %+v", up)
 		}
 		// A connection from before the outage says nothing about the server now.
 		other.Failed(errors.New("connection reset"))
-		if s := stateOf(c, "r1:1"); s.State != StateUp {
+		if s := stateOf(c, "r1:1"); s.State != health.Up {
 			t.Errorf("state is %+v", s)
 		}
 		seen := map[string]int{}
@@ -70,7 +72,7 @@ func TestKilledConnectionOfPrimary(t *testing.T) {
 		conn.Failed(errors.New("unexpected EOF")) // somebody killed it; the server is well
 		mustAcquire(t, c, wantPrimary).Release()
 		synctest.Wait()
-		if s := stateOf(c, "p:1"); s.State != StateUp {
+		if s := stateOf(c, "p:1"); s.State != health.Up {
 			t.Errorf("state is %+v", s)
 		}
 	})
@@ -152,12 +154,12 @@ func TestBlackHole(t *testing.T) {
 		if time.Since(began) != 0 {
 			t.Error("waited for a server that is down")
 		}
-		if s := stateOf(c, "r1:1"); s.State != StateDown || s.Why != "no answer within 3s" {
+		if s := stateOf(c, "r1:1"); s.State != health.Down || s.Why != "no answer within 3s" {
 			t.Errorf("state is %+v", s)
 		}
 		f.at("r1:1").set(func(s *fakeServer) { s.hang = false })
 		time.Sleep(6 * time.Second)
-		if s := stateOf(c, "r1:1"); s.State != StateUp {
+		if s := stateOf(c, "r1:1"); s.State != health.Up {
 			t.Errorf("state is %+v", s)
 		}
 	})
@@ -170,17 +172,17 @@ func TestHungServerIsFoundByProbe(t *testing.T) {
 		f.at("r1:1").set(func(s *fakeServer) { s.hang = true })
 		f.at("p:1").set(func(s *fakeServer) { s.hang = true })
 		time.Sleep(4200 * time.Millisecond) // an interval and a probe
-		if s := stateOf(c, "p:1"); s.State != StateUp {
+		if s := stateOf(c, "p:1"); s.State != health.Up {
 			t.Errorf("state is %+v", s)
 		}
-		if s := stateOf(c, "r1:1"); s.State != StateDown {
+		if s := stateOf(c, "r1:1"); s.State != health.Down {
 			t.Errorf("state is %+v", s)
 		}
 		time.Sleep(3 * time.Second) // and a dial
-		if s := stateOf(c, "p:1"); s.State != StateDown {
+		if s := stateOf(c, "p:1"); s.State != health.Down {
 			t.Errorf("state is %+v", s)
 		}
-		if s := stateOf(c, "r1:1"); s.State != StateDown {
+		if s := stateOf(c, "r1:1"); s.State != health.Down {
 			t.Errorf("state is %+v", s)
 		}
 	})
@@ -247,7 +249,7 @@ func TestTooManyConnectionsIsBusyNotDown(t *testing.T) {
 		if waited := time.Since(began); waited != 3*time.Second || second != held {
 			t.Errorf("waited %s", waited)
 		}
-		if s := stateOf(c, "p:1"); s.State != StateBusy || !s.Eligible || !strings.Contains(s.Why, "Too many connections") {
+		if s := stateOf(c, "p:1"); s.State != health.Busy || !s.Eligible || !strings.Contains(s.Why, "Too many connections") {
 			t.Errorf("state is %+v", s)
 		}
 		if p := poolOf(c, "p:1"); p.DialErrors == 0 || p.Dials > 12 || !strings.Contains(p.Circuit, "1040") {
@@ -261,7 +263,7 @@ func TestTooManyConnectionsIsBusyNotDown(t *testing.T) {
 		// Room again: the state follows.
 		f.at("p:1").set(func(s *fakeServer) { s.limit = 0 })
 		mustAcquire(t, c, wantPrimary).Release()
-		if s := stateOf(c, "p:1"); s.State != StateUp {
+		if s := stateOf(c, "p:1"); s.State != health.Up {
 			t.Errorf("state is %+v", s)
 		}
 		// A replica that refuses more gives way to another one.
@@ -316,7 +318,7 @@ func TestDialsAreFewAtOnceAndRated(t *testing.T) {
 		if took := time.Since(began); took < 2900*time.Millisecond || took > 4*time.Second {
 			t.Errorf("took %s", took)
 		}
-		if n := f.at("p:1").mostDialing.Load(); n > dialsAtOnce+1 {
+		if n := f.at("p:1").mostDialing.Load(); n > circuit.DialsAtOnce+1 {
 			t.Errorf("%d dials at once", n)
 		}
 		for _, conn := range held {
@@ -358,7 +360,7 @@ func TestFailuresThatSayNothingOfTheServer(t *testing.T) {
 		for _, err := range []error{context.Canceled, protocol.Errorf(1317, "70100", "Query execution was interrupted")} {
 			conn := mustAcquire(t, c, wantReplica)
 			conn.Failed(err)
-			if s := stateOf(c, "r1:1"); s.State != StateUp {
+			if s := stateOf(c, "r1:1"); s.State != health.Up {
 				t.Errorf("after %v: %+v", err, s)
 			}
 		}

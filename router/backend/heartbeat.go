@@ -3,133 +3,23 @@ package backend
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strconv"
-	"sync"
 	"time"
 
 	"shardway/protocol"
+	"shardway/router/backend/health"
+	"shardway/router/backend/pulse"
+	"shardway/router/backend/replication"
 )
 
-// The heartbeat is one row on each shard that a proxy counts up at the primary.
-// A replica lacks what was written since the first beat that it doesn't have.
-// When that was is told by this proxy's own clock, which saw the beat appear at
-// the primary: no two machines' clocks are compared. The times in the row are of
-// whichever server was the primary, and are compared with each other only.
 const (
-	beatRow     = " FROM shardway.heartbeat WHERE id=1)"
-	beatColumns = ",(SELECT beat" + beatRow + ",(SELECT TIMESTAMPDIFF(MICROSECOND,'2000-01-01',at)" + beatRow +
-		",TIMESTAMPDIFF(MICROSECOND,'2000-01-01',UTC_TIMESTAMP(6))"
-	beatSchema = "CREATE SCHEMA IF NOT EXISTS shardway"
-	beatTable  = "CREATE TABLE IF NOT EXISTS shardway.heartbeat (id TINYINT UNSIGNED PRIMARY KEY, beat BIGINT UNSIGNED NOT NULL, at DATETIME(6) NOT NULL) ENGINE=InnoDB"
-	beatFirst  = "INSERT IGNORE INTO shardway.heartbeat (id,beat,at) VALUES (1,1,UTC_TIMESTAMP(6))"
-	// beatSession lets a lock that somebody holds keep the statement for a second at most.
-	beatSession = "SET SESSION autocommit=1,lock_wait_timeout=1,innodb_lock_wait_timeout=1"
-	// beatNext finds no row if another proxy was faster.
-	beatNext = "UPDATE shardway.heartbeat SET beat=beat+1,at=UTC_TIMESTAMP(6) WHERE id=1 AND beat=%d"
-
-	beatDeadline = time.Second     // of one write, after which the connection is given up
-	beatAgain    = time.Minute     // when a server that refused the heartbeat is asked again
-	beatKept     = 512             // beats that a proxy remembers for a shard
-	beatFresh    = 2 * time.Second // age of the newest look at a primary that still counts as now
+	beatDeadline = time.Second // of one write, after which the connection is given up
+	beatAgain    = time.Minute // when a server that refused the heartbeat is asked again
 	beatSoonest  = 50 * time.Millisecond
 )
 
-// beat is what one server's row says.
-type beat struct {
-	n     uint64 // 0: the server has no row, or it isn't known
-	stamp int64  // microseconds; when it was written, by the clock of the primary of then
-	now   int64  // the server's clock at the question
-}
-
-// pulse is what this proxy has seen of one shard's heartbeat.
-type pulse struct {
-	mu     sync.Mutex
-	seen   []seenBeat    // rising
-	looked time.Duration // the newest look at the primary's row
-}
-
-type seenBeat struct {
-	n     uint64
-	stamp int64
-	at    time.Duration // Cluster.now at which it was first seen
-}
-
-// saw takes note of a beat that a server has. The primary is believed if it has
-// less than was seen before: what a failover lost is no lag.
-func (p *pulse) saw(b beat, now time.Duration, primary bool) {
-	if b.n == 0 {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if primary {
-		p.looked = now
-		for len(p.seen) > 0 && p.seen[len(p.seen)-1].n > b.n {
-			p.seen = p.seen[:len(p.seen)-1]
-		}
-	}
-	if len(p.seen) > 0 && p.seen[len(p.seen)-1].n >= b.n || len(p.seen) == 0 && !primary {
-		return
-	}
-	if len(p.seen) == beatKept {
-		p.seen = slices.Delete(p.seen, 0, beatKept/4)
-	}
-	p.seen = append(p.seen, seenBeat{b.n, b.stamp, now})
-}
-
-// beats says whether the shard has a heartbeat.
-func (p *pulse) beats() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.seen) > 0
-}
-
-// lag is how far a server whose row says b is behind. While the primary isn't
-// seen it is how far the server was behind when the primary was last seen.
-func (p *pulse) lag(b beat, now time.Duration, primaryUp bool) (lag time.Duration, known bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.seen) == 0 || b.n == 0 {
-		return 0, false
-	}
-	at, _ := slices.BinarySearchFunc(p.seen, b.n+1, func(s seenBeat, n uint64) int {
-		if s.n < n {
-			return -1
-		}
-		return 1
-	})
-	if at == len(p.seen) {
-		return 0, true
-	}
-	horizon := now
-	if !primaryUp || now-p.looked > beatFresh {
-		horizon = max(p.looked, p.seen[len(p.seen)-1].at)
-	}
-	lag = horizon - p.seen[at].at
-	if at == 0 { // from before this proxy began to look, or forgot
-		lag += time.Duration(max(p.seen[0].stamp-b.stamp, 0)) * time.Microsecond
-	}
-	return max(lag, 0), true
-}
-
-// readBeat reads the values of beatColumns.
-func readBeat(values []*string) (b beat) {
-	if len(values) < 3 || values[0] == nil || values[1] == nil || values[2] == nil {
-		return b
-	}
-	n, err1 := strconv.ParseUint(*values[0], 10, 64)
-	stamp, err2 := strconv.ParseInt(*values[1], 10, 64)
-	now, err3 := strconv.ParseInt(*values[2], 10, 64)
-	if err1 != nil || err2 != nil || err3 != nil {
-		return b
-	}
-	return beat{n, stamp, now}
-}
-
 // beating is the prober's part in the heartbeat.
 type beating struct {
-	sessionOf *Conn         // the connection that beatSession ran on
+	sessionOf *Conn         // the connection that pulse.Session ran on
 	off       time.Duration // Cluster.now until which the server isn't asked again
 	missing   bool          // the newest question found no row, or no table
 	why       string        // why the server has no heartbeat
@@ -147,7 +37,7 @@ func (p *probe) wantsBeat() bool {
 		return false
 	}
 	sh, role := s.cluster.placeOf(s)
-	return sh != nil && (role == Primary || !p.beating.missing || sh.roles.pulse.beats())
+	return sh != nil && (role == Primary || !p.beating.missing || sh.roles.pulse.Beats())
 }
 
 // refuseBeat takes note that a server refused something about the heartbeat.
@@ -182,19 +72,19 @@ func (p *probe) beat(found *probed) bool {
 		return false
 	}
 	var statements []string
-	age := time.Duration(found.beat.now-found.beat.stamp) * time.Microsecond
+	age := time.Duration(found.beat.Now-found.beat.Stamp) * time.Microsecond
 	switch {
-	case found.beat.n == 0 && p.beating.missing:
-		statements = []string{beatSchema, beatTable, beatFirst}
-	case found.beat.n == 0:
+	case found.beat.N == 0 && p.beating.missing:
+		statements = []string{pulse.Schema, pulse.Table, pulse.First}
+	case found.beat.N == 0:
 		return false
 	case age >= 0 && age < interval*4/5: // another proxy did
 		return false
 	default:
-		statements = []string{fmt.Sprintf(beatNext, found.beat.n)}
+		statements = []string{fmt.Sprintf(pulse.Next, found.beat.N)}
 	}
 	if p.beating.sessionOf != p.conn {
-		statements = append([]string{beatSession}, statements...)
+		statements = append([]string{pulse.Session}, statements...)
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, min(beatDeadline, o.DialTimeout))
 	defer cancel()
@@ -206,10 +96,10 @@ func (p *probe) beat(found *probed) bool {
 		p.beating.why = "writing the heartbeat took too long"
 		return false
 	}
-	if affected && found.beat.n > 0 {
-		found.beat.n++
-		found.beat.stamp = found.beat.now
-		sh.roles.pulse.saw(found.beat, s.cluster.now(), true)
+	if affected && found.beat.N > 0 {
+		found.beat.N++
+		found.beat.Stamp = found.beat.Now
+		sh.roles.pulse.Saw(found.beat, s.cluster.now(), true)
 	}
 	return affected
 }
@@ -226,7 +116,7 @@ func (p *probe) writeBeat(statements []string) (affected bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if sql == beatSession {
+		if sql == pulse.Session {
 			p.beating.sessionOf = p.conn
 		}
 		affected = reply.AffectedRows > 0
@@ -240,43 +130,36 @@ func (p *probe) writeBeat(statements []string) (affected bool, err error) {
 func (p *probe) lagOf(found *probed) {
 	s := p.srv
 	r := &found.replication
-	found.lagWhy = r.lagWhy
+	found.lag.Why = r.LagWhy
 	sh, role := s.cluster.placeOf(s)
 	if sh == nil || role != Replica {
 		return
 	}
-	found.lag, found.lagKnown, found.lagFrom = r.lag, r.lagKnown, "status"
-	if !r.known {
-		found.lagFrom = ""
+	found.lag.Behind, found.lag.Known, found.lag.From = r.Lag, r.LagKnown, "status"
+	if !r.Known {
+		found.lag.From = ""
 	}
 	primary := sh.primary.srv.health.Load()
-	primaryUp := primary.state == StateUp || primary.state == StateBusy
-	applies := r.source != "" && running(r.sql)
+	primaryUp := primary.state == health.Up || primary.state == health.Busy
+	applies := r.Source != "" && replication.Running(r.SQL)
 	switch {
-	case !applies || primaryUp && !running(r.io) && !connecting(r.io):
+	case !applies || primaryUp && !replication.Running(r.IO) && !replication.Connecting(r.IO):
 		return // a replica that has stopped is out, however fresh
-	case found.beat.n > 0:
-		lag, known := sh.roles.pulse.lag(found.beat, s.cluster.now(), primaryUp)
+	case found.beat.N > 0:
+		lag, known := sh.roles.pulse.Lag(found.beat, s.cluster.now(), primaryUp)
 		if !known {
 			return
 		}
-		found.lag, found.lagKnown, found.lagWhy, found.lagFrom = lag, true, "", "heartbeat"
-		if !primaryUp && r.lagKnown {
-			found.lag = max(found.lag, r.lag) // others may see the primary still
+		found.lag.Behind, found.lag.Known, found.lag.Why, found.lag.From = lag, true, "", "heartbeat"
+		if !primaryUp && r.LagKnown {
+			found.lag.Behind = max(found.lag.Behind, r.Lag) // others may see the primary still
 		}
 		if !primaryUp {
-			found.lagFrom = "heartbeat, until the primary was last seen"
+			found.lag.From = "heartbeat, until the primary was last seen"
 		}
-	case primary.state == StateDown && !r.lagKnown && !primary.probed.executed.set.IsEmpty() &&
-		found.executed.set.Covers(primary.probed.executed.set):
-		found.lag, found.lagKnown, found.lagWhy = 0, true, ""
-		found.lagFrom = "GTIDs: it has all that was seen of the primary"
+	case primary.state == health.Down && !r.LagKnown && !primary.probed.executed.Set.IsEmpty() &&
+		found.executed.Set.Covers(primary.probed.executed.Set):
+		found.lag.Behind, found.lag.Known, found.lag.Why = 0, true, ""
+		found.lag.From = "GTIDs: it has all that was seen of the primary"
 	}
-}
-
-func running(thread string) bool { return len(thread) == 3 && (thread[0] == 'Y' || thread[0] == 'y') }
-
-// connecting says that a receiver isn't stopped, but has no connection to its source.
-func connecting(thread string) bool {
-	return thread != "" && !running(thread) && thread != "No"
 }

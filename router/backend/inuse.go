@@ -1,5 +1,7 @@
 package backend
 
+import "shardway/router/backend/health"
+
 // inUse lists the connections of a pool that have holders. The pool's lock
 // guards it.
 type inUse struct{ first *Conn }
@@ -34,7 +36,7 @@ func (l *inUse) remove(c *Conn) {
 // server that is frozen, never.
 func (s *server) interruptLost() {
 	h := s.health.Load()
-	if h.state != StateDown || h.refused || h.fenced || s.cluster.now()-h.at < s.cluster.options().DownTimeout {
+	if h.state != health.Down || h.refused || h.fenced || s.cluster.now()-h.at < s.cluster.options().DownTimeout {
 		return
 	}
 	p := &s.pool

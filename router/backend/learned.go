@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"shardway/router/backend/replication"
 )
 
 // facts is what one server says about itself; immutable.
@@ -15,6 +18,7 @@ type facts struct {
 	charset, sqlMode                   string
 	maxAllowedPacket, lowerCase        int
 	maxConnections, maxUserConnections int
+	waitTimeout, interactiveTimeout    int // seconds
 	readOnlyVars                       int // 0: none; 1: read_only; 2: super_read_only too
 	gtidVars                           []string
 	collations                         map[uint16]Collation
@@ -31,6 +35,7 @@ func (f *facts) same(o *facts) bool {
 	return f.version == o.version && f.serverID == o.serverID && f.mariaDB == o.mariaDB &&
 		f.collation == o.collation && f.charset == o.charset && f.sqlMode == o.sqlMode &&
 		f.maxAllowedPacket == o.maxAllowedPacket && f.lowerCase == o.lowerCase &&
+		f.waitTimeout == o.waitTimeout && f.interactiveTimeout == o.interactiveTimeout &&
 		f.maxConnections == o.maxConnections && f.maxUserConnections == o.maxUserConnections &&
 		f.readOnlyVars == o.readOnlyVars
 }
@@ -60,7 +65,7 @@ func (f *facts) columns() string {
 // SHOW and not SELECT @@…: it leaves out what the server doesn't have.
 const showVariables = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('server_uuid','server_id','read_only','super_read_only'," +
 	"'gtid_executed','gtid_current_pos','gtid_binlog_state','gtid_slave_pos'," +
-	"'max_connections','max_user_connections','max_allowed_packet','lower_case_table_names','collation_server','character_set_server','sql_mode')"
+	"'max_connections','max_user_connections','max_allowed_packet','wait_timeout','interactive_timeout','lower_case_table_names','collation_server','character_set_server','sql_mode')"
 
 // learn asks a server about itself. What it doesn't know stays zero; an error is
 // one of the connection.
@@ -88,6 +93,7 @@ func learn(c *Conn) (*facts, error) {
 		return n
 	}
 	f.maxConnections, f.maxUserConnections = number("max_connections"), number("max_user_connections")
+	f.waitTimeout, f.interactiveTimeout = number("wait_timeout"), number("interactive_timeout")
 	f.maxAllowedPacket, f.lowerCase = number("max_allowed_packet"), number("lower_case_table_names")
 	f.charset, f.sqlMode = vars["character_set_server"], vars["sql_mode"]
 	if _, ok := vars["read_only"]; ok {
@@ -96,7 +102,7 @@ func learn(c *Conn) (*facts, error) {
 			f.readOnlyVars = 2
 		}
 	}
-	f.gtidVars = gtidVariables(vars)
+	f.gtidVars = replication.Variables(vars)
 	if f.serverID = vars["server_uuid"]; f.serverID == "" {
 		f.serverID = vars["server_id"]
 	}
@@ -195,6 +201,7 @@ func (c *Cluster) relearn() {
 		if !l.OK {
 			l = Learned{
 				OK: true, Addr: m.srv.addr, Version: f.version, Collation: f.collation, Charset: f.charset, SQLMode: f.sqlMode,
+				WaitTimeout: time.Duration(f.waitTimeout) * time.Second, InteractiveTimeout: time.Duration(f.interactiveTimeout) * time.Second,
 				MaxAllowedPacket: f.maxAllowedPacket, LowerCaseTables: f.lowerCase, Collations: f.collations,
 			}
 		}

@@ -9,34 +9,19 @@ import (
 	"unique"
 
 	"shardway/protocol"
+	"shardway/router/backend/roles"
 )
 
 // Role says what a connection is wanted for, and which part a server plays in
 // its shard.
-type Role uint8
+type Role = roles.Role
 
+// The roles; see package roles.
 const (
-	// Primary is the server that takes a shard's writes.
-	Primary Role = iota
-	// Replica is a server that follows a primary. A Want of this role is served
-	// by a primary when no replica is eligible and Options.FallbackToPrimary is set.
-	Replica
-	// Any is a Want that every server of the shard can serve, such as a read of a
-	// reference table. No server has this role.
-	Any
+	Primary = roles.Primary
+	Replica = roles.Replica
+	Any     = roles.Any
 )
-
-// String gives "primary", "replica" or "any".
-func (r Role) String() string {
-	switch r {
-	case Primary:
-		return "primary"
-	case Replica:
-		return "replica"
-	default:
-		return "any"
-	}
-}
 
 // The policies by which a replica is chosen for a read.
 const (
@@ -67,6 +52,8 @@ type Options struct {
 	// Capabilities are asked of servers in addition to those that protocol.Dial
 	// always asks. CapFoundRows is set per Want and has no place here.
 	Capabilities protocol.Capability
+	// Compression is used where a server offers it; "" is none.
+	Compression protocol.Compression
 	// Attrs are the connection attributes that servers show in
 	// performance_schema.session_connect_attrs.
 	Attrs map[string]string

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"shardway/router/backend/policy"
 )
 
 var errTest = errors.New("refused by the test")
@@ -85,49 +87,6 @@ func TestRoundRobinStaysExactWhileAReplicaComesAndGoes(t *testing.T) {
 	})
 }
 
-func TestWeightedTurns(t *testing.T) {
-	if got := fmt.Sprint(weightedTurns([]int{5, 1, 1})); got != "[0 0 1 0 2 0 0]" { // nginx's own example
-		t.Error(got)
-	}
-	if got := fmt.Sprint(weightedTurns([]int{0, 0})); got != "[0 1]" {
-		t.Error(got)
-	}
-	if got := weightedTurns(nil); len(got) != 0 {
-		t.Error(got)
-	}
-	r := rand.New(rand.NewPCG(1, 2))
-	for range 500 {
-		weights := make([]int, 1+r.IntN(8))
-		total := 0
-		for i := range weights {
-			weights[i] = r.IntN(1001)
-			total += weights[i]
-		}
-		turns := weightedTurns(weights)
-		count := make([]int, len(weights))
-		for k, i := range turns {
-			count[i]++
-			// Smooth: at any point each has had its share, give or take less than the number of servers.
-			share := float64(weights[i]) * float64(k+1) / float64(total)
-			if total <= maxTurns && total > 0 && (float64(count[i]) > share+float64(len(weights)) || float64(count[i]) < share-float64(len(weights))) {
-				t.Fatalf("weights %v: after %d turns %d had %d", weights, k+1, i, count[i])
-			}
-		}
-		if len(turns) > maxTurns+len(weights) {
-			t.Fatalf("weights %v: %d turns", weights, len(turns))
-		}
-		for i, w := range weights {
-			if total == 0 {
-				continue
-			}
-			want := float64(w) / float64(total) * float64(len(turns))
-			if d := float64(count[i]) - want; d > 1.5+float64(len(weights)) || d < -1.5-float64(len(weights)) || (w > 0) != (count[i] > 0) {
-				t.Fatalf("weights %v: %d has %d of %d turns", weights, i, count[i], len(turns))
-			}
-		}
-	}
-}
-
 func TestWeighted(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fleet) {
 		c := f.cluster(3, Options{Policy: PolicyWeighted}, ", weight: 3", ", weight: 1", ", weight: 0")
@@ -147,7 +106,7 @@ func TestClientIPHashMovesOnlyTheClientsOfWhoLeft(t *testing.T) {
 		n := 2 + r.IntN(6)
 		members := make([]*member, n)
 		for i := range members {
-			members[i] = &member{srv: &server{hash: addrHash(fmt.Sprintf("10.0.%d.%d:3306", r.IntN(256), i))}}
+			members[i] = &member{srv: &server{hash: policy.ServerHash(fmt.Sprintf("10.0.%d.%d:3306", r.IntN(256), i))}}
 		}
 		gone := r.IntN(n)
 		rest := append(append([]*member{}, members[:gone]...), members[gone+1:]...)

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unique"
+
+	"shardway/router/backend/circuit"
 )
 
 // freshFor is how long a released connection is trusted to be as clean as when
@@ -30,8 +32,9 @@ type pool struct {
 	closed  error  // non-nil once the server left or the cluster closed
 	login   uint64 // generation of the login options
 
-	circuit circuit
-	counts  PoolStatus // only the counters
+	circuit circuit.Circuit
+	timer   *time.Timer // calls serve when a dial that was held back is due
+	counts  PoolStatus  // only the counters
 }
 
 // idleConn is a pooled connection, with what is looked for beside it so that a
@@ -152,7 +155,7 @@ func (p *pool) put(c *Conn, why string) {
 		p.inUse.remove(c)
 		p.setBusy(-1)
 		if c.member.role == Replica {
-			p.srv.latency.observe(now-c.taken, now)
+			p.srv.latency.Observe(now-c.taken, now)
 		}
 		if c.deadlines.Load() {
 			why = "failed" // interruptLost was quicker than the holder
@@ -272,7 +275,10 @@ func (p *pool) reap(before time.Duration) {
 func (p *pool) close(err error) {
 	p.mu.Lock()
 	p.closed = err
-	p.circuit.stop()
+	if p.timer != nil {
+		p.timer.Stop()
+		p.timer = nil
+	}
 	p.fail(err, nil)
 	p.mu.Unlock()
 	p.drop("left", func(idleConn) bool { return true })
@@ -290,5 +296,5 @@ func (p *pool) status(s *PoolStatus) {
 	s.Idle, s.Busy = len(p.idle), p.busy
 	s.Dialing = p.dialing[kindPlain] + p.dialing[kindFoundRows]
 	s.Waiting = p.queue.length
-	s.Circuit, s.Since = p.circuit.describe(p.srv.cluster)
+	s.Circuit, s.Since = p.circuit.Describe(p.srv.cluster.now())
 }

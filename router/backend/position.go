@@ -31,9 +31,14 @@ const (
 	// askAgain is the age from which on a server's known position is too old to
 	// keep a session from moving there: it is asked first.
 	askAgain = time.Millisecond
-	// sampleAlways is the number of connections in use below which each read of
-	// a server is followed by a sample; above, one of sampleShare is.
-	sampleAlways, sampleShare = 16, 8
+	// One of sampleShare reads of a server is followed by a sample while several
+	// reads run on the shard's replicas at once. A read that is alone always is.
+	sampleShare = 8
+	// maxTaken is how many turns of others a server takes before each of its reads
+	// is followed by a sample, so that sessions can leave it.
+	maxTaken = 3
+	// maxCredit bounds the turns that a replica can be owed, or have taken too many.
+	maxCredit = 64
 	// sampleTimeout bounds how long an answer to Sample may take.
 	sampleTimeout = time.Second
 	// waitMargin is what a wait may take longer than its server was asked to wait.
@@ -59,7 +64,14 @@ type position struct {
 	off, reports atomic.Bool
 	// cool is until when nobody waits, a time of Cluster.now.
 	cool atomic.Int64
-	turn atomic.Uint64
+	// reads counts those that might have been followed by a sample.
+	reads atomic.Uint64
+	// credit is how many turns of round_robin the server is owed, because sessions
+	// could not follow the policy there.
+	credit atomic.Int64
+	// prior is the newest sample of the life before: it still bounds what was read
+	// then.
+	prior atomic.Pointer[bound]
 	// life grows when the server may have become another one.
 	life atomic.Uint64
 
@@ -67,11 +79,27 @@ type position struct {
 	row []byte     // the newest sample as it came
 }
 
+// bound is an upper bound that was asked for in one life of a server.
+type bound struct {
+	life, at uint64
+	upper    gtid.Set
+}
+
+// owe counts a turn that the server is owed, or with -1 one that it has taken.
+func (p *position) owe(turns int64) {
+	if n := p.credit.Load(); n*turns < maxCredit {
+		p.credit.Add(turns)
+	}
+}
+
 // forget drops what an outage may have made untrue: a server that comes back may
 // be another one, made of an older copy.
 func (p *position) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if upper := p.upper.Load(); upper != nil {
+		p.prior.Store(&bound{p.life.Load(), p.at.Load(), *upper})
+	}
 	p.life.Add(1)
 	p.known.Store(nil)
 	p.upper.Store(nil)
@@ -93,11 +121,18 @@ func (p *position) has(need gtid.Set) bool {
 // cools says whether a wait was in vain a moment ago.
 func (p *position) cools(now time.Duration) bool { return now < time.Duration(p.cool.Load()) }
 
-// since returns a bound of what reads saw that ended at mark. A server without
-// GTIDs has none: what it shows can't be compared.
-func (p *position) since(mark uint64) (gtid.Set, bool) {
+// since returns a bound of what reads saw that ended at mark in the given life. A
+// server without GTIDs has none: what it shows can't be compared.
+func (p *position) since(life, mark uint64) (gtid.Set, bool) {
 	if p.off.Load() {
 		return gtid.Set{}, true
+	}
+	if life != p.life.Load() {
+		// What it has now may be less than what was read.
+		if b := p.prior.Load(); b != nil && b.life == life && b.at > mark {
+			return b.upper, true
+		}
+		return gtid.Set{}, false
 	}
 	if p.at.Load() <= mark {
 		return gtid.Set{}, false
@@ -232,10 +267,18 @@ func (c *Conn) WantsSample() bool {
 	if s == nil {
 		return false
 	}
-	if v := s.view.Load(); len(v.eligible) < 2 || v.policy == PolicyClientIPHash {
+	v := s.view.Load()
+	if len(v.eligible) < 2 || v.policy == PolicyClientIPHash {
 		return false
 	}
-	return c.srv.pool.load.Load() < sampleAlways || c.srv.position.turn.Add(1)%sampleShare == 0
+	if c.srv.position.reads.Add(1)%sampleShare == 0 || c.srv.position.credit.Load() <= -maxTaken {
+		return true
+	}
+	running := int32(0)
+	for _, m := range v.eligible {
+		running += m.srv.pool.load.Load()
+	}
+	return running <= 1 // others' samples serve this session, too
 }
 
 // errBehind is the error of CatchUp when the time is up.

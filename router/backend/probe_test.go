@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"shardway/protocol"
+	"shardway/router/backend/health"
 )
 
 func TestLag(t *testing.T) {
@@ -25,10 +26,10 @@ func TestLag(t *testing.T) {
 		}
 		conn.Release()
 		synctest.Wait()
-		check := func(want State, why string) {
+		check := func(want health.State, why string) {
 			t.Helper()
 			st := stateOf(c, "r1:1")
-			if st.State != want || !strings.Contains(st.Why, why) || st.Eligible != (want == StateUp) {
+			if st.State != want || !strings.Contains(st.Why, why) || st.Eligible != (want == health.Up) {
 				t.Errorf("state is %+v, want %s (%s)", st, want, why)
 			}
 		}
@@ -36,73 +37,45 @@ func TestLag(t *testing.T) {
 			s.set(func(s *fakeServer) { s.lag, s.lagErr = rows, wire })
 			time.Sleep(1200 * time.Millisecond) // one probe, two at the most
 		}
-		check(StateUp, "")
+		check(health.Up, "")
 		answer(lagOf("4"), nil)
-		check(StateUp, "")
+		check(health.Up, "")
 		answer(lagOf("5"), nil)
-		check(StateLagging, "lag 5s is over replicas.max_lag 4s")
+		check(health.Lagging, "lag 5s is over replicas.max_lag 4s")
 		answer(lagOf("3"), nil)
-		check(StateLagging, "within replicas.max_lag")
+		check(health.Lagging, "within replicas.max_lag")
 		time.Sleep(3 * time.Second)
-		check(StateUp, "") // three probes in a row
+		check(health.Up, "") // three probes in a row
 		answer(lagOf("9"), nil)
 		answer(lagOf("2"), nil)
-		check(StateUp, "") // half of the limit is enough at once
+		check(health.Up, "") // half of the limit is enough at once
 		answer(lagOf(nil), nil)
-		check(StateLagging, "lag unknown: the server reports no seconds behind")
+		check(health.Lagging, "lag unknown: the server reports no seconds behind")
 		answer(table("Replica_IO_Running,Replica_SQL_Running,Seconds_Behind_Source,Last_SQL_Error", []any{"Yes", "No", "0", "duplicate entry"}), nil)
-		check(StateLagging, "applier isn't running (No): duplicate entry")
+		check(health.Lagging, "applier isn't running (No): duplicate entry")
 		answer(table("Slave_IO_Running,Slave_SQL_Running,Seconds_Behind_Master", []any{"Connecting", "Yes", "0"}), nil)
-		check(StateLagging, "receiver isn't running (Connecting)")
+		check(health.Lagging, "receiver isn't running (Connecting)")
 		answer(nil, nil)
-		check(StateLagging, "isn't a replica of any source")
+		check(health.Lagging, "isn't a replica of any source")
 		answer(nil, protocol.Errorf(1227, "42000", "Access denied"))
-		check(StateLagging, "GRANT it REPLICATION CLIENT ON *.*")
+		check(health.Lagging, "GRANT it REPLICATION CLIENT ON *.*")
 		answer(table("Replica_IO_Running,Replica_SQL_Running,Seconds_Behind_Source", []any{"Yes", "Yes", "1"}, []any{"Yes", "Yes", "7"}), nil)
-		check(StateLagging, "lag 7s") // the worst channel counts
+		check(health.Lagging, "lag 7s") // the worst channel counts
 		answer(lagOf("1"), nil)
-		check(StateUp, "")
+		check(health.Up, "")
 		if st := stateOf(c, "r1:1"); !st.LagKnown || st.Lag != time.Second {
 			t.Errorf("state is %+v", st)
 		}
-		if st := stateOf(c, "p:1"); st.State != StateUp || st.LagKnown || st.LagFrom != "" {
+		if st := stateOf(c, "p:1"); st.State != health.Up || st.LagKnown || st.LagFrom != "" {
 			t.Errorf("a primary has no lag: %+v", st)
 		}
 		// Turned off, nobody looks.
 		answer(lagOf("99"), nil)
-		check(StateLagging, "")
+		check(health.Lagging, "")
 		c.SetOptions(Options{Dial: f.dial})
 		synctest.Wait()
-		check(StateUp, "")
+		check(health.Up, "")
 	})
-}
-
-func TestJudge(t *testing.T) {
-	const limit = 10 * time.Second
-	for _, c := range []struct {
-		before State
-		inTime int
-		lag    time.Duration
-		known  bool
-		max    time.Duration
-		want   State
-	}{
-		{StateConnecting, 0, 0, true, limit, StateUp},
-		{StateUp, 9, 10 * time.Second, true, limit, StateUp},
-		{StateUp, 9, 11 * time.Second, true, limit, StateLagging},
-		{StateLagging, 0, 10 * time.Second, true, limit, StateLagging},
-		{StateLagging, 1, 6 * time.Second, true, limit, StateLagging},
-		{StateLagging, 2, 10 * time.Second, true, limit, StateUp},
-		{StateLagging, 0, 5 * time.Second, true, limit, StateUp},
-		{StateUp, 5, 0, false, limit, StateLagging},
-		{StateLagging, 0, time.Hour, true, 0, StateUp},
-		{StateDown, 0, 0, false, 0, StateUp},
-	} {
-		p := &probed{lag: c.lag, lagKnown: c.known, inTime: c.inTime}
-		if got, _ := judge(c.before, p, c.max); got != c.want {
-			t.Errorf("%+v gives %s", c, got)
-		}
-	}
 }
 
 func TestMinimalServerIsWelcome(t *testing.T) {
@@ -120,7 +93,7 @@ func TestMinimalServerIsWelcome(t *testing.T) {
 		}
 		conn.Release()
 		for _, st := range c.Servers() {
-			if st.State != StateUp || st.Version != "8.4.0-fake" {
+			if st.State != health.Up || st.Version != "8.4.0-fake" {
 				t.Errorf("state is %+v", st)
 			}
 		}
@@ -165,7 +138,7 @@ func TestWarnings(t *testing.T) {
 		c.Apply(oneShard(t, 0))
 		synctest.Wait()
 		st := stateOf(c, "p:1")
-		if st.State != StateUp || !st.Eligible || !st.ReadOnly ||
+		if st.State != health.Up || !st.Eligible || !st.ReadOnly ||
 			!strings.Contains(st.Warning, "the primary is read_only") || !strings.Contains(st.Warning, "max_connections 50 is less than pool.max_per_server 100") {
 			t.Errorf("state is %+v", st)
 		}

@@ -9,6 +9,10 @@ import (
 	"time"
 
 	"shardway/protocol"
+	"shardway/router/backend/circuit"
+	"shardway/router/backend/health"
+	"shardway/router/backend/pulse"
+	"shardway/router/backend/replication"
 )
 
 const (
@@ -56,7 +60,7 @@ func (s *server) prober() {
 		default:
 			s.down(err)
 			s.interruptLost()
-			pause = backoff(failures, probeBackoff, probeBackoffMax)
+			pause = circuit.Backoff(failures, probeBackoff, probeBackoffMax)
 			failures++
 			select { // down has asked for the probe that just failed
 			case <-s.kick:
@@ -83,7 +87,7 @@ func (s *server) pause() time.Duration {
 	if sh, _ := s.cluster.placeOf(s); sh != nil && sh.roles.urgent.Load() {
 		d = min(d, probeUrgent)
 	}
-	return spread(d, 0.1)
+	return circuit.Spread(d, 0.1)
 }
 
 // probe is the prober's own connection and what it found out by it.
@@ -93,7 +97,7 @@ type probe struct {
 	facts    *facts
 	learned  time.Time
 	lagSQL   string // the form of SHOW REPLICA STATUS that the server knows; "" before one was tried
-	executed executed
+	executed replication.Executed
 	beating  beating
 }
 
@@ -104,7 +108,7 @@ func (p *probe) run() (found probed, dialed bool, err error) {
 	cfg := s.cluster.config.Load()
 	ctx, cancel := context.WithTimeout(s.ctx, cfg.DialTimeout)
 	defer cancel()
-	if p.conn != nil && (p.conn.login != cfg.login || s.health.Load().state == StateDown) {
+	if p.conn != nil && (p.conn.login != cfg.login || s.health.Load().state == health.Down) {
 		p.hangUp(true)
 	}
 	if p.conn != nil {
@@ -127,7 +131,7 @@ func (p *probe) run() (found probed, dialed bool, err error) {
 	if err != nil {
 		return found, false, err
 	}
-	p.facts, p.lagSQL, p.executed = nil, "", executed{}
+	p.facts, p.lagSQL, p.executed = nil, "", replication.Executed{}
 	found, err = p.ask(ctx)
 	if err != nil {
 		p.hangUp(false)
@@ -196,7 +200,7 @@ func (p *probe) look(found *probed) error {
 	var err error
 	asked := p.wantsBeat()
 	if asked {
-		res, err = p.conn.Query("SELECT " + columns + beatColumns)
+		res, err = p.conn.Query("SELECT " + columns + pulse.Columns)
 		if wire, refused := sqlError(err); refused {
 			p.refuseBeat(wire)
 			asked, err = false, nil
@@ -223,18 +227,18 @@ func (p *probe) look(found *probed) error {
 	}
 	row = row[n:]
 	if n = len(p.facts.gtidVars); len(row) >= n {
-		p.executed.readExecuted(row[:n])
+		p.executed.Read(row[:n])
 		found.executed, row = p.executed, row[n:]
 	}
 	if asked {
-		found.beat = readBeat(row)
-		if found.beat.n > 0 {
+		found.beat = pulse.Read(row)
+		if found.beat.N > 0 {
 			p.beating.missing, p.beating.why = false, ""
 		} else {
 			p.beating.missing = true
 		}
 		if sh, role := s.cluster.placeOf(s); sh != nil {
-			sh.roles.pulse.saw(found.beat, s.cluster.now(), role == Primary)
+			sh.roles.pulse.Saw(found.beat, s.cluster.now(), role == Primary)
 		}
 	}
 	return nil
@@ -265,4 +269,35 @@ func queryTolerant(c *Conn, sql string) (*protocol.Result, error) {
 		return nil, nil
 	}
 	return res, err
+}
+
+// askReplication asks what the server replicates from, and how well.
+func (p *probe) askReplication() (replication.Status, error) {
+	forms := []string{p.lagSQL}
+	if p.lagSQL == "" {
+		forms = replication.Forms(p.facts.mariaDB)
+	}
+	var r replication.Status
+	for _, form := range forms {
+		res, err := p.conn.Query(form)
+		wire, refused := sqlError(err)
+		switch {
+		case err == nil:
+			p.lagSQL = form
+			return replication.Read(res), nil
+		case !refused:
+			return r, err
+		case isDenied(wire):
+			privilege := "REPLICATION CLIENT"
+			if p.facts.mariaDB {
+				privilege = "REPLICA MONITOR (before MariaDB 10.5: REPLICATION CLIENT)"
+			}
+			r.LagWhy = fmt.Sprintf("the account '%s' may not run %s; GRANT it %s ON *.*", p.srv.cluster.options().User, form, privilege)
+			return r, nil
+		default:
+			r.LagWhy = fmt.Sprintf("%s: %d %s", form, wire.Code, wire.Message)
+		}
+	}
+	p.lagSQL = ""
+	return r, nil
 }

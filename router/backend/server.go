@@ -7,6 +7,11 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"shardway/router/backend/health"
+	"shardway/router/backend/policy"
+	"shardway/router/backend/pulse"
+	"shardway/router/backend/replication"
 )
 
 // server is one server of the map, with its pool, its health and its prober. It
@@ -20,7 +25,7 @@ type server struct {
 	// health is replaced under Cluster.mu. epoch counts the server's outages: it
 	// grows with each change to suspect or down, so that what began before can be
 	// told from what began after.
-	health atomic.Pointer[health]
+	health atomic.Pointer[condition]
 	epoch  atomic.Uint64
 	// replica says that every shard of the map which names the server has it as a
 	// replica.
@@ -30,9 +35,9 @@ type server struct {
 	// until one connection had to find out.
 	setup atomic.Pointer[string]
 
-	warmup        warmup
+	warmup        policy.WarmUp
 	cold          bool // the server was away, and warms up when it returns; Cluster.mu guards it
-	latency       latency
+	latency       policy.Latency
 	position      position
 	reads, writes atomic.Uint64
 
@@ -43,9 +48,9 @@ type server struct {
 	kills  chan struct{} // as many places as there may be side connections
 }
 
-// health is what is known of a server; immutable.
-type health struct {
-	state   State
+// condition is what is known of a server; immutable.
+type condition struct {
+	state   health.State
 	why     string
 	since   time.Time
 	at      time.Duration // since, as a time of Cluster.now
@@ -60,27 +65,23 @@ type probed struct {
 	at          time.Time // when it was asked
 	facts       *facts    // nil until the server answered
 	readOnly    bool
-	replication replication
-	executed    executed
-	beat        beat
+	replication replication.Status
+	executed    replication.Executed
+	beat        pulse.Beat
 	heartbeat   string // why there is no heartbeat
-	lag         time.Duration
-	lagKnown    bool
-	lagWhy      string // why the lag isn't known
-	lagFrom     string // what the lag is known from
+	lag         health.Lag
 	latency     time.Duration
-	inTime      int // probes in a row within the limit of lag
 	warning     string
 }
 
 func newServer(c *Cluster, addr string) *server {
 	s := &server{
-		cluster: c, addr: addr, hash: addrHash(addr),
+		cluster: c, addr: addr, hash: policy.ServerHash(addr),
 		kick: make(chan struct{}, 1), done: make(chan struct{}), kills: make(chan struct{}, killsAtOnce),
 	}
 	s.pool.srv = s
 	s.pool.login = c.config.Load().login
-	s.health.Store(&health{state: StateConnecting, since: time.Now()})
+	s.health.Store(&condition{state: health.Connecting, since: time.Now()})
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
@@ -101,7 +102,7 @@ func (s *server) probeNow() {
 
 // change replaces the health by what next makes of it, nil for no change, and
 // says whether the state changed. Views of shards follow.
-func (s *server) change(next func(old health) *health) bool {
+func (s *server) change(next func(old condition) *condition) bool {
 	c := s.cluster
 	c.mu.Lock()
 	old := s.health.Load()
@@ -113,7 +114,7 @@ func (s *server) change(next func(old health) *health) bool {
 	changed := h.state != old.state
 	if changed {
 		h.since, h.at = time.Now(), c.now()
-		if h.state == StateSuspect || h.state == StateDown {
+		if h.state == health.Suspect || h.state == health.Down {
 			s.epoch.Add(1)
 			s.position.forget()
 		}
@@ -133,15 +134,15 @@ func (s *server) change(next func(old health) *health) bool {
 	for _, f := range after {
 		f()
 	}
-	if changed && !s.replica.Load() && (h.state == StateSuspect || h.state == StateDown) {
+	if changed && !s.replica.Load() && (h.state == health.Suspect || h.state == health.Down) {
 		c.lookAround(s)
 	}
 	return changed
 }
 
-func (s *server) log(old, h *health) {
+func (s *server) log(old, h *condition) {
 	level := slog.LevelWarn
-	if h.state == StateUp && h.probed.warning == "" {
+	if h.state == health.Up && h.probed.warning == "" {
 		level = slog.LevelInfo
 	}
 	s.cluster.options().Log.LogAttrs(context.Background(), level, "server state",
@@ -152,11 +153,11 @@ func (s *server) log(old, h *health) {
 // suspect takes note that a connection made in the given epoch broke.
 func (s *server) suspect(epoch uint64, err error) {
 	why := "a connection broke: " + s.reason(err)
-	if !s.change(func(old health) *health {
-		if s.epoch.Load() != epoch || old.state == StateDown || old.state == StateSuspect {
+	if !s.change(func(old condition) *condition {
+		if s.epoch.Load() != epoch || old.state == health.Down || old.state == health.Suspect {
 			return nil
 		}
-		old.state, old.why = StateSuspect, why
+		old.state, old.why = health.Suspect, why
 		old.eject.broke(s.cluster.now())
 		return &old
 	}) {
@@ -173,12 +174,12 @@ func (s *server) suspect(epoch uint64, err error) {
 // down takes note that the server can't be connected to.
 func (s *server) down(err error) {
 	why, refused := s.reason(err), isRefusal(err)
-	if !s.change(func(old health) *health {
-		if old.state == StateDown && old.why == why {
+	if !s.change(func(old condition) *condition {
+		if old.state == health.Down && old.why == why {
 			return nil
 		}
-		old.state, old.why, old.refused, old.fenced = StateDown, why, refused, errors.Is(err, errFenced)
-		old.probed.lagKnown, old.probed.lagWhy, old.probed.inTime = false, "the server is down", 0
+		old.state, old.why, old.refused, old.fenced = health.Down, why, refused, errors.Is(err, errFenced)
+		old.probed.lag.Unknown("the server is down")
 		s.cold, old.eject = true, ejection{}
 		return &old
 	}) {
@@ -195,16 +196,16 @@ func (s *server) down(err error) {
 // says that the prober is among those refused, so that nobody knows the lag.
 func (s *server) busy(err error, blind bool) {
 	why := s.reason(err)
-	s.change(func(old health) *health {
-		if old.state == StateBusy && !blind || old.state == StateLagging || old.state == StateEjected {
+	s.change(func(old condition) *condition {
+		if old.state == health.Busy && !blind || old.state == health.Lagging || old.state == health.Ejected {
 			return nil
 		}
-		old.state, old.why, old.refused = StateBusy, why, false
+		old.state, old.why, old.refused = health.Busy, why, false
 		if blind {
-			old.probed.lagKnown, old.probed.lagWhy, old.probed.inTime = false, why, 0
+			old.probed.lag.Unknown(why)
 		}
-		if s.needsLag() && !old.probed.lagKnown {
-			old.state, old.why = StateLagging, "lag unknown: "+why
+		if s.needsLag() && !old.probed.lag.Known {
+			old.state, old.why = health.Lagging, "lag unknown: "+why
 		}
 		return &old
 	})
@@ -213,14 +214,14 @@ func (s *server) busy(err error, blind bool) {
 // connected takes note that a dial succeeded. Whether the server may serve is for
 // the prober to say, unless only connections were missing.
 func (s *server) connected() {
-	if s.health.Load().state != StateBusy {
+	if s.health.Load().state != health.Busy {
 		return
 	}
-	s.change(func(old health) *health {
-		if old.state != StateBusy {
+	s.change(func(old condition) *condition {
+		if old.state != health.Busy {
 			return nil
 		}
-		old.state, old.why = StateUp, ""
+		old.state, old.why = health.Up, ""
 		return &old
 	})
 }
@@ -235,13 +236,13 @@ func (s *server) needsLag() bool {
 // about. dialed says that the probe began with a new connection.
 func (s *server) answered(epoch uint64, p probed, dialed bool) bool {
 	s.pool.mu.Lock()
-	refusing := s.pool.circuit.refusing(s.cluster.now())
+	refusing := s.pool.circuit.Refusing(s.cluster.now())
 	s.pool.mu.Unlock()
 	if dialed {
 		s.position.forget() // the server may have been restarted
 	}
 	current := true
-	s.change(func(old health) *health {
+	s.change(func(old condition) *condition {
 		if s.epoch.Load() != epoch {
 			current = false
 			return nil
@@ -250,25 +251,24 @@ func (s *server) answered(epoch uint64, p probed, dialed bool) bool {
 		if !s.needsLag() {
 			maxLag = 0
 		}
-		p.inTime = old.probed.inTime
-		state, why := judge(old.state, &p, maxLag)
-		if state == StateUp && old.state == StateBusy && refusing && !dialed {
-			state, why = StateBusy, old.why
+		p.lag.InTime = old.probed.lag.InTime
+		state, why := health.Judge(old.state, &p.lag, maxLag)
+		if state == health.Up && old.state == health.Busy && refusing && !dialed {
+			state, why = health.Busy, old.why
 		}
 		h := old
 		h.state, h.why, h.refused, h.fenced, h.probed = state, why, false, false, p
 		s.judgeEjection(&h)
 		return &h
 	})
-	if current && p.facts != nil && !p.facts.mariaDB && !p.executed.set.IsEmpty() {
+	if current && p.facts != nil && !p.facts.mariaDB && !p.executed.Set.IsEmpty() {
 		// What MariaDB's probe tells holds what is still being committed.
-		s.reached(s.position.life.Load(), p.executed.set)
+		s.reached(s.position.life.Load(), p.executed.Set)
 	}
 	if current && dialed {
 		s.pool.mu.Lock()
-		if !s.pool.circuit.proven {
-			s.pool.circuit.succeeded()
-			s.pool.circuit.proven = false // one at a time until the pool's own dial succeeds
+		if !s.pool.circuit.Proven() {
+			s.pool.circuit.Forgive() // one at a time until the pool's own dial succeeds
 		}
 		s.pool.serve(s.cluster.now())
 		s.pool.mu.Unlock()
@@ -284,9 +284,9 @@ func (s *server) status(sh *shard, m *member, v *view, o *Options) ServerStatus 
 		Addr: s.addr, Shard: m.shard, Role: m.role, MapRole: Replica,
 		State: h.state, Why: h.why, Since: h.since, Eligible: m.eligible(o),
 		Weight: m.weight, Zone: m.zone,
-		ReadOnly: p.readOnly, Lag: p.lag, LagKnown: p.lagKnown, LagFrom: p.lagFrom, Heartbeat: p.heartbeat,
-		WarmUp: s.warmup.share(s.cluster.now()), ReplicaOf: p.replication.source, IO: p.replication.io, SQL: p.replication.sql,
-		Position: p.executed.position, SplitBrain: v.split != "",
+		ReadOnly: p.readOnly, Lag: p.lag.Behind, LagKnown: p.lag.Known, LagFrom: p.lag.From, Heartbeat: p.heartbeat,
+		WarmUp: s.warmup.Share(s.cluster.now()), ReplicaOf: p.replication.Source, IO: p.replication.IO, SQL: p.replication.SQL,
+		Position: p.executed.Position, SplitBrain: v.split != "",
 		Latency: p.latency, Warning: p.warning,
 		Reads: s.reads.Load(), Writes: s.writes.Load(),
 	}
@@ -294,12 +294,12 @@ func (s *server) status(sh *shard, m *member, v *view, o *Options) ServerStatus 
 		st.MapRole = Primary
 	}
 	switch {
-	case p.replication.source != "":
+	case p.replication.Source != "":
 		st.Observed = "replica"
-	case p.replication.known && p.facts != nil && !p.readOnly:
+	case p.replication.Known && p.facts != nil && !p.readOnly:
 		st.Observed = "primary"
 	}
-	if h.state == StateEjected {
+	if h.state == health.Ejected {
 		st.Ejected = time.Now().Add(h.eject.until - s.cluster.now())
 	}
 	warn := func(text string) {

@@ -6,6 +6,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"shardway/router/backend/health"
+	"shardway/router/backend/policy"
+	"shardway/router/backend/roles"
 	"shardway/shardmap"
 )
 
@@ -24,7 +27,7 @@ type shard struct {
 	replicas []*member
 	turn     *atomic.Uint64 // whose turn it is; outlives the snapshot
 	gate     *gate          // outlives the snapshot, too
-	roles    *roles         // what was observed; outlives it too
+	roles    *shardRoles    // what was observed; outlives it too
 	view     atomic.Pointer[view]
 }
 
@@ -58,9 +61,9 @@ type view struct {
 // rebuild makes the shard's view from the health of its servers and the verdict on
 // their roles. The caller holds Cluster.mu.
 func (s *shard) rebuild(o *Options) {
-	v := &view{policy: o.Policy, fallback: o.FallbackToPrimary, strays: s.roles.verdict.strays, deciding: !s.roles.decided}
-	if s.roles.verdict.kind == verdictSplit {
-		v.split = s.roles.verdict.why
+	v := &view{policy: o.Policy, fallback: o.FallbackToPrimary, strays: s.roles.verdict.Strays, deciding: !s.roles.decided}
+	if s.roles.verdict.Kind == roles.Split {
+		v.split = s.roles.verdict.Why
 	} else if s.primary.eligible(o) {
 		v.primary = s.primary
 	}
@@ -68,7 +71,7 @@ func (s *shard) rebuild(o *Options) {
 		switch {
 		case v.strays[m.srv.addr] != "":
 		case !m.eligible(o):
-			if m.srv.health.Load().state == StateSuspect {
+			if m.srv.health.Load().state == health.Suspect {
 				v.suspects = append(v.suspects, m)
 			}
 		case o.Zone != "" && m.zone != o.Zone:
@@ -85,7 +88,7 @@ func (s *shard) rebuild(o *Options) {
 		for i, m := range v.eligible {
 			weights[i] = m.weight
 		}
-		v.turns = weightedTurns(weights)
+		v.turns = policy.Turns(weights)
 	}
 	v.warm = warmOnly(v.eligible)
 	s.view.Store(v)
@@ -96,12 +99,12 @@ func (s *shard) rebuild(o *Options) {
 func (m *member) eligible(o *Options) bool {
 	state := m.srv.health.Load().state
 	if m.role == Primary {
-		return state != StateDown
+		return state != health.Down
 	}
 	switch state {
-	case StateUp, StateBusy:
+	case health.Up, health.Busy:
 		return true
-	case StateConnecting:
+	case health.Connecting:
 		return o.MaxLag <= 0
 	default:
 		return false
@@ -174,10 +177,10 @@ func leastBusy(members []*member, start int) *member {
 
 // highestScore returns the member that rendezvous hashing gives to the client.
 func highestScore(members []*member, w *Want) *member {
-	client := clientHash(w.Client)
-	best, high := members[0], rendezvous(members[0].srv.hash, client)
+	client := policy.ClientHash(w.Client)
+	best, high := members[0], policy.Score(members[0].srv.hash, client)
 	for _, m := range members[1:] {
-		if score := rendezvous(m.srv.hash, client); score > high {
+		if score := policy.Score(m.srv.hash, client); score > high {
 			best, high = m, score
 		}
 	}
@@ -192,7 +195,7 @@ func fasterOfTwo(members []*member, now time.Duration) *member {
 		j++
 	}
 	a, b := members[i], members[j]
-	if b.srv.latency.score(now, int(b.srv.pool.load.Load())) < a.srv.latency.score(now, int(a.srv.pool.load.Load())) {
+	if b.srv.latency.Score(now, int(b.srv.pool.load.Load())) < a.srv.latency.Score(now, int(a.srv.pool.load.Load())) {
 		return b
 	}
 	return a
@@ -215,9 +218,9 @@ func (s *shard) candidates(v *view, w *Want, tried []string) []*member {
 			add(group...)
 			rest := list[begin:]
 			if v.policy == PolicyClientIPHash && w.Client.IsValid() {
-				client := clientHash(w.Client)
+				client := policy.ClientHash(w.Client)
 				slices.SortFunc(rest, func(a, b *member) int {
-					if rendezvous(a.srv.hash, client) > rendezvous(b.srv.hash, client) {
+					if policy.Score(a.srv.hash, client) > policy.Score(b.srv.hash, client) {
 						return -1
 					}
 					return 1

@@ -1,34 +1,9 @@
 package backend
 
-import "time"
+import (
+	"time"
 
-// State is the circuit state of one server.
-type State string
-
-const (
-	// StateConnecting is a server not known to answer yet. A primary is tried; a replica too,
-	// unless its lag must be known first. Successors: up, busy, lagging, down.
-	StateConnecting State = "connecting"
-	// StateUp is a server that answers and is eligible. Successors: busy, lagging, ejected,
-	// suspect, down.
-	StateUp State = "up"
-	// StateBusy is a server that answers that it has too many connections; pooled connections stay
-	// in use. Successors: up, lagging, suspect, down.
-	StateBusy State = "busy"
-	// StateLagging is a replica that answers but serves no reads: its lag is over
-	// the limit or unknown. Successors: up, suspect, down.
-	StateLagging State = "lagging"
-	// StateEjected is a replica that answers probes but serves no reads for a while, since its
-	// connections broke or its reads took far longer than others'. Successors: up, busy, lagging,
-	// suspect, down.
-	StateEjected State = "ejected"
-	// StateSuspect is a server to which a connection broke; a probe is under way. A replica
-	// serves no reads until the probe is answered; a primary gets new connections
-	// only. Successors: up, busy, lagging, down.
-	StateSuspect State = "suspect"
-	// StateDown is a server that can't be connected to, or refuses the login. Successors: up,
-	// busy, lagging.
-	StateDown State = "down"
+	"shardway/router/backend/health"
 )
 
 // ServerStatus is what is known of one server of one shard.
@@ -39,7 +14,7 @@ type ServerStatus struct {
 	Observed    string
 	// Observed is what the server looks like: "primary" takes writes and follows nobody, "replica"
 	// follows a source; "" if that isn't known, or neither.
-	State      State
+	State      health.State
 	Why        string    // the reason of the state; "" when up
 	Since      time.Time // when the state began
 	Eligible   bool      // whether Acquire may choose the server now
@@ -97,14 +72,16 @@ type Collation struct {
 // The default shard's primary speaks first, then the primaries in the order of
 // the shards, then the replicas.
 type Learned struct {
-	OK               bool   // false until a server answered; the rest is zero then
-	Addr             string // the server that spoke
-	Version          string // version string of the handshake
-	Collation        uint16 // the server's default collation
-	Charset          string // and its character set
-	SQLMode          string // sql_mode of new sessions
-	MaxAllowedPacket int    // bytes; the minimum over the primaries that answered
-	LowerCaseTables  int    // lower_case_table_names
-	Collations       map[uint16]Collation
-	Databases        []string // union over the primaries, sorted
+	OK                 bool          // false until a server answered; the rest is zero then
+	Addr               string        // the server that spoke
+	Version            string        // version string of the handshake
+	Collation          uint16        // the server's default collation
+	Charset            string        // and its character set
+	SQLMode            string        // sql_mode of new sessions
+	WaitTimeout        time.Duration // wait_timeout of new sessions
+	InteractiveTimeout time.Duration // and interactive_timeout
+	MaxAllowedPacket   int           // bytes; the minimum over the primaries that answered
+	LowerCaseTables    int           // lower_case_table_names
+	Collations         map[uint16]Collation
+	Databases          []string // union over the primaries, sorted
 }

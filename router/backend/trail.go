@@ -89,11 +89,11 @@ func (t *Trail) bound(primary *server) (gtid.Set, bool) {
 	if t.last == nil {
 		return gtid.Set{}, true
 	}
-	if set, ok := t.last.position.since(t.mark); ok {
+	if set, ok := t.last.position.since(t.life, t.mark); ok {
 		return set, true
 	}
 	if primary != nil && primary != t.last {
-		return primary.position.since(t.mark)
+		return primary.position.since(primary.position.life.Load(), t.mark)
 	}
 	return gtid.Set{}, false
 }
@@ -134,13 +134,48 @@ func (t *Trail) stays(v *view) *member {
 }
 
 // prefer returns m, which the policy has chosen, or who is better for the session.
+// Where replicas serve in turn one is owed a turn that another one took only because
+// nobody was asked what the session has seen, and gets it from the next session
+// that is free to read there: so the policy stays exact over many reads.
 func (t *Trail) prefer(v *view, m *member, primary *server, stay bool, now time.Duration) *member {
+	if v.policy != PolicyRoundRobin && v.policy != PolicyWeighted {
+		return t.suits(v, m, primary, stay, now)
+	}
+	owed := m
+	for _, other := range v.eligible {
+		if credit := other.srv.position.credit.Load(); credit > 0 && credit > owed.srv.position.credit.Load() && t.has(other.srv, primary) {
+			owed = other
+		}
+	}
+	if owed != m {
+		swap(m, owed)
+		return owed
+	}
+	chosen := t.suits(v, m, primary, stay, now)
+	if chosen != m && chosen.role == Replica {
+		if _, seen := t.bound(primary); !seen {
+			swap(m, chosen)
+		}
+	}
+	return chosen
+}
+
+// swap notes that taker serves a turn of owner.
+func swap(owner, taker *member) {
+	owner.srv.position.owe(1)
+	taker.srv.position.owe(-1)
+}
+
+// suits returns m, or who is better for the session.
+func (t *Trail) suits(v *view, m *member, primary *server, stay bool, now time.Duration) *member {
 	if t.has(m.srv, primary) {
 		return m
 	}
 	home := t.stays(v)
 	if home != nil && !stay && now-time.Duration(m.srv.position.asked.Load()) >= askAgain {
-		return m // Conn.Has finds out
+		if _, seen := t.bound(primary); seen {
+			return m // Conn.Has finds out
+		}
 	}
 	if v.policy != PolicyClientIPHash {
 		for _, other := range v.eligible {

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"shardway/router/backend/health"
 )
 
 // share is the part of n reads that a server gets.
@@ -34,7 +36,7 @@ func TestWarmUp(t *testing.T) {
 			f.at("r1:1").crash()
 			time.Sleep(3 * time.Second)
 			f.at("r1:1").recover()
-			for stateOf(c, "r1:1").State != StateUp {
+			for stateOf(c, "r1:1").State != health.Up {
 				time.Sleep(10 * time.Millisecond)
 			}
 			for _, tc := range []struct{ after, least, most float64 }{{0, 0, 0.02}, {2.5, 0.10, 0.15}, {2.5, 0.22, 0.28}, {6, 0.5, 0.5}} {
@@ -129,28 +131,28 @@ func TestEjectionByErrors(t *testing.T) {
 			}
 		}
 		breaks("r1:1", 3)
-		if st := stateOf(c, "r1:1"); st.State != StateUp {
+		if st := stateOf(c, "r1:1"); st.State != health.Up {
 			t.Fatalf("state is %+v", st)
 		}
 		breaks("r1:1", 1)
 		st := stateOf(c, "r1:1")
-		if st.State != StateEjected || st.Eligible || !strings.Contains(st.Why, "4 of its connections broke") || time.Until(st.Ejected) < 9*time.Second {
+		if st.State != health.Ejected || st.Eligible || !strings.Contains(st.Why, "4 of its connections broke") || time.Until(st.Ejected) < 9*time.Second {
 			t.Fatalf("state is %+v", st)
 		}
 		if got := share(t, c, "r2:1", 10); got != 1 {
 			t.Errorf("the other's share is %.2f", got)
 		}
 		breaks("r2:1", 6) // the last one stays
-		if st := stateOf(c, "r2:1"); st.State != StateUp {
+		if st := stateOf(c, "r2:1"); st.State != health.Up {
 			t.Errorf("state is %+v", st)
 		}
 		time.Sleep(11 * time.Second)
-		if st := stateOf(c, "r1:1"); st.State != StateUp || st.WarmUp > 0.99 {
+		if st := stateOf(c, "r1:1"); st.State != health.Up || st.WarmUp > 0.99 {
 			t.Errorf("state is %+v", st)
 		}
 		time.Sleep(10 * time.Second)
 		breaks("r1:1", 4) // again: twice as long
-		if st := stateOf(c, "r1:1"); st.State != StateEjected || time.Until(st.Ejected) < 19*time.Second {
+		if st := stateOf(c, "r1:1"); st.State != health.Ejected || time.Until(st.Ejected) < 19*time.Second {
 			t.Errorf("state is %+v", st)
 		}
 	})
@@ -169,10 +171,10 @@ func TestEjectionByLatency(t *testing.T) {
 			}
 			conn.Release()
 		}
-		if st := stateOf(c, "r1:1"); st.State != StateEjected || !strings.Contains(st.Why, "more than 10 times") {
+		if st := stateOf(c, "r1:1"); st.State != health.Ejected || !strings.Contains(st.Why, "more than 10 times") {
 			t.Errorf("state is %+v", st)
 		}
-		if st := stateOf(c, "r2:1"); st.State != StateUp {
+		if st := stateOf(c, "r2:1"); st.State != health.Up {
 			t.Errorf("state is %+v", st)
 		}
 	})

@@ -18,11 +18,11 @@ const (
 	WhyTransaction    Why = 1 << iota // until it commits or rolls back
 	WhyTemporaryTable                 // until the last one is dropped
 	WhyTableLock                      // LOCK TABLES, FLUSH TABLES WITH READ LOCK: until UNLOCK TABLES
-	WhyNamedLock                      // GET_LOCK: until the client leaves or resets
-	WhyHandler                        // HANDLER … OPEN: until the client leaves or resets
+	WhyNamedLock                      // GET_LOCK: until the last one is released
+	WhyHandler                        // HANDLER … OPEN: until the last one is closed
 	WhyXA                             // XA START: until the client leaves or resets
 	WhyUserVariable                   // one that isn't a plain literal: until the client leaves or resets
-	WhyPrepared                       // PREPARE … FROM: until the client leaves or resets
+	WhyPrepared                       // PREPARE … FROM: until the last one is deallocated
 	WhyVariable                       // a variable that no other connection can be given, such as insert_id: until the client leaves or resets
 	WhyUnknown                        // CALL, or a statement that can't be read: until the client leaves or resets
 	WhyCursor                         // until the cursor's last row, or its statement's end
@@ -35,9 +35,9 @@ const (
 	// whyShort are the reasons that end by themselves with the next statement.
 	whyShort = WhyDiagnostics | WhyFoundRows | WhyInsertID
 	// whyAll are the reasons for which every statement for the shard must use the connection.
-	whyAll = WhyTransaction | WhyTemporaryTable | WhyTableLock | WhyNamedLock | WhyHandler | WhyXA
+	whyAll = WhyTransaction | WhyTemporaryTable | WhyTableLock | WhyNamedLock | WhyHandler | WhyXA | WhyVariable
 	// whyWrites are the reasons for which every statement that isn't a read must use the connection.
-	whyWrites = WhyUserVariable | WhyPrepared | WhyVariable | WhyUnknown
+	whyWrites = WhyUserVariable | WhyPrepared | WhyUnknown
 	// whyPartly are the reasons that a statement may have brought about before it failed.
 	whyPartly = WhyUnknown | WhyUserVariable | WhyNamedLock
 	// whyRuns are the reasons for which something goes on at the server between two statements: the shard isn't left
@@ -160,6 +160,28 @@ func (s *Session) resume(ctx context.Context, h *hold) error {
 		return err
 	}
 	return protocol.Errorf(1105, "HY000", "shardway: shard %s has another primary now, and what this session kept on the former one, %s, is lost (%s); nothing was done, make it anew", shard, c.Addr(), why)
+}
+
+// FreeIfUnlocked ends the pin of named locks when the client has none of these any more, as its server says.
+func (s *Session) FreeIfUnlocked(names []string) bool {
+	h := s.holdWith(WhyNamedLock)
+	if h == nil {
+		return true
+	}
+	var sql strings.Builder
+	sql.WriteString("SELECT 0")
+	for _, name := range names {
+		sql.WriteString("+COALESCE(IS_USED_LOCK(" + quote(name) + ")=CONNECTION_ID(),0)")
+	}
+	n, err := askNumber(h.conn, sql.String())
+	if err != nil {
+		s.broke(h.conn, err)
+		return false
+	}
+	if n == 0 {
+		s.letOf(h.conn, WhyNamedLock)
+	}
+	return n == 0
 }
 
 // let takes reasons away from every hold; connections without a reason go back to their pool.

@@ -113,6 +113,9 @@ func (st *statements) put(key statementKey, id uint32) (evict uint32) {
 	return evict
 }
 
+// Usable says whether any server of a shard can be used now.
+func (s *Session) Usable(shard string) bool { return s.x.cluster.Usable(shard) }
+
 // Prepare has a server of a shard prepare a statement and returns what it says of it. An error is as Run's.
 func (s *Session) Prepare(ctx context.Context, p *Prepared, shard string, role backend.Role, read bool) (*protocol.Prepared, error) {
 	r := &Request{Command: protocol.ComStmtPrepare, Shard: shard, Role: role, Read: read}

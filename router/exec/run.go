@@ -31,6 +31,8 @@ type Request struct {
 	// the session's system variables that it assigns, which servers report.
 	Sets    []Set
 	Assigns []string
+	// Passing are variables that hold for the statement alone: what the server reports of them is over with it.
+	Passing []string
 	// Names is the text of SET NAMES without these words; AsksCharset says that it is SET CHARACTER SET.
 	Names       string
 	AsksCharset bool
@@ -41,12 +43,15 @@ type Request struct {
 	UsesLastInsertID, SetsLastInsertID bool
 	// Given says whether an insert id may come from the statement itself instead of the server; nil for never.
 	Given func(id uint64) bool
+	// Upserts says of an INSERT that it may change a row instead, whose id its reply then tells.
+	Upserts bool
 
 	Statement *Prepared // of ComStmtExecute: Payload is then ignored
 	Execute   *protocol.Execute
 	Types     []byte
 	LongData  []LongData
 
+	LocalFile       []byte          // the text of a LOAD DATA LOCAL: the server may ask for the client's file
 	EndsTransaction bool            // COMMIT or ROLLBACK
 	SetStatus       protocol.Status // flags that the client sees besides the server's
 
@@ -340,7 +345,7 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 		if err := s.send(c, r); err != nil {
 			return out, err
 		}
-		relay := protocol.Relay{HoldError: holdError, SetStatus: r.SetStatus, TrackKinds: s.tracked()}
+		relay := protocol.Relay{HoldError: holdError, SetStatus: r.SetStatus, TrackKinds: s.tracked(), LocalFile: r.LocalFile}
 		if s.tx.open && s.holdOf(c) == nil {
 			relay.SetStatus |= protocol.StatusInTrans
 		}

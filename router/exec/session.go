@@ -189,6 +189,15 @@ func (s *Session) Holding() bool { return s.holdWith(^whyShort) != nil }
 // HasDiagnostics says whether the last statement left warnings or an error at a server.
 func (s *Session) HasDiagnostics() bool { return s.holdWith(WhyDiagnostics) != nil }
 
+// ForgetDiagnostics gives the connection back that is kept for the warnings of the last statement.
+func (s *Session) ForgetDiagnostics() { s.let(WhyDiagnostics) }
+
+// VariablesElsewhere says whether user variables are on another connection than the last statement's diagnostics.
+func (s *Session) VariablesElsewhere() bool {
+	h := s.holdWith(WhyUserVariable)
+	return h != nil && h.why&WhyDiagnostics == 0
+}
+
 // Pins lists the connections that the client keeps. It may be called from any goroutine.
 func (s *Session) Pins() []Pin {
 	if p := s.pins.Load(); p != nil {
@@ -360,7 +369,7 @@ func (s *Session) learn(c *backend.Conn, r *Request, reply *protocol.Reply) {
 
 func (s *Session) learnVariable(c *backend.Conn, r *Request, name, value string) bool {
 	switch {
-	case untold[name], r.Names != "" && isCharset(name):
+	case untold[name], r.Names != "" && isCharset(name), slices.Contains(r.Passing, name):
 		return false
 	case name == "last_insert_id" || name == "identity":
 		if id, err := strconv.ParseUint(value, 10, 64); err == nil {

@@ -163,6 +163,11 @@ func (s *Session) learnInsertID(c *backend.Conn, r *Request, reply *protocol.Rep
 			s.lastInsertID = id
 		}
 	case reply.InsertID == 0:
+	case r.Upserts && r.SetsLastInsertID && !s.found && reply.AffectedRows != 1:
+		s.lastInsertID = reply.InsertID
+	case r.Upserts && (s.found || reply.AffectedRows != 1):
+		s.givenID = reply.InsertID
+		return WhyInsertID
 	case r.Given != nil && r.Given(reply.InsertID):
 		s.givenID = reply.InsertID
 		return WhyInsertID

@@ -238,6 +238,8 @@ type Insertion struct {
 type Assignment struct {
 	Col Column
 	Val Operand
+	// Counted says that Val is in LAST_INSERT_ID(…), which gives an integer back as it is.
+	Counted bool
 }
 
 // Tx is what a transaction statement asks for.

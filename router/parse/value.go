@@ -31,3 +31,6 @@ const (
 
 // ModeOf returns the mode for a session's sql_mode and character_set_client.
 func ModeOf(sqlMode, charset string) Mode { return digest.ModeOf(sqlMode, charset) }
+
+// FirstPart returns where the first of a text's statements ends and where the next one begins: len(sql) without one.
+func FirstPart(sql []byte, mode Mode) (end, rest int) { return digest.FirstPart(sql, mode) }

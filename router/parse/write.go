@@ -87,7 +87,11 @@ func (a *analyzer) selectList(fields *ast.FieldList, b int) []Operand {
 func (a *analyzer) assign(list []*ast.Assignment, b int) {
 	for _, s := range list {
 		a.expr(s.Expr, b)
-		a.st.Assign = append(a.st.Assign, Assignment{Col: a.column(s.Column, b), Val: a.operand(s.Expr, b)})
+		value, counted := s.Expr, false
+		if call, ok := bare(value).(*ast.FuncCallExpr); ok && call.FnName.L == "last_insert_id" && call.Schema.O == "" && len(call.Args) == 1 {
+			value, counted = call.Args[0], true
+		}
+		a.st.Assign = append(a.st.Assign, Assignment{Col: a.column(s.Column, b), Val: a.operand(value, b), Counted: counted})
 		a.schema(s.Column)
 	}
 }

@@ -133,6 +133,9 @@ func local(st *parse.Statement) Plan {
 		if st.Is(parse.FlagDiagnostics) {
 			return &localDiagnostics
 		}
+		if st.Kind == parse.Show && st.Name == "processlist" && st.Hints.Shard == "" {
+			return &localProcesslist
+		}
 	default:
 	}
 	return nil
@@ -150,6 +153,7 @@ var (
 	localShowShardway     = Local{OpShowShardway, "about Shardway itself"}
 	localExplainRoute     = Local{OpExplainRoute, "planned, not run"}
 	localKill             = Local{OpKill, "ids are Shardway's own"}
+	localProcesslist      = Local{OpProcesslist, "the sessions are Shardway's own"}
 	localDiagnostics      = Local{OpDiagnostics, "about the session's last statement"}
 )
 

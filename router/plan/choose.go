@@ -46,13 +46,12 @@ func (b *builder) targets() Plan {
 			}
 		}
 	}
-	if r := b.assigned(); r != nil {
-		return r
-	}
 	if b.st.Insert != nil {
-		return b.insert(b.st.Insert)
+		if r := b.insert(b.st.Insert); r != nil {
+			return r
+		}
 	}
-	return nil
+	return b.assigned()
 }
 
 // allShards refuses a statement that would have to act on each of a table's shards.
@@ -101,11 +100,13 @@ func (b *builder) assigned() Plan {
 	for i := range b.st.Assign {
 		a := &b.st.Assign[i]
 		t := b.assignedTable(&a.Col)
-		if t == nil || sameKey(a) || b.sameSlot(a, t) {
+		if t == nil || onOne(t) {
 			continue
 		}
-		if onOne(t) {
-			continue
+		if whole := t.KeyType.Integer() || !t.KeyType.Declared() && t.Placement == shardmap.Mod; !a.Counted || whole {
+			if sameKey(a) || b.sameSlot(a, t) {
+				continue
+			}
 		}
 		clause := "SET"
 		if b.st.Insert != nil {
@@ -150,14 +151,15 @@ func sameKey(a *parse.Assignment) bool {
 		strings.EqualFold(v.Col.Qualifier, a.Col.Qualifier) && strings.EqualFold(v.Col.DB, a.Col.DB)
 }
 
-// sameSlot is for `SET id = 7 … WHERE id = 7`, as programs write that save all columns: the row stays in its slot.
+// sameSlot is for `SET id = 7 … WHERE id = 7`, as programs write that save all columns: the row stays in its slot. So
+// does the one row that an INSERT finds instead of storing its own.
 func (b *builder) sameSlot(a *parse.Assignment, t *shardmap.Table) bool {
-	if b.st.Insert != nil {
-		return false
-	}
 	loc := t.Locate(b.value(&a.Val), b.store(false))
 	if loc.Kind != shardmap.Placed {
 		return false
+	}
+	if b.st.Insert != nil {
+		return b.ins.table == t && b.ins.op != nil && b.ins.slot == loc.Slot
 	}
 	found := false
 	for i := range b.all() {

@@ -88,6 +88,7 @@ const (
 	OpSetTransaction                      // SET [SESSION] TRANSACTION …
 	OpShowShardway                        // SHOW SHARDWAY …; Statement.Name says what
 	OpExplainRoute                        // EXPLAIN ROUTE …; the session plans Statement.Inner and answers with Rows
+	OpProcesslist                         // SHOW PROCESSLIST, of Shardway's sessions
 	OpKill                                // KILL [QUERY|CONNECTION] id, the id being Shardway's own
 	OpDiagnostics                         // SHOW WARNINGS, SHOW ERRORS, GET DIAGNOSTICS: about the session's last statement
 )
@@ -113,6 +114,8 @@ func (op LocalOp) String() string {
 		return "show shardway"
 	case OpExplainRoute:
 		return "explain route"
+	case OpProcesslist:
+		return "show processlist"
 	case OpKill:
 		return "kill"
 	case OpDiagnostics:

@@ -1,6 +1,8 @@
 package failover
 
 import (
+	"database/sql"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -96,5 +98,19 @@ func TestPause(t *testing.T) {
 		if got, ok := parsePause(text); ok {
 			t.Errorf("%q is read as %+v", text, got)
 		}
+	}
+}
+
+// A proxy may find a primary gone that another proxy has replaced meanwhile. The
+// new one isn't touched.
+func TestFailoverOfAnotherPrimary(t *testing.T) {
+	store := newMemory(t, "version: 3\nshards:\n  s0: {primary: \"b:1\", replicas: [{addr: \"a:1\"}, {addr: \"c:1\"}]}\n", "p1")
+	o := Options{By: "p1", Open: func(addr string) (*sql.DB, error) {
+		t.Errorf("%s is asked", addr)
+		return nil, errors.New("no server")
+	}}
+	report, err := Failover(t.Context(), store, "s0", "a:1", o)
+	if !IsRefused(err) || !strings.Contains(err.Error(), "b:1 is the primary of shard s0 by now") || report.Done || store.m.Version() != 3 {
+		t.Errorf("%v, report %+v, map version %d", err, report, store.m.Version())
 	}
 }

@@ -14,9 +14,10 @@ import (
 )
 
 // Failover makes the most advanced replica the primary of a shard whose
-// primary is gone. The caller has found that by a quorum of proxies, see
-// [Gone]; Failover refuses when a replica still receives from the primary.
-// o.By must be the caller's [shardmap.Proxy] ID.
+// primary, at the address gone, is gone. The caller has found that by a quorum
+// of proxies, see [Gone]; Failover refuses when a replica still receives from
+// it, and when the stored map has another primary by now: that one isn't known
+// to be gone. o.By must be the caller's [shardmap.Proxy] ID.
 //
 // The map with the shard paused, stored by compare-and-swap, is the lock: of
 // several proxies one wins, and the others get a *Refused error. One that dies
@@ -27,10 +28,10 @@ import (
 //
 // Replicas that can't be reached are warned of in the report. [Rejoin] brings
 // them, and the old primary, back.
-func Failover(ctx context.Context, store Store, shard string, o Options) (Report, error) {
+func Failover(ctx context.Context, store Store, shard, gone string, o Options) (Report, error) {
 	r := newRun(store, shard, o)
 	defer r.close()
-	err := r.failover(ctx)
+	err := r.failover(ctx, gone)
 	return *r.report, err
 }
 
@@ -40,12 +41,15 @@ type alive struct {
 	states map[string]State
 }
 
-func (r *run) failover(ctx context.Context) error {
+func (r *run) failover(ctx context.Context, gone string) error {
 	sh, err := r.load(ctx)
 	if err != nil {
 		return err
 	}
 	r.report.From = sh.Primary.Addr
+	if sh.Primary.Addr != gone {
+		return refuse("", "", "%s is the primary of shard %s by now, and not %s, which is gone", sh.Primary.Addr, sh.ID, gone)
+	}
 	proxies, err := r.proxies(ctx)
 	if err != nil {
 		return err
@@ -322,8 +326,19 @@ func (r *run) release(ctx context.Context, err error) error {
 func (r *run) finishFailover(ctx context.Context, up alive, to string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
-	target := up.states[to]
-	version := r.stored.Version()
+	target, n := up.states[to], r.nodes[to]
+	if err := n.raise(ctx, r.stored.Version(), r.pause.String()); err != nil {
+		r.report.warn("the fence isn't raised: %s", err)
+	}
+	// After the fence's row, which would wait for a replica too, and before the
+	// first client's commit: it isn't acknowledged while one server alone has it.
+	if target.SemiSync.Replica {
+		if err := n.semiSync(ctx, true); err != nil {
+			r.report.warn("semi-sync is off: %s", err)
+		} else if len(up.addrs) == 1 {
+			r.report.warn("no replica follows %s: with semi-sync its commits wait until one does, or for the timeout that is set", to)
+		}
+	}
 	warnings := make([]string, len(up.addrs))
 	var wg sync.WaitGroup
 	began := time.Now()
@@ -339,18 +354,6 @@ func (r *run) finishFailover(ctx context.Context, up alive, to string) error {
 	}
 	err := r.hand(ctx, to)
 	wg.Wait()
-	n := r.nodes[to]
-	if raiseErr := n.raise(ctx, version, r.pause.String()); raiseErr != nil {
-		r.report.warn("the fence isn't raised: %s", raiseErr)
-	}
-	// Last, since its commits wait for replicas from then on.
-	if target.SemiSync.Replica {
-		if semiErr := n.semiSync(ctx, true); semiErr != nil {
-			r.report.warn("semi-sync is off: %s", semiErr)
-		} else if len(up.addrs) == 1 {
-			r.report.warn("no replica follows %s: with semi-sync its commits wait until one does, or for the timeout that is set", to)
-		}
-	}
 	for _, w := range warnings {
 		if w != "" {
 			r.report.warn("%s", w)

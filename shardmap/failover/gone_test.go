@@ -13,7 +13,7 @@ func (s *servers) failover(by string) Report {
 	s.Helper()
 	o := s.options()
 	o.By = by
-	report, err := Failover(s.ctx, s.store, "s0", o)
+	report, err := Failover(s.ctx, s.store, "s0", s.primary().Addr, o)
 	s.must(err)
 	s.show(report)
 	if !report.Done || report.To != s.primary().Addr {
@@ -85,11 +85,11 @@ func failoverResumed(s *servers) {
 			return nil
 		}
 		s.store.set("dead", fakeProxy{})
-		if _, err := Failover(s.ctx, s.store, "s0", o); !errors.Is(err, errCrash) {
+		if _, err := Failover(s.ctx, s.store, "s0", s.primary().Addr, o); !errors.Is(err, errCrash) {
 			s.Fatalf("at %s: %v", at, err)
 		}
 		o.By, o.failpoint = "p1", nil
-		if _, err := Failover(s.ctx, s.store, "s0", o); !IsRefused(err) {
+		if _, err := Failover(s.ctx, s.store, "s0", s.primary().Addr, o); !IsRefused(err) {
 			s.Errorf("beside a proxy that does it: %v", err)
 		}
 		s.store.set("dead", fakeProxy{silent: true})
@@ -109,7 +109,7 @@ func failoverResumed(s *servers) {
 		}
 		return nil
 	}
-	if _, err := Failover(s.ctx, s.store, "s0", o); !errors.Is(err, errCrash) {
+	if _, err := Failover(s.ctx, s.store, "s0", s.primary().Addr, o); !errors.Is(err, errCrash) {
 		s.Fatal(err)
 	}
 	s.must(old.Start(s.ctx))
@@ -117,7 +117,7 @@ func failoverResumed(s *servers) {
 		s.followed(r.Addr)
 	}
 	o.By, o.failpoint = "p1", nil
-	if report, err := Failover(s.ctx, s.store, "s0", o); err == nil || !report.Undone || s.primary() != old {
+	if report, err := Failover(s.ctx, s.store, "s0", s.primary().Addr, o); err == nil || !report.Undone || s.primary() != old {
 		s.Errorf("%v, report %+v", err, report)
 	}
 }
@@ -131,12 +131,17 @@ func raced(s *servers) {
 		wg.Go(func() {
 			o := s.options()
 			o.By = by
-			_, errs[i] = Failover(s.ctx, s.store, "s0", o)
+			_, errs[i] = Failover(s.ctx, s.store, "s0", old.Addr, o)
 		})
 	}
 	wg.Wait()
 	if (errs[0] == nil) == (errs[1] == nil) || !IsRefused(errors.Join(errs...)) {
 		s.Errorf("%v", errs)
+	}
+	// One that is late finds another primary, which lives.
+	heir := s.primary()
+	if _, err := Failover(s.ctx, s.store, "s0", old.Addr, s.options()); !IsRefused(err) || s.primary() != heir {
+		s.Errorf("after that: %v, and the primary is %s", err, s.primary().Name)
 	}
 	s.must(old.Start(s.ctx))
 	s.rejoin(old)

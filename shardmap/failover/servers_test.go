@@ -253,7 +253,7 @@ func refused(s *servers) {
 	if _, err := Cancel(s.ctx, s.store, "s0", s.options()); !IsRefused(err) {
 		s.Errorf("Cancel of nothing: %v", err)
 	}
-	if _, err := Failover(s.ctx, s.store, "s0", s.options()); !IsRefused(err) || !strings.Contains(err.Error(), "still receives") {
+	if _, err := Failover(s.ctx, s.store, "s0", s.primary().Addr, s.options()); !IsRefused(err) || !strings.Contains(err.Error(), "still receives") {
 		s.Errorf("Failover from a primary that lives: %v", err)
 	}
 }

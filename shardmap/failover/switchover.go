@@ -255,10 +255,16 @@ func (r *run) finish(ctx context.Context, sh *shardmap.Shard, p *preflight) erro
 	// A client that ends (Ctrl-C) doesn't leave the shard paused.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
-	// With semi-sync the first commits wait for a replica, so the replicas
-	// follow while the map is stored.
-	var wg sync.WaitGroup
 	var warnings []string
+	// Before the first client's commit, so that none is acknowledged while one
+	// server alone has it. It waits for a replica, so the replicas follow while
+	// the map is stored.
+	if p.states[sh.Primary.Addr].SemiSync.on() {
+		if err := p.target.semiSync(ctx, true); err != nil {
+			r.report.warn("semi-sync is off: %s", err)
+		}
+	}
+	var wg sync.WaitGroup
 	began := time.Now()
 	wg.Go(func() { warnings = r.follow(ctx, sh, p) })
 	err := r.hand(ctx, p.target.addr)
@@ -327,12 +333,6 @@ func (r *run) follow(ctx context.Context, sh *shardmap.Shard, p *preflight) (war
 		})
 	}
 	wg.Wait()
-	// Last, since its commits wait for replicas from then on.
-	if old.SemiSync.on() {
-		if err := p.target.semiSync(ctx, true); err != nil {
-			warn("semi-sync is off: %s", err)
-		}
-	}
 	return warnings
 }
 

@@ -78,9 +78,17 @@ func mysqlProgram(path string, args ...string) *exec.Cmd {
 // Client makes a command of the flavor's own command-line client.
 func (f Flavor) Client(args ...string) *exec.Cmd {
 	if f == MySQL {
-		return mysqlProgram("usr/bin/mysql", append([]string{"--no-defaults"}, args...)...)
+		return f.Tool("mysql", args...)
 	}
-	return exec.Command("mariadb", append([]string{"--no-defaults"}, args...)...)
+	return f.Tool("mariadb", args...)
+}
+
+// Tool makes a command of a program beside the flavor's own command-line client.
+func (f Flavor) Tool(name string, args ...string) *exec.Cmd {
+	if f == MySQL {
+		return mysqlProgram("usr/bin/"+name, append([]string{"--no-defaults"}, args...)...)
+	}
+	return exec.Command(name, append([]string{"--no-defaults"}, args...)...)
 }
 
 // runAs are the options that let a server run as the user we are.

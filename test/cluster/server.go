@@ -289,9 +289,30 @@ func (s *Server) Logged(ctx context.Context, text string) (int, error) {
 	return strconv.Atoi(n)
 }
 
-// copyData copies the template's data directory to the server's own.
-func (s *Server) copyData(template string) error {
-	from := filepath.Join(template, "data")
+// Remake makes the server, killed if it runs, a replica beside from anew, from a
+// copy of from's data. From, a replica, is stopped for it and started again.
+func (s *Server) Remake(ctx context.Context, from *Server) error {
+	if err := errors.Join(s.Kill(), from.Stop()); err != nil {
+		return err
+	}
+	data := filepath.Join(s.Dir, "data")
+	if err := os.RemoveAll(data); err != nil {
+		return err
+	}
+	if err := s.copyData(from.Dir); err != nil {
+		return err
+	}
+	// It makes up an id of its own when it finds none.
+	if err := os.Remove(filepath.Join(data, "auto.cnf")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return each([]*Server{from, s}, func(s *Server) error { return s.Start(ctx) })
+}
+
+// copyData copies a data directory, of the template or of another server, to the
+// server's own.
+func (s *Server) copyData(dir string) error {
+	from := filepath.Join(dir, "data")
 	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err

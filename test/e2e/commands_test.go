@@ -80,12 +80,24 @@ func TestCommands(t *testing.T) {
 				alive(w, "FIELD_LIST")
 
 				// Commands that no client needs, unknown ones, and a broken one.
-				for _, com := range []byte{0, 5, 6, 7, 8, 10, 11, 12, 13, 15, 16, 18, 19, 20, 21, 29, 30, 32, 33, 99, 250, 255} {
+				for _, com := range []byte{0, 5, 6, 7, 8, 11, 13, 15, 16, 18, 19, 20, 21, 29, 30, 32, 33, 99, 250, 255} {
 					if _, err := w.simple(com); !errors.As(err, &we) || we.Code != 1047 {
 						t.Errorf("command %d: %v, want 1047", com, err)
 					}
 				}
 				alive(w, "unknown commands")
+				// PROCESS_INFO is SHOW PROCESSLIST, and PROCESS_KILL is KILL.
+				e.must(w.send(comProcessInfo))
+				if rs, err := w.results(); err != nil || len(rs) != 1 || len(rs[0].Rows) == 0 || len(rs[0].Columns) < 8 {
+					t.Errorf("PROCESS_INFO: %v, %v", rs, err)
+				}
+				if _, err := w.simple(comProcessKill, u32(4_000_000_000)); !errors.As(err, &we) || we.Code != 1094 {
+					t.Errorf("PROCESS_KILL of nobody: %v, want 1094", err)
+				}
+				if _, err := w.simple(comProcessKill); err == nil {
+					t.Error("PROCESS_KILL without an id went well")
+				}
+				alive(w, "PROCESS_KILL")
 				for _, com := range []byte{comStmtExecute, comStmtReset, comStmtFetch} {
 					if _, err := w.simple(com, []byte{1}); err == nil {
 						t.Errorf("command %d of one byte went well", com)
@@ -144,14 +156,6 @@ func TestCommands(t *testing.T) {
 				}
 			})
 		}
-		e.Run("several statements", func(t *testing.T) {
-			w := e.dial(d, func(o *wireOptions) { o.caps = capMultiStmts })
-			rs, err := w.query("SELECT 1; SELECT 2")
-			if err != nil || len(rs) != 1 && len(rs) != 2 || len(rs) == 1 && rs[0].Err == nil {
-				t.Errorf("two statements in one query: %v, %v, want both answered or an error", rs, err)
-			}
-			alive(w, "several statements")
-		})
 		e.Run("several results", func(t *testing.T) {
 			e.must(e.c.Shards[0].Primary.Exec(e.ctx, "CREATE PROCEDURE coms.two() BEGIN SELECT 1; SELECT 2; END"))
 			e.must(e.c.Plain.Exec(e.ctx, "CREATE PROCEDURE coms.two() BEGIN SELECT 1; SELECT 2; END"))
@@ -162,14 +166,6 @@ func TestCommands(t *testing.T) {
 				t.Errorf("CALL gave %v, %v, want %v, %v", got, err1, want, err2)
 			}
 			alive(w, "CALL")
-		})
-		e.Run("local files", func(t *testing.T) {
-			w := e.dial(d, func(o *wireOptions) { o.caps = capLocalFiles })
-			rs, err := w.query("LOAD DATA LOCAL INFILE '/etc/hostname' INTO TABLE notes (txt)")
-			if err != nil || rs[0].Err == nil {
-				t.Errorf("LOAD DATA LOCAL: %v, %v, want an error", rs, err)
-			}
-			alive(w, "LOAD DATA LOCAL")
 		})
 	})
 }

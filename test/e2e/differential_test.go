@@ -154,51 +154,62 @@ func TestDifferential(t *testing.T) {
 		t.Run(mode.name, func(t *testing.T) {
 			onEach(t, "diff", app, func(e *env) {
 				d := e.serve(nil)
-				ours, plain := e.dial(d, mode.change), e.plain(mode.change)
-				compared, refused := 0, 0
-				for _, s := range statements {
-					if s.only != "" && s.only != e.c.Flavor {
-						continue
-					}
-					if s.session {
-						ours.close()
-						plain.close()
-						ours, plain = e.dial(d, mode.change), e.plain(mode.change)
-					}
-					if s.textOnly && mode.prepared {
-						continue
-					}
-					if s.refused != 0 {
-						e.expectRefused(ours, &s, mode.prepared)
-						refused++
-						continue
-					}
-					// What Shardway can't prepare, as MySQL can't either, but
-					// MariaDB can, clients send as text.
-					got, err := s.run(ours, mode.prepared)
-					again := err == nil && got.prepareErr != nil && got.prepareErr.Code == 1295
-					want, err2 := s.run(plain, mode.prepared && !again)
-					if err2 != nil {
-						e.Fatalf("line %d: %s: the plain server: %v", s.line, s.text, err2)
-					}
-					if again {
-						got, err = s.run(ours, false)
-					}
-					if err != nil {
-						e.Fatalf("line %d: %s: %v", s.line, s.text, err)
-					}
-					compared++
-					if text := s.difference(got, want); text != "" {
-						e.Errorf("line %d: %s\n%s", s.line, s.text, text)
-					}
-					if !s.reads() {
-						e.must(e.c.Sync(e.ctx))
-					}
-				}
+				compared, refused := e.compare(statements, mode.prepared,
+					func() *wire { return e.dial(d, mode.change) }, func() *wire { return e.plain(mode.change) }, nil)
 				e.Logf("note: %d statements answered alike, %d refused", compared, refused)
 			})
 		})
 	}
+}
+
+// compare runs statements through Shardway and on the plain server and reports each difference. Before a statement it
+// calls between with the connection to Shardway.
+func (e *env) compare(statements []statement, prepared bool, dial, dialPlain func() *wire, between func(*wire)) (compared, refused int) {
+	e.Helper()
+	ours, plain := dial(), dialPlain()
+	for _, s := range statements {
+		if s.only != "" && s.only != e.c.Flavor {
+			continue
+		}
+		if s.session {
+			ours.close()
+			plain.close()
+			ours, plain = dial(), dialPlain()
+		}
+		if s.textOnly && prepared {
+			continue
+		}
+		if between != nil {
+			between(ours)
+		}
+		if s.refused != 0 {
+			e.expectRefused(ours, &s, prepared)
+			refused++
+			continue
+		}
+		// What Shardway can't prepare, as MySQL can't either, but MariaDB can,
+		// clients send as text.
+		got, err := s.run(ours, prepared)
+		again := err == nil && got.prepareErr != nil && got.prepareErr.Code == 1295
+		want, err2 := s.run(plain, prepared && !again)
+		if err2 != nil {
+			e.Fatalf("line %d: %s: the plain server: %v", s.line, s.text, err2)
+		}
+		if again {
+			got, err = s.run(ours, false)
+		}
+		if err != nil {
+			e.Fatalf("line %d: %s: %v", s.line, s.text, err)
+		}
+		compared++
+		if text := s.difference(got, want); text != "" {
+			e.Errorf("line %d: %s\n%s", s.line, s.text, text)
+		}
+		if !s.reads() {
+			e.must(e.c.Sync(e.ctx))
+		}
+	}
+	return compared, refused
 }
 
 func (e *env) expectRefused(w *wire, s *statement, prepared bool) {

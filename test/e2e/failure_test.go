@@ -28,10 +28,10 @@ type load struct {
 	write        bool
 }
 
-// startLoad runs clients until stopped. Each read asks for three rows that hold
+// startWorkload runs clients until stopped. Each read asks for three rows that hold
 // the reader's token; each error must be a clear one, after which the client
 // goes on or connects anew.
-func (e *env) startLoad(d *daemon, clients int, write bool) *load {
+func (e *env) startWorkload(d *daemon, clients int, write bool) *load {
 	ctx, cancel := context.WithCancel(e.ctx)
 	l := &load{e: e, d: d, stop: cancel, write: write}
 	for n := range clients {
@@ -183,7 +183,7 @@ func TestKillReplica(t *testing.T) {
 	onEach(t, "killr", app, func(e *env) {
 		e.restartAfter()
 		d := e.serve(settings{"replicas": "{max_lag: 0}"})
-		l := e.startLoad(d, 16, false)
+		l := e.startWorkload(d, 16, false)
 		l.until(500)
 		for round := range 2 {
 			r := e.c.Shards[round%2].Replicas[0]
@@ -210,7 +210,7 @@ func TestKillAllReplicas(t *testing.T) {
 	onEach(t, "killrs", app, func(e *env) {
 		e.restartAfter()
 		d := e.serve(settings{"replicas": "{max_lag: 0}"})
-		l := e.startLoad(d, 8, false)
+		l := e.startWorkload(d, 8, false)
 		l.until(100)
 		for _, r := range e.c.Shards[0].Replicas {
 			e.must(r.Kill())
@@ -233,7 +233,7 @@ func TestKillPrimary(t *testing.T) {
 	onEach(t, "killp", app, func(e *env) {
 		e.restartAfter()
 		d := e.serve(settings{"replicas": "{max_lag: 0}"})
-		l := e.startLoad(d, 16, true)
+		l := e.startWorkload(d, 16, true)
 		l.until(500)
 		p := e.c.Shards[0].Primary
 		e.must(p.Kill())
@@ -316,7 +316,7 @@ func TestPrimaryLostInTransaction(t *testing.T) {
 func TestClientsLeave(t *testing.T) {
 	onEach(t, "leaving", app, func(e *env) {
 		d := e.serve(settings{"pool": "{max_per_server: 8, wait_timeout: 30s}"})
-		l := e.startLoad(d, 4, false)
+		l := e.startWorkload(d, 4, false)
 		var wg sync.WaitGroup
 		for n := range 8 {
 			wg.Go(func() {

@@ -104,7 +104,7 @@ func TestM20OneStormOfClients(t *testing.T) {
 func TestB6GarbageEndsItsOwnSession(t *testing.T) {
 	onEach(t, "garbage", app, func(e *env) {
 		d := e.serve(nil)
-		l := e.startLoad(d, 4, false)
+		l := e.startWorkload(d, 4, false)
 		seeds := [][]byte{
 			{comQuery, 'S', 'E', 'L', 'E', 'C', 'T', ' ', '1'}, {comStmtPrepare, 'S', 'E', 'L', 'E', 'C', 'T', ' ', '?'},
 			{comStmtExecute, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 8, 0, 1, 2, 3, 4, 5, 6, 7, 8}, {comStmtLongData, 1, 0, 0, 0, 0, 0, 'x'},

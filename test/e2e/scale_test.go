@@ -94,7 +94,7 @@ func TestManyClients(t *testing.T) {
 func TestReload(t *testing.T) {
 	onEach(t, "reload", app, func(e *env) {
 		d := e.serve(nil)
-		l := e.startLoad(d, 4, false)
+		l := e.startWorkload(d, 4, false)
 		l.until(50)
 		w := e.dial(d, nil)
 		if got, err := w.one("SELECT name FROM users WHERE id = 7"); got != "user 7" || err != nil {

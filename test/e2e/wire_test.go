@@ -49,6 +49,8 @@ const (
 	comQuery        = 3
 	comFieldList    = 4
 	comStatistics   = 9
+	comProcessInfo  = 10
+	comProcessKill  = 12
 	comPing         = 14
 	comChangeUser   = 17
 	comStmtPrepare  = 22
@@ -77,6 +79,7 @@ type wireOptions struct {
 	without                           uint32 // of modernCaps
 	collation                         byte
 	tls                               *tls.Config
+	before                            string // what is sent first, a PROXY header
 	from                              string // IP address that the client has; any when empty
 	plugin                            string // to begin with; the server's default when empty
 }
@@ -128,6 +131,9 @@ func dialWire(o wireOptions) (*wire, error) {
 	}
 	w := &wire{nc: nc, r: bufio.NewReaderSize(nc, 64<<10), password: o.password, secure: network == "unix"}
 	w.deadline(60 * time.Second)
+	if _, err := nc.Write([]byte(o.before)); err != nil {
+		return nil, err
+	}
 	if err := w.login(o); err != nil {
 		_ = nc.Close()
 		return nil, err

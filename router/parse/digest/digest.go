@@ -299,6 +299,11 @@ func (d *Digest) word(i, j int) int {
 			return 0
 		}
 	}
+	if s[i] == '_' && word(s[i:j], "_BINARY") {
+		if end := d.binary(i, j); end != 0 {
+			return end
+		}
+	}
 	if j < len(s) && classes[s[j]] == cQuote && (s[j] == '\'' || d.Mode&AnsiQuotes == 0) {
 		if end := d.prefixed(i, j); end != 0 {
 			return end

@@ -38,6 +38,11 @@ func TestDigest(t *testing.T) {
 			"select a like ? escape '|', group_concat(a separator ',') as 'n', d = date '2020-01-01', j->'$.a', j->>'$.b' | \"x\"",
 		},
 		{"select _utf8mb4'a', n'b', 'c' 'd', cast(1 as char(10))", 0, "select _utf8mb4'a', n'b', 'c' 'd', cast(? as char(10)) | 1"},
+		{
+			"select _binary'\xff\\'', _BINARY  \"a\\0\", _binary 'a' 'b', a _binary, `_binary` 'x', _binary", 0,
+			"select ?, ?, _binary 'a' 'b', a _binary, `_binary` 'x', _binary | xff27 x6100",
+		},
+		{"select _binary \"a\", _binary'a\\'", AnsiQuotes | NoBackslashEscapes, "select _binary \"a\", ? | x615c"},
 		{"select @a, @`b c`, @'d', @@x, @e.f, @1, @@session.x := 1", 0, "select @a, @`b c`, @'d', @@x, @e.f, @1, @@session.x := ? | 1"},
 		{"select ? from t where a = ? and b = 1", 0, "select ? from t where a = ? and b = ? | ? ? 1"},
 		{"set @a = 1, b = 'x'  -- end", 0, "set @a = 1, b = 'x' |"},

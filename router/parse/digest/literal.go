@@ -29,6 +29,35 @@ func (d *Digest) prefixed(i, j int) int {
 	return end
 }
 
+// binary handles a string after the word _binary at sql[i:j], which drivers write before bytes that they put into the
+// text: the bytes are lifted as those of X'1F' are, since they may be large and needn't be valid text. It returns 0
+// when no string follows, or one that stays.
+func (d *Digest) binary(i, j int) int {
+	s := d.sql
+	q := skipSpace(s, j)
+	if d.exact || q == len(s) || classes[s[q]] != cQuote || s[q] == '"' && d.Mode&AnsiQuotes != 0 ||
+		d.prev == prevArrow || d.prev == prevOperand || d.prev == prevName || d.prev == prevWord && keepsString(d.lastWord()) {
+		return 0
+	}
+	escapes := d.Mode&NoBackslashEscapes == 0
+	end, special, ok := skipString(s, q, escapes)
+	if !ok {
+		return -1
+	}
+	if d.stringFollows(end) {
+		return 0
+	}
+	v := Value{Kind: Bytes, S: s[q+1 : end-1]}
+	if special {
+		from := len(d.buf)
+		d.buf = appendUnescaped(d.buf, v.S, s[q], escapes)
+		v.S = d.buf[from:len(d.buf):len(d.buf)]
+	}
+	d.prev = prevOperand
+	d.lift(i, end, v)
+	return end
+}
+
 func allHex(b []byte) bool {
 	for _, c := range b {
 		if !isHex(c) {

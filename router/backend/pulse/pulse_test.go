@@ -1,4 +1,4 @@
-package backend
+package pulse
 
 import (
 	"testing"
@@ -7,22 +7,22 @@ import (
 
 func TestPulse(t *testing.T) {
 	const second = time.Second
-	at := func(n uint64) beat { return beat{n: n, stamp: int64(n) * 1e6} } // a beat a second
-	var p pulse
-	if _, known := p.lag(at(3), second, true); known || p.beats() {
+	at := func(n uint64) Beat { return Beat{N: n, Stamp: int64(n) * 1e6} } // a beat a second
+	var p Pulse
+	if _, known := p.Lag(at(3), second, true); known || p.Beats() {
 		t.Error("a lag without beats")
 	}
-	p.saw(at(90), second, false)
-	if p.beats() {
+	p.Saw(at(90), second, false)
+	if p.Beats() {
 		t.Error("a replica alone makes no heartbeat")
 	}
 	for i := range 10 { // beats 100 to 109 at 10s to 19s
-		p.saw(at(uint64(100+i)), time.Duration(10+i)*second, true)
-		p.saw(at(uint64(100+i)), time.Duration(10+i)*second+second/2, true)
+		p.Saw(at(uint64(100+i)), time.Duration(10+i)*second, true)
+		p.Saw(at(uint64(100+i)), time.Duration(10+i)*second+second/2, true)
 	}
 	check := func(name string, n uint64, now time.Duration, up bool, want time.Duration) {
 		t.Helper()
-		if lag, known := p.lag(at(n), now, up); !known || lag != want {
+		if lag, known := p.Lag(at(n), now, up); !known || lag != want {
 			t.Errorf("%s: %s, known %v, want %s", name, lag, known, want)
 		}
 	}
@@ -34,19 +34,19 @@ func TestPulse(t *testing.T) {
 	check("the primary is gone: the time of then", 108, 100*second, false, 500*time.Millisecond)
 	check("nobody has looked at the primary for long", 108, 100*second, true, 500*time.Millisecond)
 	check("the primary is gone, everything is there", 109, 100*second, false, 0)
-	if _, known := p.lag(beat{}, 20*second, true); known {
+	if _, known := p.Lag(Beat{}, 20*second, true); known {
 		t.Error("a server without the row has a lag")
 	}
-	p.saw(at(112), 21*second, false) // another proxy still reaches the primary
+	p.Saw(at(112), 21*second, false) // another proxy still reaches the primary
 	check("a beat that a replica showed counts", 109, 22*second, false, 0)
-	p.saw(at(107), 30*second, true) // a failover lost the rest
+	p.Saw(at(107), 30*second, true) // a failover lost the rest
 	check("what a failover lost is no lag", 107, 30*second, true, 0)
-	for i := range 3 * beatKept {
-		p.saw(at(uint64(108+i)), time.Duration(31+i)*second, true)
+	for i := range 3 * kept {
+		p.Saw(at(uint64(108+i)), time.Duration(31+i)*second, true)
 	}
-	if len(p.seen) > beatKept {
+	if len(p.seen) > kept {
 		t.Errorf("%d beats are kept", len(p.seen))
 	}
-	last := uint64(107 + 3*beatKept)
-	check("older than what is kept", last-1000, time.Duration(31+3*beatKept-1)*second, true, 1000*second)
+	last := uint64(107 + 3*kept)
+	check("older than what is kept", last-1000, time.Duration(31+3*kept-1)*second, true, 1000*second)
 }

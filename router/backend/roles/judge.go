@@ -1,11 +1,13 @@
-package backend
+package roles
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"shardway/router/backend/health"
 	"shardway/shardmap/gtid"
 )
 
@@ -13,10 +15,10 @@ import (
 // roles from it.
 type Sight struct {
 	Shard, Addr string
-	Role        Role      // by the map, or by what was observed since: who is the primary now
-	State       State     // what follows is of before where it is down or connecting
-	Since       time.Time // when the state began
-	Seen        time.Time // when the server last said what follows; zero if never
+	Role        Role         // by the map, or by what was observed since: who is the primary now
+	State       health.State // what follows is of before where it is down or connecting
+	Since       time.Time    // when the state began
+	Seen        time.Time    // when the server last said what follows; zero if never
 
 	ServerID    string // server_uuid, or server_id where there is none
 	ReadOnly    bool   // read_only or super_read_only is on
@@ -31,61 +33,67 @@ type Sight struct {
 	Position string
 }
 
-// answers says that the sight is of a server that answers now.
-func (s *Sight) answers() bool {
-	return !s.Seen.IsZero() && s.State != StateDown && s.State != StateConnecting
+// Answers says that the sight is of a server that answers now.
+func (s *Sight) Answers() bool {
+	return !s.Seen.IsZero() && s.State != health.Down && s.State != health.Connecting
 }
 
 // free says that the server takes writes and follows nobody, as a primary does.
 // Without GTIDs nobody can tell a primary from a server that was forgotten.
 func (s *Sight) free() bool {
-	return s.answers() && !s.ReadOnly && s.SourceKnown && s.ReplicaOf == "" && !s.GTID.IsEmpty()
+	return s.Answers() && !s.ReadOnly && s.SourceKnown && s.ReplicaOf == "" && !s.GTID.IsEmpty()
 }
 
-// follows says that s is configured as a replica of o, by address or identity.
-func (s *Sight) follows(o *Sight) bool {
+// Follows says that s is configured as a replica of o, by address or identity.
+func (s *Sight) Follows(o *Sight) bool {
 	return s.ReplicaOf != "" && (s.ReplicaOf == o.Addr || s.SourceID != "" && s.SourceID == o.ServerID)
 }
 
-// standing is what the roles of one shard are judged from.
-type standing struct {
-	primary     string   // the address that is in use as the primary
-	established bool     // it was judged steady, and has answered without an outage since
-	known       gtid.Set // all that it was ever seen to have
-	banned      string   // a former primary, which is no candidate; "" for none
-	sights      []Sight  // of every member
+// Standing is what the roles of one shard are judged from.
+type Standing struct {
+	Primary     string   // the address that is in use as the primary
+	Established bool     // it was judged steady, and has answered without an outage since
+	Known       gtid.Set // all that it was ever seen to have
+	Banned      string   // a former primary, which is no candidate; "" for none
+	Sights      []Sight  // of every member
 }
 
-// verdict is what became of a shard's roles.
-type verdict struct {
-	kind    verdictKind
-	primary string // who is the primary now: the one in use, or the one promoted; the one in use if split
-	why     string // of promoted and split; and of steady, what keeps a candidate from being followed
-	strays  map[string]string
-	// strays are members that must serve nothing, each with its reason.
+// Verdict is what became of a shard's roles.
+type Verdict struct {
+	Kind    Kind
+	Primary string // who is the primary now: the one in use, or the one promoted; the one in use if split
+	Why     string // of promoted and split; and of steady, what keeps a candidate from being followed
+	Strays  map[string]string
+	// Strays are members that must serve nothing, each with its reason.
 }
 
-type verdictKind uint8
+// Equal says whether two verdicts say the same of a primary.
+func (v *Verdict) Equal(o *Verdict) bool {
+	return v.Kind == o.Kind && v.Why == o.Why && maps.Equal(v.Strays, o.Strays)
+}
+
+// Kind is what a Verdict says.
+type Kind uint8
 
 const (
-	// verdictSteady: the primary in use stays. Whether it can be used is for its state to say.
-	verdictSteady verdictKind = iota
-	// verdictPromoted: another member is the primary now.
-	verdictPromoted
-	// verdictSplit: two servers take writes and neither is known to be the primary.
-	verdictSplit
+	// Steady says that the primary in use stays. Whether it can be used is for its state to say.
+	Steady Kind = iota
+	// Promoted says that another member is the primary now.
+	Promoted
+	// Split says that two servers take writes and neither is known to be the primary.
+	Split
 )
 
-// judgeRoles says who is the primary of a shard. It is a function of what was
+// Judge says who is the primary of a shard. It is a function of what was
 // seen alone.
-func judgeRoles(st *standing) verdict {
-	v := verdict{primary: st.primary, strays: map[string]string{}}
+func Judge(st *Standing) Verdict {
+	v := Verdict{Primary: st.Primary, Strays: map[string]string{}}
 	var primary *Sight
 	var free []*Sight  // other members that look like a primary
-	family := st.known // the transactions of the shard
-	for i := range st.sights {
-		s := &st.sights[i]
-		if s.Addr == st.primary {
+	family := st.Known // the transactions of the shard
+	for i := range st.Sights {
+		s := &st.Sights[i]
+		if s.Addr == st.Primary {
 			primary = s
 		} else if s.free() {
 			free = append(free, s)
@@ -101,7 +109,7 @@ func judgeRoles(st *standing) verdict {
 		free = slices.DeleteFunc(free, func(s *Sight) bool { return !s.GTID.Shares(family) })
 	}
 	for _, s := range free {
-		v.strays[s.Addr] = "takes writes and replicates from nobody, but isn't the primary of shard " + s.Shard
+		v.Strays[s.Addr] = "takes writes and replicates from nobody, but isn't the primary of shard " + s.Shard
 	}
 	if primary == nil || len(free) == 0 {
 		return v
@@ -110,25 +118,25 @@ func judgeRoles(st *standing) verdict {
 	for _, s := range free {
 		// The former primary is believed only if its heir says so: it takes no writes
 		// any more, whoever changed it back.
-		takenBack := primary.answers() && (primary.ReadOnly || primary.follows(s))
-		if s.Addr == st.banned && !takenBack {
-			v.strays[s.Addr] = "was the primary before " + st.primary + " was promoted, and takes writes again"
+		takenBack := primary.Answers() && (primary.ReadOnly || primary.Follows(s))
+		if s.Addr == st.Banned && !takenBack {
+			v.Strays[s.Addr] = "was the primary before " + st.Primary + " was promoted, and takes writes again"
 		} else {
 			candidates = append(candidates, s)
 		}
 	}
-	known := st.known.Union(primary.GTID)
+	known := st.Known.Union(primary.GTID)
 	demoted := ""
 	switch {
-	case primary.State == StateDown:
+	case primary.State == health.Down:
 		demoted = "is down"
-	case !primary.answers():
+	case !primary.Answers():
 		return v // not known yet
 	case primary.ReadOnly:
 		demoted = "is read-only"
 	case followed(primary, candidates) != nil:
 		demoted = "replicates from " + followed(primary, candidates).Addr
-	case st.established:
+	case st.Established:
 		return v
 	}
 	if demoted == "" {
@@ -139,7 +147,7 @@ func judgeRoles(st *standing) verdict {
 
 func followed(primary *Sight, candidates []*Sight) *Sight {
 	for _, s := range candidates {
-		if primary.follows(s) {
+		if primary.Follows(s) {
 			return s
 		}
 	}
@@ -147,16 +155,16 @@ func followed(primary *Sight, candidates []*Sight) *Sight {
 }
 
 // judgeHeirs finds the successor of a primary that takes no writes.
-func judgeHeirs(v verdict, primary *Sight, demoted string, known gtid.Set, candidates []*Sight) verdict {
+func judgeHeirs(v Verdict, primary *Sight, demoted string, known gtid.Set, candidates []*Sight) Verdict {
 	switch len(candidates) {
 	case 0:
 		return v
 	case 1:
 		heir := candidates[0]
 		if !heir.GTID.Covers(known) {
-			v.why = fmt.Sprintf("%s takes writes and replicates from nobody, but lacks transactions that %s had (%s), so it isn't followed",
+			v.Why = fmt.Sprintf("%s takes writes and replicates from nobody, but lacks transactions that %s had (%s), so it isn't followed",
 				heir.Addr, primary.Addr, missing(known, heir.GTID))
-			v.strays[heir.Addr] = v.why
+			v.Strays[heir.Addr] = v.Why
 			return v
 		}
 		return promote(v, heir, fmt.Sprintf("%s takes writes and replicates from nobody, and %s %s", heir.Addr, primary.Addr, demoted))
@@ -167,7 +175,7 @@ func judgeHeirs(v verdict, primary *Sight, demoted string, known gtid.Set, candi
 // judgeRivals decides by GTIDs between servers which all look like the primary:
 // it is the one that has everything the others have. Among equals the one in use
 // stays.
-func judgeRivals(v verdict, primary *Sight, candidates []*Sight) verdict {
+func judgeRivals(v Verdict, primary *Sight, candidates []*Sight) Verdict {
 	for _, first := range append([]*Sight{primary}, candidates...) {
 		all := first.GTID.Covers(primary.GTID)
 		for _, s := range candidates {
@@ -188,23 +196,23 @@ func judgeRivals(v verdict, primary *Sight, candidates []*Sight) verdict {
 	return splitBrain(v, append([]*Sight{primary}, candidates...), "")
 }
 
-func promote(v verdict, heir *Sight, why string) verdict {
-	delete(v.strays, heir.Addr)
-	v.kind, v.primary, v.why = verdictPromoted, heir.Addr, why
+func promote(v Verdict, heir *Sight, why string) Verdict {
+	delete(v.Strays, heir.Addr)
+	v.Kind, v.Primary, v.Why = Promoted, heir.Addr, why
 	return v
 }
 
-func splitBrain(v verdict, rivals []*Sight, lead string) verdict {
+func splitBrain(v Verdict, rivals []*Sight, lead string) Verdict {
 	var names []string
 	for _, s := range rivals {
 		names = append(names, s.Addr)
 	}
 	all := strings.Join(names, " and ")
-	v.kind = verdictSplit
-	v.why = strings.TrimSpace(fmt.Sprintf("%s %s take writes, replicate from nobody, and each may have transactions that the other lacks; "+
+	v.Kind = Split
+	v.Why = strings.TrimSpace(fmt.Sprintf("%s %s take writes, replicate from nobody, and each may have transactions that the other lacks; "+
 		"make all but the true primary read-only (SET GLOBAL read_only = ON) or replicas of it", lead, all))
 	for _, s := range rivals {
-		v.strays[s.Addr] = "split brain: " + v.why
+		v.Strays[s.Addr] = "split brain: " + v.Why
 	}
 	return v
 }

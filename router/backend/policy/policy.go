@@ -1,4 +1,4 @@
-package backend
+package policy
 
 import (
 	"encoding/binary"
@@ -10,19 +10,16 @@ import (
 	"time"
 )
 
-// This file holds the policies as functions of their inputs alone; shard.go
-// applies them to the replicas of a shard.
-
 // maxTurns bounds the length of a weighted schedule.
 const maxTurns = 4096
 
-// weightedTurns returns a schedule of indices into weights in which each index
+// Turns returns a schedule of indices into weights in which each index
 // occurs in proportion to its weight, spread as evenly as can be: the smooth
 // weighted round robin of nginx, laid out in advance so that a counter alone
 // walks it. An index of weight 0 doesn't occur, unless all weights are 0, which is
 // as if all were 1. Weights whose sum, divided by their greatest common divisor,
 // is over maxTurns are scaled down to it, none to zero.
-func weightedTurns(weights []int) []int32 {
+func Turns(weights []int) []int32 {
 	w := slices.Clone(weights)
 	divisor, total := 0, 0
 	for _, v := range w {
@@ -71,26 +68,26 @@ func gcd(a, b int) int {
 	return a
 }
 
-// addrHash is the part of a server in rendezvous hashing. It depends on the
+// ServerHash is the part of a server in rendezvous hashing. It depends on the
 // address alone, so every proxy places a client alike.
-func addrHash(addr string) uint64 {
+func ServerHash(addr string) uint64 {
 	h := fnv.New64a()
 	h.Write([]byte(addr))
 	return mix(h.Sum64())
 }
 
-// clientHash is the part of a client in rendezvous hashing. An IPv4 address and
+// ClientHash is the part of a client in rendezvous hashing. An IPv4 address and
 // its IPv6-mapped form are the same client.
-func clientHash(a netip.Addr) uint64 {
+func ClientHash(a netip.Addr) uint64 {
 	b := a.Unmap().As16()
 	return mix(mix(binary.BigEndian.Uint64(b[:8])) ^ binary.BigEndian.Uint64(b[8:]))
 }
 
-// rendezvous is the score of one server for one client; the server with the
+// Score is the score of one server for one client; the server with the
 // highest score serves the client (Thaler and Ravishankar's highest random
 // weight). Removing a server leaves the order of the others alone, so only its
 // own clients move.
-func rendezvous(server, client uint64) uint64 { return mix(server ^ client) }
+func Score(server, client uint64) uint64 { return mix(server ^ client) }
 
 // mix is the finalizer of SplitMix64: every input bit changes half of the output.
 func mix(x uint64) uint64 {
@@ -106,8 +103,10 @@ const (
 	// latencyHalfLife is the time in which an average without samples halves, so
 	// that a server which was slow once is tried again.
 	latencyHalfLife = 2 * time.Second
-	// latencyFloor keeps a server without samples from looking infinitely fast.
-	latencyFloor = 50 * time.Microsecond
+	// fresh is the age up to which an average counts for Lately.
+	fresh = 2 * time.Second
+	// LatencyFloor keeps a server without samples from looking infinitely fast.
+	LatencyFloor = 50 * time.Microsecond
 )
 
 // latencyBlend returns the average after one more sample.
@@ -121,7 +120,7 @@ func latencyBlend(average, sample float64) float64 {
 // latencyScore is what power of two choices compares, the lower the better: the
 // average, decayed by its age, times the requests that would share the server.
 func latencyScore(average float64, age time.Duration, busy int) float64 {
-	return (latencyDecay(average, age) + float64(latencyFloor)) * float64(busy+1)
+	return (latencyDecay(average, age) + float64(LatencyFloor)) * float64(busy+1)
 }
 
 // latencyDecay is the average without samples for the given time.
@@ -132,20 +131,27 @@ func latencyDecay(average float64, age time.Duration) float64 {
 	return average * math.Exp2(-float64(age)/float64(latencyHalfLife))
 }
 
-// latency is a server's average time of a read in nanoseconds. Writers hold the
-// pool's lock; readers need none and may see the two fields of different samples.
-type latency struct {
+// Latency is a server's average time of a read in nanoseconds. Writers take
+// turns; readers need none and may see the two fields of different samples.
+type Latency struct {
 	average atomic.Uint64 // math.Float64bits
-	at      atomic.Int64  // Cluster.now of the newest sample
+	at      atomic.Int64  // the time of the newest sample
 }
 
-func (l *latency) observe(sample, now time.Duration) {
+// Observe takes one more sample in.
+func (l *Latency) Observe(sample, now time.Duration) {
 	average := latencyDecay(math.Float64frombits(l.average.Load()), now-time.Duration(l.at.Load()))
 	average = latencyBlend(average, float64(sample))
 	l.average.Store(math.Float64bits(average))
 	l.at.Store(int64(now))
 }
 
-func (l *latency) score(now time.Duration, busy int) float64 {
+// Score is the lower the better, with so many requests sharing the server already.
+func (l *Latency) Score(now time.Duration, busy int) float64 {
 	return latencyScore(math.Float64frombits(l.average.Load()), now-time.Duration(l.at.Load()), busy)
+}
+
+// Lately is the average time of a read, and whether there was one lately.
+func (l *Latency) Lately(now time.Duration) (average time.Duration, isFresh bool) {
+	return time.Duration(math.Float64frombits(l.average.Load())), now-time.Duration(l.at.Load()) < fresh && l.at.Load() > 0
 }

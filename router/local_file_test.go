@@ -1,0 +1,106 @@
+package router_test
+
+import (
+	"strings"
+	"testing"
+
+	"shardway/protocol"
+	"shardway/test/fakemysql"
+)
+
+const loadNotes = "LOAD DATA LOCAL INFILE 'notes.csv' INTO TABLE notes"
+
+// dialWith logs in with more capabilities.
+func (p *proxy) dialWith(caps protocol.Capability) *protocol.Conn {
+	p.t.Helper()
+	c, _, err := protocol.Dial(p.t.Context(), protocol.DialOptions{
+		Network: "tcp", Addr: p.addr, User: "app", Password: "app", Database: "shop", TLS: protocol.TLSDisabled, Capabilities: caps,
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// TestJ17ALocalFileGoesToTheServer: from a query, and from a prepared
+// statement, which MariaDB allows.
+func TestJ17ALocalFileGoesToTheServer(t *testing.T) {
+	for _, prepared := range []bool{false, true} {
+		p := newProxy(t, nil)
+		got := make(chan string, 1)
+		load := func(s *fakemysql.Session) {
+			s.Raw([]byte("\xfbnotes.csv"))
+			_ = s.Conn.Flush()
+			file := ""
+			for {
+				part, err := s.Conn.ReadPacket()
+				if err != nil || len(part) == 0 {
+					break
+				}
+				file += string(part)
+			}
+			got <- file
+			s.OK(protocol.OK{Status: protocol.StatusAutocommit, AffectedRows: 2})
+		}
+		p.fakes["s0p"].on(loadNotes, load)
+		c := p.connect()
+		cmd, payload := protocol.ComQuery, []byte(loadNotes)
+		if prepared {
+			p.fakes["s0p"].onCommand(func(s *fakemysql.Session, cmd protocol.Command, _ []byte) bool {
+				switch cmd {
+				case protocol.ComStmtPrepare:
+					s.Prepared(1, 0)
+				case protocol.ComStmtExecute:
+					load(s)
+				default:
+					return false
+				}
+				return true
+			})
+			cmd, payload = protocol.ComStmtExecute, protocol.AppendExecute(nil, prepare(t, c, loadNotes), &protocol.Execute{Iterations: 1}, nil)
+		}
+		command(t, c, cmd, payload)
+		p1, err := c.ReadPacket()
+		if err != nil || string(p1) != "\xfbnotes.csv" {
+			t.Fatalf("prepared: %t: %q, %v", prepared, p1, err)
+		}
+		for _, part := range []string{"one\n", "two\n", ""} {
+			if err := c.WritePacket([]byte(part)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := c.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if ok, err := c.ReadPacket(); err != nil || ok[0] != 0 || ok[1] != 2 {
+			t.Fatalf("prepared: %t: %x, %v", prepared, ok, err)
+		}
+		if file := <-got; file != "one\ntwo\n" {
+			t.Errorf("prepared: %t: the server got %q", prepared, file)
+		}
+		one(t, c, readOfS0)
+	}
+}
+
+func TestJ17AServersOwnWishForAFileReachesNobody(t *testing.T) {
+	p := newProxy(t, nil)
+	for _, f := range p.fakes {
+		for _, sql := range []string{readOfS0, writeOfS0, loadNotes} {
+			f.on(sql, func(s *fakemysql.Session) { s.Raw([]byte("\xfb/etc/passwd")) })
+		}
+	}
+	c := p.connect()
+	for _, sql := range []string{writeOfS0, loadNotes, readOfS0} {
+		if _, err := c.Exec(sql); err == nil || !strings.Contains(err.Error(), "shardway: ") || !strings.Contains(err.Error(), "local file") {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+	exec1(t, c, "SELECT server FROM users WHERE id = 3")
+}
+
+func TestJ17ALocalFileIsForOneShard(t *testing.T) {
+	p := newProxy(t, nil)
+	_, err := p.connect().Exec("LOAD DATA LOCAL INFILE 'u.csv' INTO TABLE users")
+	wantError(t, err, 1235, "split the file by shard")
+}

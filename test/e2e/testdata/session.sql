@@ -1,0 +1,345 @@
+# Statements about a session's state: their answers through Shardway must equal
+# those of one plain server, while other clients use the same few connections
+# between any two of them. The directives are those of differential.sql.
+
+# --- D: insert ids
+SELECT LAST_INSERT_ID();
+INSERT INTO notes (id, txt) VALUES (100, 'given');
+SELECT LAST_INSERT_ID();
+INSERT INTO notes (txt) VALUES ('one');
+SELECT LAST_INSERT_ID();
+SELECT LAST_INSERT_ID() + 1, LAST_INSERT_ID() AS again, @@last_insert_id, @@identity;
+SELECT LAST_INSERT_ID() FROM countries WHERE code = 'de';
+SELECT id, txt FROM notes WHERE id = LAST_INSERT_ID();
+INSERT INTO notes (txt) VALUES ('two'), ('three'), ('four');
+SELECT LAST_INSERT_ID();
+INSERT INTO notes (id, txt) VALUES (NULL, 'five'), (200, 'six');
+SELECT LAST_INSERT_ID();
+INSERT IGNORE INTO notes (txt) VALUES ('two');
+SELECT LAST_INSERT_ID();
+INSERT IGNORE INTO notes (txt) VALUES ('two'), ('seven');
+SELECT LAST_INSERT_ID();
+INSERT INTO notes (txt) VALUES ('two') ON DUPLICATE KEY UPDATE user_id = 5;
+SELECT LAST_INSERT_ID();
+INSERT INTO notes (txt) VALUES ('two') ON DUPLICATE KEY UPDATE id = LAST_INSERT_ID(id);
+SELECT LAST_INSERT_ID();
+INSERT INTO notes (txt) VALUES ('three') ON DUPLICATE KEY UPDATE id = LAST_INSERT_ID(id), user_id = 6;
+SELECT LAST_INSERT_ID();
+INSERT INTO notes (txt) VALUES ('two');
+SELECT LAST_INSERT_ID();
+UPDATE notes SET user_id = LAST_INSERT_ID(user_id + 1) WHERE txt = 'two';
+SELECT LAST_INSERT_ID();
+SELECT LAST_INSERT_ID(77);
+SELECT LAST_INSERT_ID();
+SELECT LAST_INSERT_ID(78) + 1 FROM countries WHERE code = 'de';
+SELECT LAST_INSERT_ID();
+UPDATE users SET age = LAST_INSERT_ID(age + 1) WHERE id = 8;
+SELECT LAST_INSERT_ID();
+SELECT name FROM users WHERE id = 9 AND LAST_INSERT_ID() > 0;
+INSERT INTO users (id, name) VALUES (2008, 'x') ON DUPLICATE KEY UPDATE id = LAST_INSERT_ID(id);
+SELECT LAST_INSERT_ID();
+INSERT INTO users (id, name) VALUES (2008, 'x') ON DUPLICATE KEY UPDATE id = LAST_INSERT_ID(id);
+SELECT LAST_INSERT_ID();
+INSERT INTO users (id, name) VALUES (2008, 'y') ON DUPLICATE KEY UPDATE id = 2008, name = 'z';
+INSERT INTO users (id, name) VALUES (2008, 'y') ON DUPLICATE KEY UPDATE id = VALUES(id), name = 'z';
+INSERT INTO users (id, name) VALUES (2008, 'y') ON DUPLICATE KEY UPDATE id = id;
+UPDATE users SET id = LAST_INSERT_ID(id), age = 5 WHERE id = 2008;
+SELECT LAST_INSERT_ID();
+REPLACE INTO notes (txt) VALUES ('two');
+SELECT LAST_INSERT_ID();
+INSERT INTO notes (txt) SELECT CONCAT('copy ', name) FROM countries;
+SELECT LAST_INSERT_ID();
+INSERT INTO notes (txt, user_id) VALUES ('eight', LAST_INSERT_ID());
+SELECT user_id = 0 FROM notes WHERE txt = 'eight';
+SELECT LAST_INSERT_ID();
+BEGIN;
+INSERT INTO notes (txt) VALUES ('nine');
+SELECT LAST_INSERT_ID();
+ROLLBACK;
+SELECT LAST_INSERT_ID();
+# args 'ten'
+INSERT INTO notes (txt) VALUES (?);
+# args 4
+SELECT LAST_INSERT_ID(), ? FROM countries WHERE code = 'de';
+# args 300, 'eleven'
+INSERT INTO notes (id, txt) VALUES (?, ?);
+SELECT LAST_INSERT_ID();
+SET last_insert_id = 12;
+SELECT LAST_INSERT_ID();
+SET insert_id = 400;
+INSERT INTO notes (txt) VALUES ('twelve');
+SELECT LAST_INSERT_ID();
+INSERT INTO notes (txt) VALUES ('thirteen');
+SELECT LAST_INSERT_ID();
+DELETE FROM notes WHERE id > 20;
+SELECT LAST_INSERT_ID();
+
+# --- D: row counts and found rows
+# session
+UPDATE notes SET user_id = 90 WHERE id IN (1, 2, 3);
+# text
+SELECT ROW_COUNT();
+# text
+SELECT ROW_COUNT();
+UPDATE notes SET user_id = 90 WHERE id IN (1, 2, 3, 4);
+SELECT ROW_COUNT() AS n;
+SELECT 1;
+# text
+SELECT ROW_COUNT();
+SET @x = 1;
+# text
+SELECT ROW_COUNT();
+DELETE FROM notes WHERE id = 4;
+# refused 1235
+SELECT ROW_COUNT() + 1, ROW_COUNT();
+INSERT INTO notes (id, txt) VALUES (4, 'note 4');
+# refused 1235
+SELECT ROW_COUNT(), LAST_INSERT_ID();
+SELECT nothing;
+# text
+SELECT ROW_COUNT();
+SELECT * FROM countries;
+# own 0
+SELECT FOUND_ROWS();
+# own 0
+SELECT FOUND_ROWS();
+SELECT SQL_CALC_FOUND_ROWS * FROM countries ORDER BY code LIMIT 2;
+# mariadb
+SELECT FOUND_ROWS();
+SELECT SQL_CALC_FOUND_ROWS * FROM countries ORDER BY code LIMIT 2;
+SELECT code FROM countries ORDER BY code LIMIT 3;
+# refused 1235
+SELECT FOUND_ROWS() * 2;
+SELECT SQL_CALC_FOUND_ROWS id FROM orders WHERE user_id = 8 LIMIT 1;
+# mariadb
+SELECT FOUND_ROWS();
+UPDATE notes SET user_id = 91 WHERE id = 1;
+# own 0
+# mariadb
+SELECT FOUND_ROWS();
+SHOW TABLES LIKE 'notes';
+# own 0
+SELECT FOUND_ROWS();
+SELECT 1 UNION SELECT 2 UNION SELECT 3;
+# own 0
+SELECT FOUND_ROWS();
+# refused 1235
+SELECT CONNECTION_ID() = CONNECTION_ID();
+# refused 1235
+SELECT CONNECTION_ID() > 0, 'x';
+# refused 1235
+DO ROW_COUNT();
+# refused 1235
+SET @n = ROW_COUNT();
+# refused 1235
+SET @f = FOUND_ROWS();
+# refused 1235
+INSERT INTO notes (id, txt, user_id) VALUES (500, 'with count', ROW_COUNT());
+
+# --- warnings and errors
+# session
+# rows
+# text
+SHOW WARNINGS;
+# text
+SELECT CAST('abc' AS SIGNED);
+# text
+# rows
+SHOW WARNINGS;
+# text
+# rows
+SHOW WARNINGS;
+# text
+# rows
+SHOW COUNT(*) WARNINGS;
+# text
+SELECT @@warning_count;
+# text
+# rows
+# mariadb
+SHOW WARNINGS;
+# text
+SELECT CAST('abc' AS SIGNED), CAST('abd' AS SIGNED), CAST('abe' AS SIGNED);
+# text
+# rows
+SHOW WARNINGS LIMIT 1;
+# text
+# rows
+SHOW WARNINGS LIMIT 1, 5;
+# text
+# rows
+SHOW ERRORS;
+# text
+SELECT nothing;
+# text
+# rows
+SHOW ERRORS;
+# text
+# rows
+SHOW WARNINGS;
+# text
+# rows
+SHOW COUNT(*) ERRORS;
+# text
+SELECT @@error_count;
+# text
+SELECT CAST('abc' AS SIGNED) FROM users WHERE id = 8;
+# text
+# rows
+SHOW WARNINGS;
+# text
+DROP TABLE IF EXISTS not_there;
+# text
+# rows
+SHOW WARNINGS;
+# text
+SELECT nothing FROM users WHERE id = 8;
+# session
+# text
+SELECT CAST('abc' AS SIGNED) FROM users WHERE id = 7;
+# text
+UPDATE notes SET user_id = 92 WHERE id IN (1, 2);
+# text
+SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'mine', MYSQL_ERRNO = 5000;
+# text
+# rows
+SHOW ERRORS;
+
+# --- user variables
+# session
+SET @a = 5, @b = 'text', @c = 1.50, @d = NULL, @e = X'4142', @f = 1e3, @g = TRUE, @h = -7;
+SELECT @a, @b, @c, @d, @e, @f, @g, @h;
+SET @i = 18446744073709551615, @j = 0x4142, @k = _latin1'abc', @l = N'abc', @m = b'101', @n = DATE '2026-01-01';
+SELECT @i, @j, @k, @l, @m, @n;
+SET @o = 'é', @p = '日本😀';
+SELECT @o, @p, HEX(@o), HEX(@p), CHARSET(@o), COLLATION(@o);
+SET @`odd name` = 1, @'quoted' = 2;
+SELECT @`odd name`, @'quoted', @QUOTED;
+SET @q = @a + 1, @r = CONCAT(@b, '!'), @s = 1/3, @t = NOW() > '2020-01-01', @u = UPPER('x');
+SELECT @q, @r, @s, @t, @u;
+SELECT @v := 9;
+SELECT @v, @v + 1;
+SELECT @w := @w + 1, @v := @v + 1;
+SELECT @w, @v;
+SELECT COUNT(*), MAX(code) INTO @x, @y FROM countries;
+SELECT @x, @y, COLLATION(@y);
+# refused 1235
+SELECT name INTO @z FROM users WHERE id = 8;
+SET @a = DEFAULT;
+SELECT @a;
+SET @a = 6;
+# refused 1235
+SELECT @a FROM users WHERE id = 8;
+SELECT name FROM users WHERE id = 7 AND @a = 6;
+UPDATE notes SET user_id = @a WHERE id = 1;
+SELECT user_id FROM notes WHERE id = 1;
+
+# --- SET NAMES and the like
+# session
+SET NAMES gbk;
+SELECT @@character_set_client, @@character_set_results, @@collation_connection;
+SET NAMES latin1;
+SELECT name FROM countries WHERE code = 'jp';
+SET NAMES utf8mb3;
+SELECT @@character_set_client, @@collation_connection;
+SET NAMES 'utf8mb4' COLLATE 'utf8mb4_unicode_ci';
+SELECT @@collation_connection, 'a' = 'A', COLLATION('x');
+SET NAMES binary;
+SELECT @@character_set_client, @@collation_connection, HEX('é');
+SET NAMES DEFAULT;
+SELECT @@character_set_client;
+SET CHARACTER SET utf8mb4;
+SELECT @@character_set_connection, @@collation_connection;
+SET CHARSET latin1;
+SELECT @@character_set_client, @@character_set_connection;
+SET NAMES utf8mb4;
+SET NAMES ucs2;
+SET NAMES nonsense;
+SELECT '😀', HEX('😀');
+
+# --- H: what keeps a connection
+# session
+SELECT GET_LOCK('a', 1), GET_LOCK('b', 1);
+SELECT IS_FREE_LOCK('a');
+SELECT RELEASE_LOCK('a');
+SELECT RELEASE_LOCK('b'), RELEASE_LOCK('b');
+DO GET_LOCK('c', 1);
+SELECT RELEASE_ALL_LOCKS();
+SELECT IS_FREE_LOCK('c');
+HANDLER notes OPEN AS h;
+HANDLER h READ FIRST;
+HANDLER h CLOSE;
+HANDLER h READ NEXT;
+# text
+LOCK TABLES notes READ;
+UPDATE notes SET user_id = 1 WHERE id = 1;
+SELECT COUNT(*) FROM notes;
+# text
+UNLOCK TABLES;
+UPDATE notes SET user_id = 1 WHERE id = 1;
+# refused 1235
+# text
+LOCK TABLES notes WRITE, countries READ;
+# refused 1235
+# text
+LOCK TABLES users READ;
+# refused 1227
+# text
+FLUSH TABLES WITH READ LOCK;
+SELECT 1;
+CREATE TEMPORARY TABLE t1 (n INT) SELECT 1 AS n;
+SELECT * FROM t1;
+DROP TABLE t1;
+CREATE TEMPORARY TABLE t2 LIKE notes;
+INSERT INTO t2 (txt) VALUES ('x');
+SELECT txt, LAST_INSERT_ID() FROM t2;
+DROP TEMPORARY TABLE IF EXISTS t2, t3;
+# rows
+SHOW WARNINGS;
+PREPARE p FROM 'SELECT 1 + ?';
+SET @one = 1;
+EXECUTE p USING @one;
+DEALLOCATE PREPARE p;
+EXECUTE p USING @one;
+
+# --- transactions and their settings
+# session
+SET TRANSACTION READ ONLY;
+# text
+UPDATE notes SET user_id = 1 WHERE id = 1;
+SET SESSION TRANSACTION READ ONLY;
+# text
+UPDATE notes SET user_id = 1 WHERE id = 1;
+SET SESSION TRANSACTION READ WRITE;
+# text
+UPDATE notes SET user_id = 1 WHERE id = 1;
+SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE;
+# mysql
+SELECT @@transaction_isolation, @@transaction_read_only;
+# mariadb
+SELECT @@tx_isolation, @@tx_read_only;
+SET autocommit = 0;
+SELECT @@autocommit, @@in_transaction;
+UPDATE notes SET user_id = 2 WHERE id = 1;
+SET autocommit = 1;
+ROLLBACK;
+SELECT user_id FROM notes WHERE id = 1;
+# mariadb
+SET STATEMENT sql_select_limit = 1 FOR SELECT code FROM countries ORDER BY code;
+# mariadb
+SET STATEMENT max_statement_time = 10 FOR SELECT name FROM users WHERE id = 8;
+# mariadb
+SET STATEMENT sql_mode = '' FOR INSERT INTO users (id, name, age) VALUES (2009, 'a', 'x');
+# mariadb
+# rows
+SHOW WARNINGS;
+# mariadb
+SELECT @@sql_select_limit = 1;
+
+# --- numbers of the connection's own
+# session
+SET timestamp = 1700000000;
+SELECT NOW(), UNIX_TIMESTAMP() FROM users WHERE id = 8;
+SET rand_seed1 = 5, rand_seed2 = 6;
+SELECT RAND();
+SELECT RAND();
