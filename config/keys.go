@@ -325,7 +325,7 @@ func Keys() []Key {
 // UserKeys returns the keys of a user, named without `users.NAME.` before
 // them.
 func UserKeys() []Key {
-	keys := make([]Key, 0, 12)
+	keys := make([]Key, 0, 13)
 	for _, f := range userFields() {
 		keys = append(keys, f.Key)
 	}

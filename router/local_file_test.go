@@ -10,19 +10,6 @@ import (
 
 const loadNotes = "LOAD DATA LOCAL INFILE 'notes.csv' INTO TABLE notes"
 
-// dialWith logs in with more capabilities.
-func (p *proxy) dialWith(caps protocol.Capability) *protocol.Conn {
-	p.t.Helper()
-	c, _, err := protocol.Dial(p.t.Context(), protocol.DialOptions{
-		Network: "tcp", Addr: p.addr, User: "app", Password: "app", Database: "shop", TLS: protocol.TLSDisabled, Capabilities: caps,
-	})
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	p.t.Cleanup(func() { c.Close() })
-	return c
-}
-
 // TestJ17ALocalFileGoesToTheServer: from a query, and from a prepared
 // statement, which MariaDB allows.
 func TestJ17ALocalFileGoesToTheServer(t *testing.T) {
@@ -31,10 +18,10 @@ func TestJ17ALocalFileGoesToTheServer(t *testing.T) {
 		got := make(chan string, 1)
 		load := func(s *fakemysql.Session) {
 			s.Raw([]byte("\xfbnotes.csv"))
-			_ = s.Conn.Flush()
+			_ = s.Flush()
 			file := ""
 			for {
-				part, err := s.Conn.ReadPacket()
+				part, err := s.ReadPacket()
 				if err != nil || len(part) == 0 {
 					break
 				}

@@ -106,10 +106,19 @@ func TestB6GarbageEndsItsOwnSession(t *testing.T) {
 		d := e.serve(nil)
 		l := e.startWorkload(d, 4, false)
 		seeds := [][]byte{
-			{comQuery, 'S', 'E', 'L', 'E', 'C', 'T', ' ', '1'}, {comStmtPrepare, 'S', 'E', 'L', 'E', 'C', 'T', ' ', '?'},
-			{comStmtExecute, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 8, 0, 1, 2, 3, 4, 5, 6, 7, 8}, {comStmtLongData, 1, 0, 0, 0, 0, 0, 'x'},
-			{comStmtFetch, 1, 0, 0, 0, 1, 0, 0, 0}, {comStmtClose, 1, 0, 0, 0}, {comInitDB, 'x'}, {comFieldList, 'u', 0, '%'},
-			{comChangeUser, 'a', 'p', 'p', 0, 20, 1, 2, 3}, {comSetOption, 0, 0}, {comReset}, {comPing}, {},
+			{comQuery, 'S', 'E', 'L', 'E', 'C', 'T', ' ', '1'},
+			{comStmtPrepare, 'S', 'E', 'L', 'E', 'C', 'T', ' ', '?'},
+			{comStmtExecute, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 8, 0, 1, 2, 3, 4, 5, 6, 7, 8},
+			{comStmtLongData, 1, 0, 0, 0, 0, 0, 'x'},
+			{comStmtFetch, 1, 0, 0, 0, 1, 0, 0, 0},
+			{comStmtClose, 1, 0, 0, 0},
+			{comInitDB, 'x'},
+			{comFieldList, 'u', 0, '%'},
+			{comChangeUser, 'a', 'p', 'p', 0, 20, 1, 2, 3},
+			{comSetOption, 0, 0},
+			{comReset},
+			{comPing},
+			{},
 		}
 		var wg sync.WaitGroup
 		for g := range 4 {

@@ -217,7 +217,7 @@ func (s *Server) Connect() *protocol.Conn {
 	return c
 }
 
-// Account, with Admit and Proved, makes a Server the protocol.Authenticator of
+// Account makes, with Admit and Proved, a Server the protocol.Authenticator of
 // its own logins.
 func (s *Server) Account(user string) *secret.Account {
 	p, ok := s.options.Users[user]
