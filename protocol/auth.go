@@ -118,10 +118,10 @@ func (l *Login) authenticate(c *Conn, r *response, change bool) error {
 	}
 	account := l.Auth.Account(r.user)
 	if account == nil {
-		account = &Account{Secrets: []*secret.Secret{secret.Password("").Decoy()}}
+		account = &secret.Account{Secrets: []*secret.Secret{secret.Password("").Decoy()}}
 	}
 	err := l.prove(c, r, account, change)
-	if err == nil && !account.admits(c) {
+	if err == nil && !account.Admits(c.TLS()) {
 		err = AccessDenied(c, r.user, len(r.auth) > 0)
 	}
 	l.Auth.Proved(r.user, err == nil)
@@ -130,7 +130,7 @@ func (l *Login) authenticate(c *Conn, r *response, change bool) error {
 
 // prove verifies the user's password by whichever plugin it comes, and asks
 // again where the client can't have known how to send it.
-func (l *Login) prove(c *Conn, r *response, account *Account, change bool) error {
+func (l *Login) prove(c *Conn, r *response, account *secret.Account, change bool) error {
 	plugin, data, salt := r.plugin, r.auth, c.salt
 	if !r.caps.Has(CapPluginAuth) {
 		plugin = pluginNative
@@ -143,13 +143,13 @@ func (l *Login) prove(c *Conn, r *response, account *Account, change bool) error
 		case size < 0:
 			next = l.defaultPlugin()
 		case empty:
-			if account.empty() {
+			if account.Empty() {
 				return nil
 			}
 		case plugin == pluginSHA2 && l.FullAuth && len(data) == size:
 			return l.fullAuth(c, r.user, account, salt)
 		case len(data) == size:
-			ok, unknown := account.proves(plugin, salt, data)
+			ok, unknown := account.Proves(plugin, salt, data)
 			switch {
 			case ok && plugin == pluginSHA2:
 				return c.WritePacket([]byte{headerMore, sha2FastOK})
@@ -193,7 +193,7 @@ func (l *Login) defaultPlugin() string {
 
 // fullAuth has the client send its password: as it is where nobody can
 // listen, else encrypted with the RSA key.
-func (l *Login) fullAuth(c *Conn, user string, account *Account, salt []byte) error {
+func (l *Login) fullAuth(c *Conn, user string, account *secret.Account, salt []byte) error {
 	answer, err := c.exchange([]byte{headerMore, sha2FullAuth})
 	if err != nil {
 		return err
@@ -217,7 +217,7 @@ func (l *Login) fullAuth(c *Conn, user string, account *Account, salt []byte) er
 			return AccessDenied(c, user, true)
 		}
 	}
-	if !account.fits(string(sent)) {
+	if !account.Fits(string(sent)) {
 		return AccessDenied(c, user, len(sent) > 0)
 	}
 	return nil

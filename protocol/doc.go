@@ -8,9 +8,8 @@
 // Prepared, Execute and Param are prepared statements; Rows with its Columns
 // is a result that Shardway makes itself, Result one that it reads. TLSMode,
 // ClientTLS and the TLSReloader of ServerTLS say how connections are
-// encrypted, Compression how they are compressed; an Authenticator gives each user's
-// Account, in which a secret.Secret stands for each password; and a SideError says
-// on which Side a relay broke.
+// encrypted, Compression how they are compressed; an Authenticator gives each
+// user's secret.Account; and a SideError says on which Side a relay broke.
 //
 // What the package guarantees: a packet is never held whole where it is only
 // relayed; a connection that waits for its client's next command holds no

@@ -19,9 +19,9 @@ type passwords map[string]string
 
 func (p passwords) Admit(string) error { return nil }
 
-func (p passwords) Account(user string) *Account {
+func (p passwords) Account(user string) *secret.Account {
 	if password, ok := p[user]; ok {
-		return &Account{Secrets: []*secret.Secret{secret.Password(password)}}
+		return &secret.Account{Secrets: []*secret.Secret{secret.Password(password)}}
 	}
 	return nil
 }

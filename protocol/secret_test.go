@@ -3,8 +3,6 @@ package protocol
 import (
 	"crypto/sha1"
 	"crypto/sha256"
-	"crypto/x509/pkix"
-	"encoding/asn1"
 	"encoding/hex"
 	"strings"
 	"testing"
@@ -34,11 +32,11 @@ func verifiers(t *testing.T, password string) map[string]*secret.Secret {
 	return all
 }
 
-type accountsOf map[string]*Account
+type accountsOf map[string]*secret.Account
 
-func (a accountsOf) Admit(string) error           { return nil }
-func (a accountsOf) Account(user string) *Account { return a[user] }
-func (a accountsOf) Proved(string, bool)          {}
+func (a accountsOf) Admit(string) error                  { return nil }
+func (a accountsOf) Account(user string) *secret.Account { return a[user] }
+func (a accountsOf) Proved(string, bool)                 {}
 
 func TestVerifiers(t *testing.T) {
 	var key RSAKey
@@ -66,21 +64,6 @@ func TestVerifiers(t *testing.T) {
 					}
 				}
 			}
-		}
-	}
-}
-
-func TestSubject(t *testing.T) {
-	raw, err := asn1.Marshal(pkix.Name{CommonName: "app", Organization: []string{"Shop, Inc"}, Country: []string{"DE"}}.ToRDNSequence())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for subject, want := range map[string]bool{
-		`CN=app,O=Shop\, Inc,C=DE`: true, `C=DE, O=Shop\, Inc, CN=app`: true, "CN=app": false, "CN=App": false,
-		`CN=app,O=Shop\, Inc,C=D`: false, "": false, `\`: false,
-	} {
-		if got := hasSubject(raw, subject); got != want {
-			t.Errorf("%s: %v", subject, got)
 		}
 	}
 }

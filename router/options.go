@@ -22,7 +22,7 @@ type User struct {
 	ReadOnly       bool             // may only read
 	Admin          bool             // sees and may end the sessions of all users
 
-	// TLS, X509 and Subject are what the user's connections need, as in protocol.Account.
+	// TLS, X509 and Subject are what the user's connections need, as in secret.Account.
 	TLS, X509 bool
 	Subject   string
 }

@@ -276,8 +276,7 @@ func (s *Server) logIn(ctx context.Context, o *Options, c *protocol.Conn) (*sess
 	}
 	login := &protocol.Login{
 		Version: version, ConnectionID: id, Collation: uint8(collation), Status: protocol.StatusAutocommit,
-		Capabilities: capabilities, Auth: &guard{ctx: ctx, s: s, host: hostOf(c)}, TLS: o.TLS, RequireTLS: o.RequireTLS, RSAKey: &s.rsa,
-		Proxies: o.Proxies,
+		Capabilities: capabilities, Auth: &guard{ctx: ctx, s: s, conn: c}, TLS: o.TLS, RequireTLS: o.RequireTLS, RSAKey: &s.rsa, Proxies: o.Proxies,
 	}
 	client, err := login.Accept(ctx, c)
 	if err != nil {

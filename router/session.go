@@ -363,7 +363,7 @@ func (s *session) forgetAll() {
 
 func (s *session) changeUser(ctx context.Context, o *Options, payload []byte) error {
 	s.event.Kind = "change_user"
-	s.login.Auth = &guard{ctx: ctx, s: s.srv, host: hostOf(s.conn)}
+	s.login.Auth = &guard{ctx: ctx, s: s.srv, conn: s.conn}
 	client, err := s.login.ChangeUser(s.conn, payload)
 	if err != nil {
 		if _, ok := errors.AsType[*protocol.Error](err); ok {

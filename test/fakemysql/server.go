@@ -219,12 +219,12 @@ func (s *Server) Connect() *protocol.Conn {
 
 // Account makes, with Admit and Proved, a Server the protocol.Authenticator of
 // its own logins.
-func (s *Server) Account(user string) *protocol.Account {
+func (s *Server) Account(user string) *secret.Account {
 	p, ok := s.options.Users[user]
 	if !ok {
 		return nil
 	}
-	return &protocol.Account{Secrets: []*secret.Secret{secret.Password(p)}}
+	return &secret.Account{Secrets: []*secret.Secret{secret.Password(p)}}
 }
 
 // Admit lets everybody try.

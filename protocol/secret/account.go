@@ -1,32 +1,16 @@
-package protocol
+package secret
 
 import (
+	"crypto/tls"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"slices"
 	"strings"
-
-	"shardway/protocol/secret"
 )
-
-// Authenticator knows the users.
-type Authenticator interface {
-	// Admit is called before anything is verified. It may wait; an error, an
-	// *Error where the client should see it, ends the login.
-	Admit(user string) error
-
-	// Account says what the user must prove. For a user that isn't known it is
-	// nil, or better one whose secrets are decoys; the login then fails as
-	// with a wrong password.
-	Account(user string) *Account
-
-	// Proved is called after each Admit that returned nil.
-	Proved(user string, ok bool)
-}
 
 // Account is what a user must prove to log in.
 type Account struct {
-	Secrets []*secret.Secret // one of them
+	Secrets []*Secret // one of them
 
 	// TLS, X509 and Subject ask for an encrypted connection, for a certificate
 	// (which the TLS configuration verifies), and for one of that subject, in
@@ -35,13 +19,14 @@ type Account struct {
 	Subject   string
 }
 
-func (a *Account) empty() bool {
-	return slices.ContainsFunc(a.Secrets, func(s *secret.Secret) bool { return s.Empty() })
+// Empty says whether the empty password will do.
+func (a *Account) Empty() bool {
+	return slices.ContainsFunc(a.Secrets, func(s *Secret) bool { return s.Empty() })
 }
 
-// proves says whether data proves one of the secrets; unknown is one for which
+// Proves says whether data proves one of the secrets; unknown is one for which
 // it can't be said, if there is any: one of crypt where there is.
-func (a *Account) proves(plugin string, salt, data []byte) (ok bool, unknown *secret.Secret) {
+func (a *Account) Proves(plugin string, salt, data []byte) (ok bool, unknown *Secret) {
 	for _, s := range a.Secrets {
 		proven, known := s.Proves(plugin, salt, data)
 		ok = ok || proven
@@ -54,19 +39,20 @@ func (a *Account) proves(plugin string, salt, data []byte) (ok bool, unknown *se
 	return ok, unknown
 }
 
-func (a *Account) fits(password string) (ok bool) {
+// Fits says whether this is one of the passwords.
+func (a *Account) Fits(password string) (ok bool) {
 	for _, s := range a.Secrets {
 		ok = s.Fits(password) || ok
 	}
 	return ok
 }
 
-// admits says whether the connection is what the account asks for.
-func (a *Account) admits(c *Conn) bool {
+// Admits says whether a connection is what the account asks for; t is nil for
+// one that isn't encrypted.
+func (a *Account) Admits(t *tls.ConnectionState) bool {
 	if !a.TLS && !a.X509 && a.Subject == "" {
 		return true
 	}
-	t := c.TLS()
 	if t == nil {
 		return false
 	}
