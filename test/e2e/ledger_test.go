@@ -336,9 +336,8 @@ func (c *ledger) transaction(ctx context.Context) error {
 
 // back leaves a transaction that can't be committed.
 func (c *ledger) back(ctx context.Context, err error) error {
-	if kindOf(err) == kindPin { // it couldn't begin
-		return err
-	}
+	// Also when the pin was lost at the first statement: the transaction is open at
+	// Shardway, as it would be at a server after a statement that failed.
 	if failed := c.exec(ctx, "ROLLBACK"); failed != nil {
 		return errors.Join(err, failed)
 	}
