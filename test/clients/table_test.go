@@ -149,10 +149,14 @@ func checkTable(t *testing.T, rows []*row) {
 		if i < len(then) {
 			z = then[i]
 		}
-		if a != z {
-			// A cell with a named difference may come out alike, depending on which
-			// connection served it; a difference without a name has failed already.
+		switch {
+		case a == z:
+		case strings.Contains(a+z, " differs ["):
+			// A named difference may come out alike, depending on which connection
+			// served the cell; one without a name has failed already.
 			t.Logf("note: docs/compatibility.md isn't what this run found, line %d: it has %q, found is %q; make clients writes it", i+1, z, a)
+		default:
+			t.Fatalf("docs/compatibility.md isn't what this run found, line %d\nis   %s\nwant %s\nwrite it with make clients", i+1, z, a)
 		}
 	}
 }
