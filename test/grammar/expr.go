@@ -298,6 +298,7 @@ func (g *Generator) aggregate(sc *scope, depth int) expr {
 		return of(kindBig, pick(g, "BIT_OR(%s)", "BIT_XOR(%s)", "BIT_AND(%s)"), g.value(sc, 0, kindInt), false)
 	case 12:
 		v := g.value(sc, 0, kindInt)
+		v.sql = plain(v.sql) // MySQL 9.7 announces more definitions for GROUP_CONCAT(DISTINCT ? ORDER BY ?) than it sends
 		return of(kindText, "GROUP_CONCAT("+pick(g, "", "DISTINCT ")+"%[1]s ORDER BY %[1]s "+pick(g, "", "DESC ")+pick(g, "", "SEPARATOR '/'")+")", v, false)
 	case 13:
 		return of(kindDouble, "ROUND("+pick(g, "STDDEV", "VAR_SAMP", "VARIANCE", "STDDEV_SAMP")+"(%s), 6)", g.value(sc, 0, kindInt), false)
