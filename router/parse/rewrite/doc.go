@@ -1,7 +1,7 @@
 // Package rewrite makes the statements that shards get out of the one that the client sent.
 //
 // A [Norm] is a statement's norm as tokens. A [Template] is made of it: a [Range] of the client's tokens here, words of
-// Shardway's own there. With a [Fill], which holds the client's text, it becomes SQL. A [Shape] is what the parser sees
+// Shardway's own there. With a [Fill], which holds the client's text, it becomes SQL. An [Insertion] is an INSERT with its [Row]s, and a [Numbering] says which of them get a number. A [Shape] is what the parser sees
 // of a SELECT, clause by clause, each with its Range.
 //
 // # Guarantees

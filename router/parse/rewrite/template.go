@@ -47,11 +47,12 @@ type Template struct {
 	parts []part
 }
 
-// part is one of a range of the client's tokens, a text, and a number that is known when the statement is run.
+// part is one of a range of the client's tokens, a text, and numbers that are known when the statement is run.
 type part struct {
 	Range
 	text   string
 	window bool
+	number int // of Fill.Numbers, counted from 1; 0: none
 }
 
 // New is a Template without anything in it.
@@ -86,11 +87,18 @@ func (t *Template) Window() *Template {
 	return t
 }
 
+// Number adds the number Fill.Numbers[i].
+func (t *Template) Number(i int) *Template {
+	t.parts = append(t.parts, part{number: i + 1})
+	return t
+}
+
 // Fill is what a Template's holes are filled with. Use one Fill for all Templates of a statement: it remembers where the
 // text's tokens are.
 type Fill struct {
-	SQL    []byte // the client's text, as it was digested
-	Window uint64 // how many rows a shard must send: LIMIT and OFFSET together
+	SQL     []byte   // the client's text, as it was digested
+	Window  uint64   // how many rows a shard must send: LIMIT and OFFSET together
+	Numbers []uint64 // for rows that are inserted
 
 	norm *Norm
 	at   []digest.Token // by token of the norm: its place in text
@@ -99,6 +107,18 @@ type Fill struct {
 
 // ParamWindow stands among the parameters of Template.Prepared for Fill.Window, an unsigned integer.
 const ParamWindow = -1
+
+// ParamNumber stands among the parameters of Template.Prepared for Fill.Numbers[i]; Numbered is the i of one, and false
+// for all others.
+func ParamNumber(i int) int { return ParamWindow - 1 - i }
+
+// Numbered is the opposite of ParamNumber.
+func Numbered(param int) (i int, ok bool) {
+	i = ParamWindow - 1 - param
+	return i, i >= 0
+}
+
+var errNoNumber = errors.New("shardway: a statement's rows have more numbers than were drawn for them")
 
 var errNotItsText = errors.New("shardway: a statement's text isn't the one that its plan was made from")
 
@@ -115,6 +135,11 @@ func (t *Template) Append(dst []byte, f *Fill) ([]byte, error) {
 		switch {
 		case p.window:
 			dst = strconv.AppendUint(dst, f.Window, 10)
+		case p.number > 0:
+			if p.number > len(f.Numbers) {
+				return dst, errNoNumber
+			}
+			dst = strconv.AppendUint(dst, f.Numbers[p.number-1], 10)
 		case p.text != "":
 			dst = append(dst, p.text...)
 		default:
@@ -139,6 +164,9 @@ func (t *Template) Prepared(dst []byte, f *Fill) (text []byte, params []int, err
 		case p.window:
 			dst = append(dst, '?')
 			params = append(params, ParamWindow)
+		case p.number > 0:
+			dst = append(dst, '?')
+			params = append(params, ParamNumber(p.number-1))
 		case p.text != "":
 			dst = append(dst, p.text...)
 		default:
@@ -163,6 +191,8 @@ func (t *Template) String() string {
 		switch {
 		case p.window:
 			dst = append(dst, "…"...)
+		case p.number > 0:
+			dst = append(dst, "№"...)
 		case p.text != "":
 			dst = append(dst, p.text...)
 		default:
