@@ -41,7 +41,7 @@ func InsertTarget(st *parse.Statement, m *shardmap.Map, f *Facts) (db, table str
 	if st.Kind == parse.Explain && st.Inner != nil {
 		st = st.Inner
 	}
-	if st.Insert == nil || st.Insert.Columns != nil || len(m.Shards()) == 1 || st.Hints.Shard != "" {
+	if st.Insert == nil || st.Insert.Columns != nil || st.Hints.Shard != "" {
 		return "", "", false
 	}
 	db = st.Insert.Table.DB
@@ -49,7 +49,7 @@ func InsertTarget(st *parse.Statement, m *shardmap.Map, f *Facts) (db, table str
 		db = f.DB
 	}
 	t := m.Table(db, st.Insert.Table.Name)
-	if t == nil || !t.Sharded() {
+	if t == nil || !t.Sharded() && t.Sequence == "" || len(m.Shards()) == 1 && t.Sequence == "" {
 		return "", "", false
 	}
 	return t.Database.Name, t.Name, true
@@ -79,7 +79,7 @@ func (b *builder) build() Plan {
 	if st.Kind == parse.Use {
 		return b.use()
 	}
-	if len(b.m.Shards()) == 1 {
+	if len(b.m.Shards()) == 1 && !b.numbered() {
 		b.place = placeOnly
 		b.need = only(b.m.Shards()[0])
 		return b.choose()
@@ -88,6 +88,15 @@ func (b *builder) build() Plan {
 		return b.wrapped()
 	}
 	return b.placed()
+}
+
+// numbered reports whether the statement stores rows in a table that has a sequence.
+func (b *builder) numbered() bool {
+	if b.st.Insert == nil || b.st.Insert.Rows == nil {
+		return false
+	}
+	t := b.source(&b.st.Insert.Table, parse.RoleQuery).table
+	return t != nil && t.Sequence != ""
 }
 
 // placed plans a statement by the tables that it reads and writes.

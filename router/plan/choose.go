@@ -336,6 +336,9 @@ func (b *builder) choose() Plan {
 		}
 	}
 	var s *shardmap.Shard
+	if b.rowwise() {
+		return b.byRows(b.m.Shards())
+	}
 	switch b.need.count() {
 	case 0:
 		if s = tx; s == nil {

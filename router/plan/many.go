@@ -14,6 +14,9 @@ type Many struct {
 	Role  Role
 	// Write says that the reply is one OK, whose affected rows are all parts' together.
 	Write bool
+	// Numbers is how many rows of an INSERT get a number from their table's sequence, and FirstID the first of the numbers.
+	Numbers int
+	FirstID uint64
 	// Merge is how the rows come together; nil for writes.
 	Merge *Merge
 	// Else answers where the merge finds out from the columns that it can't; nil for none.
