@@ -17,13 +17,16 @@ type builder struct {
 	n      int // how many of few are used
 	fuel   int
 
-	need   set // the shards that the statement must reach
-	place  placeReason
-	prefer *shardmap.Shard // where any shard would do
-	ins    insertNote
+	need      set // the shards that the statement must reach
+	place     placeReason
+	prefer    *shardmap.Shard // where any shard would do
+	ins       insertNote
+	explained bool            // the statement isn't run
+	copies    *shardmap.Table // the reference table that is written to, on several shards
 	// What else ties the statement to a shard: a named lock, a sequence, user variables on the pinned connection, the
 	// databases it names.
 	locks, sequence, vars, temps, homely bool
+	ask                                  bool   // the columns of the outermost tables would decide how it is merged
 	gone                                 string // what the session keeps on a shard that the map no longer has
 }
 
@@ -192,14 +195,33 @@ func (b *builder) use() Plan {
 // wrapped is for EXPLAIN of a statement and SET STATEMENT … FOR one: the inner statement's place with the outer's role.
 func (b *builder) wrapped() Plan {
 	outer := b.st
-	b.st = outer.Inner
+	b.st, b.explained = outer.Inner, outer.Kind != parse.Set
 	p := b.placed()
-	if one, ok := p.(*One); ok && outer.Kind != parse.Set {
-		b.st = outer
-		one.st = outer
-		one.Role, one.role = b.chooseRole()
+	if outer.Kind == parse.Set {
+		if _, ok := p.(*One); !ok && !isRefuse(p) {
+			return refuse("SET STATEMENT for a statement on several shards (" + b.need.names(b.m) + "): set the variable for the session instead")
+		}
+		return p
+	}
+	b.st = outer
+	switch inner := p.(type) {
+	case *One:
+		inner.st = outer
+		inner.Role, inner.role = b.chooseRole()
+	case *Many:
+		role, _ := b.chooseRole()
+		each := &Many{Role: role, Merge: &Merge{}, Why: "each shard explains what it would do"}
+		for i := range inner.Parts {
+			each.Parts = append(each.Parts, Part{Shard: inner.Parts[i].Shard})
+		}
+		return each
 	}
 	return p
+}
+
+func isRefuse(p Plan) bool {
+	_, ok := p.(*Refuse)
+	return ok
 }
 
 // unsupported refuses what can't be right on one of several shards, whatever it names.

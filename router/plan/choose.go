@@ -40,10 +40,8 @@ func (b *builder) targets() Plan {
 	default:
 	}
 	for i := range b.all() {
-		if b.all()[i].text.Write && b.all()[i].kind == kindReference {
-			if r := b.allShards(&b.all()[i]); r != nil {
-				return r
-			}
+		if s := &b.all()[i]; s.text.Write && s.kind == kindReference {
+			b.writesCopy(s)
 		}
 	}
 	if b.st.Insert != nil {
@@ -52,6 +50,13 @@ func (b *builder) targets() Plan {
 		}
 	}
 	return b.assigned()
+}
+
+// writesCopy takes over that the statement writes to a table of which each shard has a copy.
+func (b *builder) writesCopy(s *source) {
+	if in := owners(s.table, b.m); in.count() > 1 {
+		b.copies = s.table
+	}
 }
 
 // allShards refuses a statement that would have to act on each of a table's shards.
@@ -325,19 +330,20 @@ func (b *builder) home(db string) *shardmap.Shard {
 func (b *builder) choose() Plan {
 	f := b.f
 	if b.gone != "" {
-		return &Refuse{1105, "HY000", "shardway: the session keeps " + b.gone + " on shard " + f.PinShard +
+		return &Refuse{Code: 1105, State: "HY000", Message: "shardway: the session keeps " + b.gone + " on shard " + f.PinShard +
 			", which the map no longer has: connect again"}
 	}
 	var tx *shardmap.Shard
 	if f.TxShard != "" {
 		if tx = b.m.Shard(f.TxShard); tx == nil {
-			return &Refuse{1105, "HY000", "shardway: the open transaction is on shard " + f.TxShard +
+			return &Refuse{Code: 1105, State: "HY000", Message: "shardway: the open transaction is on shard " + f.TxShard +
 				", which the map no longer has: ROLLBACK and try again"}
 		}
 	}
 	var s *shardmap.Shard
-	if b.rowwise() {
-		return b.byRows(b.m.Shards())
+	if b.copies != nil || b.need.count() > 1 || b.rowwise() {
+		heap := *b // the builder of all other statements stays on the stack
+		return heap.beyond()
 	}
 	switch b.need.count() {
 	case 0:
@@ -348,10 +354,8 @@ func (b *builder) choose() Plan {
 				}
 			}
 		}
-	case 1:
-		s = b.m.Shards()[b.need.first()]
 	default:
-		return b.spread()
+		s = b.m.Shards()[b.need.first()]
 	}
 	if tx != nil && tx != s {
 		return refuse("the open transaction is on shard " + tx.ID + ", and this " + verb(b.st) + " needs shard " + s.ID + " (" + b.why(s) +

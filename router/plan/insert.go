@@ -22,7 +22,8 @@ func (b *builder) insert(ins *parse.Insertion) Plan {
 	target := b.source(&ins.Table, parse.RoleQuery)
 	switch target.kind {
 	case kindReference:
-		return b.allShards(&target)
+		b.writesCopy(&target)
+		return nil
 	case kindWhole, kindTemporary:
 		b.add(target)
 		return nil
@@ -62,7 +63,7 @@ func (b *builder) insert(ins *parse.Insertion) Plan {
 			return refuse(into + ": row " + number(i+1) + " leaves the key " + t.Key + " to its default; give it a value")
 		}
 		if len(row) != len(columns) && !(len(row) == 0 && len(ins.Columns) == 0) {
-			return &Refuse{1136, "21S01", "Column count doesn't match value count at row " + number(i+1)}
+			return &Refuse{Code: 1136, State: "21S01", Message: "Column count doesn't match value count at row " + number(i+1)}
 		}
 		var loc shardmap.Location
 		b.ins.op, b.ins.slot = nil, 0
@@ -122,7 +123,7 @@ func (b *builder) insertSelect(ins *parse.Insertion, t *shardmap.Table, into str
 		return refuse(into + " from a SELECT whose columns aren't listed one by one: list them, with a constant, or the key of a sharded table, for " + key)
 	}
 	if len(ins.SelectList) != len(columns) {
-		return &Refuse{1136, "21S01", "Column count doesn't match value count at row 1"}
+		return &Refuse{Code: 1136, State: "21S01", Message: "Column count doesn't match value count at row 1"}
 	}
 	op := &ins.SelectList[at]
 	if op.Kind != parse.OperandColumn {

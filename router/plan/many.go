@@ -12,8 +12,9 @@ import (
 type Many struct {
 	Parts []Part // one for each shard, in the map's order
 	Role  Role
-	// Write says that the reply is one OK, whose affected rows are all parts' together.
-	Write bool
+	// Write says that the reply is one OK, whose affected rows are all parts' together; with Copies, all parts do the same
+	// to copies of one table, in their order and under one clock, and the reply is the first part's.
+	Write, Copies bool
 	// Numbers is how many rows of an INSERT get a number from their table's sequence, and FirstID the first of the numbers.
 	Numbers int
 	FirstID uint64
@@ -134,7 +135,7 @@ func (m *Merge) Window() Bound {
 
 func (*Many) plan() {}
 
-// String is "many shards role: steps; why".
+// String is "many shards role: steps; as the first shard's SQL; why".
 func (p *Many) String() string {
 	var out strings.Builder
 	out.WriteString("many ")
@@ -145,10 +146,15 @@ func (p *Many) String() string {
 		out.WriteString(p.Parts[i].Shard.ID)
 	}
 	out.WriteString(" " + p.Role.String() + ": ")
-	if p.Write {
+	if p.Copies {
+		out.WriteString("the same on each copy")
+	} else if p.Write {
 		out.WriteString("affected rows are added up")
 	} else {
 		out.WriteString(p.Merge.String())
+	}
+	if len(p.Parts) > 0 && p.Parts[0].SQL != nil {
+		out.WriteString("; as " + p.Parts[0].SQL.String())
 	}
 	return out.String() + "; " + p.Why
 }

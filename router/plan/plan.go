@@ -68,6 +68,9 @@ type Refuse struct {
 	Code    uint16 // a MySQL error code
 	State   string // SQLSTATE, five characters
 	Message string // begins "shardway:", but for the errors that imitate a server's own
+
+	unmerged string // why several shards can't each answer for their own rows
+	asks     []parse.Table
 }
 
 func (*One) plan()    {}
@@ -147,6 +150,10 @@ type Facts struct {
 	FirstID uint64   // the first of the numbers drawn for an INSERT's rows, see Numbers; 0: none were drawn
 	ZeroID  bool     // sql_mode has NO_AUTO_VALUE_ON_ZERO: 0 is a value of its own
 	Columns []string // the target's columns in order, without invisible ones, for an INSERT without a column list; nil if not known
+
+	// Tables has the columns of tables that Asks named, by "db.table" in lower case. Build works without, but gathers or
+	// refuses what it could merge if it knew them.
+	Tables map[string][]string
 }
 
 // String is "shard role: why".
@@ -183,6 +190,9 @@ func Rows(p Plan, m *shardmap.Map) (columns []string, rows [][]string) {
 			rows = append(rows, []string{number(i + 1), s.ID, p.Role.String(), strings.Join(servers(s, p.Role), ", "), sql, p.Why})
 		}
 		merge := "affected rows are added up"
+		if p.Copies {
+			merge = "the reply is the first copy's"
+		}
 		if !p.Write {
 			merge = p.Merge.String()
 		}

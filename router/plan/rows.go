@@ -150,27 +150,68 @@ func (b *builder) placeRow(i int, s *shardmap.Shard) {
 	}
 }
 
-// byRows is the plan of an INSERT whose rows are on several shards or get numbers.
-func (b *builder) byRows(shards []*shardmap.Shard) Plan {
+// byRow is an INSERT taken apart by its rows, with the numbers that they get.
+type byRow struct {
+	b    *builder
+	rows *rewrite.Insertion
+	with *rewrite.Numbering // nil: none
+}
+
+func (b *builder) byRow() (*byRow, Plan) {
 	ins := b.st.Insert
+	into := verb(b.st) + " into " + fullName(b.ins.table)
 	n := b.st.Norm()
 	if n == nil {
-		return refuse(verb(b.st) + " into " + fullName(b.ins.table) + ": the statement's text can't be taken apart by its rows; write it plainly, without comments that only some servers run")
+		return nil, refuse(into + ": the statement's text can't be taken apart by its rows; write it plainly, without comments that only some servers run")
 	}
-	rows, ok := n.Insertion()
-	if !ok || len(rows.Rows) != len(ins.Rows) {
-		return refuse(verb(b.st) + " into " + fullName(b.ins.table) + ": the statement can't be split by its rows; write it as VALUES (…), (…)")
+	r := &byRow{b: b}
+	var ok bool
+	if r.rows, ok = n.Insertion(); !ok || len(r.rows.Rows) != len(ins.Rows) {
+		return nil, refuse(into + ": the statement can't be split by its rows; write it as VALUES (…), (…)")
 	}
-	var with *rewrite.Numbering
+	if b.st.Is(parse.FlagReturning) {
+		return nil, refuse(into + ": RETURNING from several shards, or with numbers of a sequence; leave it out, LAST_INSERT_ID() is the first number")
+	}
 	if ids := &b.ins.ids; ids.n > 0 {
 		for len(ids.given) < len(ins.Rows) {
 			ids.given = append(ids.given, -1)
 		}
-		with = &rewrite.Numbering{Column: b.ins.table.Sequence, At: ids.at, Given: ids.given}
+		r.with = &rewrite.Numbering{Column: b.ins.table.Sequence, At: ids.at, Given: ids.given}
+	}
+	return r, nil
+}
+
+// number tells the plan which numbers its rows get.
+func (r *byRow) number(p *Many) {
+	if r.with == nil {
+		return
+	}
+	b := r.b
+	p.Numbers, p.FirstID = b.ins.ids.n, b.firstID()
+	p.Why += "; " + fullName(b.ins.table) + "." + b.ins.table.Sequence + " gets " + number(p.Numbers) + " of the sequence's numbers"
+	if b.f.FirstID == 0 {
+		p.Why += ", drawn when it runs and shown as if they began with 1"
+	}
+}
+
+// byRows is the plan of an INSERT whose rows are on several shards or get numbers.
+func (b *builder) byRows() Plan {
+	if b.explained {
+		p := &Many{Write: true}
+		for i, s := range b.m.Shards() {
+			if b.ins.in.has(i) {
+				p.Parts = append(p.Parts, Part{Shard: s})
+			}
+		}
+		return p
+	}
+	r, refused := b.byRow()
+	if refused != nil {
+		return refused
 	}
 	role, _ := b.chooseRole()
-	p := &Many{Role: role, Write: true}
-	for _, s := range shards {
+	p := &Many{Role: role, Write: true, Why: "each row goes to the shard of its " + b.ins.table.Key}
+	for _, s := range b.m.Shards() {
 		var mine []int
 		for i := range b.ins.rows {
 			if b.ins.rows[i] == s {
@@ -178,16 +219,9 @@ func (b *builder) byRows(shards []*shardmap.Shard) Plan {
 			}
 		}
 		if len(mine) > 0 {
-			p.Parts = append(p.Parts, Part{Shard: s, SQL: rows.Template(n, mine, with)})
+			p.Parts = append(p.Parts, Part{Shard: s, SQL: r.rows.Template(b.st.Norm(), mine, r.with)})
 		}
 	}
-	p.Why = "each row goes to the shard of its " + b.ins.table.Key
-	if with != nil {
-		p.Numbers, p.FirstID = b.ins.ids.n, b.firstID()
-		p.Why += "; " + fullName(b.ins.table) + "." + b.ins.table.Sequence + " gets " + number(p.Numbers) + " of the sequence's numbers"
-		if b.f.FirstID == 0 {
-			p.Why += ", drawn when it runs and shown as if they began with 1"
-		}
-	}
+	r.number(p)
 	return p
 }

@@ -1,0 +1,98 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+
+	"shardway/router/parse"
+)
+
+// beyond plans what isn't for one shard alone.
+func (b *builder) beyond() Plan {
+	switch {
+	case b.copies != nil:
+		return b.copied()
+	case b.rowwise():
+		return b.byRows()
+	case b.st.Kind == parse.Select:
+		return b.several()
+	}
+	p, why := b.apart()
+	if p != nil {
+		return p
+	}
+	r := b.spread()
+	if refused, ok := r.(*Refuse); ok {
+		refused.unmerged = why
+	}
+	return r
+}
+
+// several plans a SELECT whose rows are on several shards.
+func (b *builder) several() Plan {
+	p, why := b.scatter()
+	if p != nil {
+		return p
+	}
+	r := b.spread()
+	if refused, ok := r.(*Refuse); ok {
+		refused.unmerged, refused.asks = why, b.asks()
+	}
+	return r
+}
+
+// Asks are the tables whose columns would let Build find a better plan than p: give them in Facts.Tables, and build again.
+// It is empty where nothing better can be found.
+func Asks(p Plan) []parse.Table {
+	if p, ok := p.(*Refuse); ok {
+		return p.asks
+	}
+	return nil
+}
+
+// asks are the tables that has doesn't know, with their databases.
+func (b *builder) asks() (list []parse.Table) {
+	if !b.ask {
+		return nil
+	}
+	for i := range b.st.Blocks[0].Tables {
+		t := b.st.Blocks[0].Tables[i]
+		if t.DB == "" {
+			t.DB = b.f.DB
+		}
+		list = append(list, t)
+	}
+	return list
+}
+
+// presence says whether a table has a column.
+type presence uint8
+
+const (
+	unknown presence = iota
+	present
+	absent
+)
+
+// has says whether a table of the outermost block has a column.
+func (b *builder) has(column string) presence {
+	out := absent
+	for i := range b.st.Blocks[0].Tables {
+		t := &b.st.Blocks[0].Tables[i]
+		if t.Source >= 0 || t.Name == "" {
+			return unknown
+		}
+		db := t.DB
+		if db == "" {
+			db = b.f.DB
+		}
+		columns, ok := b.f.Tables[strings.ToLower(db+"."+t.Name)]
+		switch {
+		case !ok:
+			out = unknown
+		case slices.ContainsFunc(columns, func(c string) bool { return strings.EqualFold(c, column) }):
+			return present
+		}
+	}
+	return out
+}
