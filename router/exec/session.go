@@ -12,12 +12,14 @@ import (
 
 	"shardway/protocol"
 	"shardway/router/backend"
+	"shardway/router/exec/sequence"
 )
 
 // Executor makes sessions over one cluster of servers.
 type Executor struct {
-	cluster *backend.Cluster
-	columns columnCache
+	sequences sequence.Sequences
+	cluster   *backend.Cluster
+	columns   columnCache
 }
 
 // New returns an Executor over cluster, which the caller closes after the last session.
