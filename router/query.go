@@ -120,6 +120,10 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 			return s.readOnlyError(o)
 		}
 		return s.runOne(ctx, o, t, p)
+	case *plan.Many:
+		return protocol.Errorf(1235, "42000", "shardway: statements over several shards aren't run yet (%s)", p)
+	case *plan.Gather:
+		return protocol.Errorf(1235, "42000", "shardway: statements over several shards aren't run yet (%s)", p)
 	case *plan.Local:
 		return s.runLocal(ctx, o, t, p)
 	case *plan.Refuse:

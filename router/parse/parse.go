@@ -37,6 +37,7 @@ func Parse(norm string, mode Mode) *Statement {
 			st.Flags |= FlagExecutable
 		}
 	}
+	st.apart = &apart{text: norm, mode: mode}
 	return st
 }
 

@@ -48,6 +48,8 @@ type Statement struct {
 	// Bridged is true when the parser can't read the text as written, and a rewrite of its tokens, for analysis
 	// alone, made it readable.
 	Bridged bool
+
+	apart *apart // nil for an Inner
 }
 
 // Is reports whether all of f are set.

@@ -8,7 +8,7 @@ import (
 	"shardway/shardmap"
 )
 
-// Plan is what will be done with one statement: *One, *Local or *Refuse. No other type implements it.
+// Plan is what will be done with one statement: *One, *Many, *Gather, *Local or *Refuse. No other type implements it.
 type Plan interface {
 	plan()
 	// String is the plan in one line, as EXPLAIN ROUTE's reason and the golden tests show it.
@@ -172,6 +172,21 @@ func Rows(p Plan, m *shardmap.Map) (columns []string, rows [][]string) {
 			s = m.Shard(s.ID)
 		}
 		rows = append(rows, []string{"1", s.ID, p.Role.String(), strings.Join(servers(s, p.Role), ", "), "as sent", p.Why()})
+	case *Many:
+		for i := range p.Parts {
+			s, sql := p.Parts[i].Shard, "as sent"
+			if t := p.Parts[i].SQL; t != nil {
+				sql = t.String()
+			}
+			rows = append(rows, []string{number(i + 1), s.ID, p.Role.String(), strings.Join(servers(s, p.Role), ", "), sql, p.Why})
+		}
+		merge := "affected rows are added up"
+		if !p.Write {
+			merge = p.Merge.String()
+		}
+		rows = append(rows, []string{number(len(p.Parts) + 1), "", "merge", "", "", merge})
+	case *Gather:
+		rows = append(rows, []string{"1", "", "gather", "", "", p.Why})
 	case *Local:
 		rows = append(rows, []string{"1", "", "shardway", "", "", p.Op.String() + ": " + p.Why})
 	case *Refuse:

@@ -1,0 +1,247 @@
+package rewrite
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"strconv"
+
+	"shardway/router/parse/digest"
+)
+
+// Norm is a statement's norm as tokens. The texts that have the norm have the same tokens, but for the literals.
+type Norm struct {
+	Mode   digest.Mode
+	Tokens []digest.Token // the last one is the end
+	text   []byte
+}
+
+// NewNorm reads a norm as digest makes it. It is false for one that can't be taken apart: what digest can't read, and
+// texts in which executable comments make servers differ.
+func NewNorm(norm string, mode digest.Mode) (*Norm, bool) {
+	src := digest.Split([]byte(norm), mode, true)
+	if src.Bad != "" || src.Perhaps {
+		return nil, false
+	}
+	return &Norm{Mode: mode, Tokens: src.Tokens, text: src.Text}, true
+}
+
+// All are the tokens of the whole statement, without the semicolons at its end.
+func (n *Norm) All() Range {
+	end := len(n.Tokens) - 1
+	for end > 0 && n.Tokens[end-1].Up == ";" {
+		end--
+	}
+	return Range{0, end}
+}
+
+// Range are the tokens of a Norm from From up to but without To.
+type Range struct{ From, To int }
+
+// Empty reports whether there are none.
+func (r Range) Empty() bool { return r.To <= r.From }
+
+// Template is a statement with holes for the client's tokens. Its methods that add to it return it.
+type Template struct {
+	norm  *Norm
+	parts []part
+}
+
+// part is one of a range of the client's tokens, a text, and a number that is known when the statement is run.
+type part struct {
+	Range
+	text   string
+	window bool
+}
+
+// New is a Template without anything in it.
+func New(n *Norm) *Template { return &Template{norm: n} }
+
+// Copy adds tokens of the client's.
+func (t *Template) Copy(r Range) *Template {
+	if r.Empty() {
+		return t
+	}
+	if n := len(t.parts); n > 0 && t.parts[n-1].To == r.From && !t.parts[n-1].Empty() {
+		t.parts[n-1].To = r.To // with the comment between them, if there is one
+		return t
+	}
+	t.parts = append(t.parts, part{Range: r})
+	return t
+}
+
+// Text adds text of Shardway's own.
+func (t *Template) Text(s string) *Template {
+	if n := len(t.parts); n > 0 && t.parts[n-1].text != "" {
+		t.parts[n-1].text += " " + s
+		return t
+	}
+	t.parts = append(t.parts, part{text: s})
+	return t
+}
+
+// Window adds the number that Fill.Window is.
+func (t *Template) Window() *Template {
+	t.parts = append(t.parts, part{window: true})
+	return t
+}
+
+// Fill is what a Template's holes are filled with. Use one Fill for all Templates of a statement: it remembers where the
+// text's tokens are.
+type Fill struct {
+	SQL    []byte // the client's text, as it was digested
+	Window uint64 // how many rows a shard must send: LIMIT and OFFSET together
+
+	norm *Norm
+	at   []digest.Token // by token of the norm: its place in text
+	text []byte         // SQL, or SQL without what opens and closes executable comments
+}
+
+// ParamWindow stands among the parameters of Template.Prepared for Fill.Window, an unsigned integer.
+const ParamWindow = -1
+
+var errNotItsText = errors.New("shardway: a statement's text isn't the one that its plan was made from")
+
+// Append appends the statement to dst. It fails only when f.SQL isn't a text with the Template's norm. Markers of
+// prepared statements stay: use Prepared for them.
+func (t *Template) Append(dst []byte, f *Fill) ([]byte, error) {
+	if err := f.read(t.norm); err != nil {
+		return dst, err
+	}
+	for i, p := range t.parts {
+		if i > 0 {
+			dst = append(dst, ' ')
+		}
+		switch {
+		case p.window:
+			dst = strconv.AppendUint(dst, f.Window, 10)
+		case p.text != "":
+			dst = append(dst, p.text...)
+		default:
+			dst = append(dst, f.text[f.at[p.From].A:f.at[p.To-1].B]...)
+		}
+	}
+	return dst, nil
+}
+
+// Prepared appends the statement with a question mark for each parameter, and says for each which of the client's
+// parameters it is, counted from 0 over the markers of its text alone, or ParamWindow.
+func (t *Template) Prepared(dst []byte, f *Fill) (text []byte, params []int, err error) {
+	if err := f.read(t.norm); err != nil {
+		return dst, nil, err
+	}
+	marker := f.markers()
+	for i, p := range t.parts {
+		if i > 0 {
+			dst = append(dst, ' ')
+		}
+		switch {
+		case p.window:
+			dst = append(dst, '?')
+			params = append(params, ParamWindow)
+		case p.text != "":
+			dst = append(dst, p.text...)
+		default:
+			dst = append(dst, f.text[f.at[p.From].A:f.at[p.To-1].B]...)
+			for j := p.From; j < p.To; j++ {
+				if marker[j] >= 0 {
+					params = append(params, marker[j])
+				}
+			}
+		}
+	}
+	return dst, params, nil
+}
+
+// String is the Template with its norm's text: literals are question marks.
+func (t *Template) String() string {
+	var dst []byte
+	for i, p := range t.parts {
+		if i > 0 {
+			dst = append(dst, ' ')
+		}
+		switch {
+		case p.window:
+			dst = append(dst, "…"...)
+		case p.text != "":
+			dst = append(dst, p.text...)
+		default:
+			dst = append(dst, t.norm.text[t.norm.Tokens[p.From].A:t.norm.Tokens[p.To-1].B]...)
+		}
+	}
+	return string(dst)
+}
+
+// markers numbers the client's own question marks, by token; -1 for all other tokens.
+func (f *Fill) markers() []int {
+	list := make([]int, len(f.at))
+	n := 0
+	for i := range f.at {
+		list[i] = -1
+		if f.at[i].Kind == digest.TokMarker {
+			list[i] = n
+			n++
+		}
+	}
+	return list
+}
+
+// read finds the norm's tokens in the client's text.
+func (f *Fill) read(n *Norm) error {
+	if f.norm == n {
+		return nil
+	}
+	src := digest.Split(f.SQL, n.Mode, true)
+	if src.Bad != "" {
+		return errNotItsText
+	}
+	if f.at = align(n, src); f.at == nil {
+		return errNotItsText
+	}
+	f.norm, f.text = n, f.SQL
+	if executable(f.SQL) {
+		f.text = src.Text // a range of tokens may hold one end of a comment alone
+	}
+	return nil
+}
+
+// align is the place of each token of the norm in a text that has it; nil when it hasn't. One token of the norm is two
+// of the text where a string with the word _binary was lifted.
+func align(n *Norm, src *digest.Source) []digest.Token {
+	at := slices.Grow([]digest.Token(nil), len(n.Tokens))
+	j := 0
+	for i := range n.Tokens {
+		if j == len(src.Tokens) {
+			return nil
+		}
+		tok := src.Tokens[j]
+		want := &n.Tokens[i]
+		switch {
+		case want.Kind == digest.TokEnd:
+			for src.Tokens[j].Up == ";" {
+				j++ // the norm ends before the semicolons
+			}
+			tok = src.Tokens[j]
+			if tok.Kind != digest.TokEnd {
+				return nil
+			}
+		case want.Kind != digest.TokMarker:
+			if tok.Kind != want.Kind || !bytes.Equal(src.Text[tok.A:tok.B], n.text[want.A:want.B]) {
+				return nil
+			}
+		case tok.Up == "_BINARY" && tok.Kind == digest.TokWord:
+			j++
+			tok = digest.Token{Kind: digest.TokString, A: tok.A, B: src.Tokens[j].B}
+		case tok.Kind != digest.TokMarker && tok.Kind != digest.TokString && tok.Kind != digest.TokNumber:
+			return nil
+		}
+		at = append(at, tok)
+		j++
+	}
+	return at
+}
+
+// executable reports whether a text may hold an executable comment.
+func executable(sql []byte) bool {
+	return bytes.Contains(sql, []byte("/*!")) || bytes.Contains(sql, []byte("/*M!"))
+}
