@@ -85,6 +85,9 @@ type decimal struct {
 	mag   [4]uint64 // the lowest first
 }
 
+// maxScale is the most digits that a decimal has after its point; the servers' DECIMAL has 38 at most.
+const maxScale = 70
+
 // parse reads a decimal or an integer as servers write it.
 func (d *decimal) parse(text []byte) bool {
 	rest, minus := unsign(text)
@@ -103,7 +106,7 @@ func (d *decimal) parse(text []byte) bool {
 			d.scale++
 		}
 	}
-	return seen
+	return seen && d.scale <= maxScale
 }
 
 func (d *decimal) setUint(n uint64) { *d = decimal{mag: [4]uint64{n}} }
