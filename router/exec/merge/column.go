@@ -156,7 +156,9 @@ func (c *column) String() string {
 	return name
 }
 
-func (c *column) numeric() bool { return c.integer() || c.kind == protocol.TypeNewDecimal || c.floating() }
+func (c *column) numeric() bool {
+	return c.integer() || c.kind == protocol.TypeNewDecimal || c.floating()
+}
 
 func (c *column) integer() bool {
 	switch c.kind {
@@ -167,7 +169,9 @@ func (c *column) integer() bool {
 	}
 }
 
-func (c *column) floating() bool { return c.kind == protocol.TypeFloat || c.kind == protocol.TypeDouble }
+func (c *column) floating() bool {
+	return c.kind == protocol.TypeFloat || c.kind == protocol.TypeDouble
+}
 
 func (c *column) decimal() bool {
 	return c.kind == protocol.TypeNewDecimal || c.kind == protocol.TypeDecimal

@@ -116,7 +116,9 @@ func TestFinalOrder(t *testing.T) {
 	columns := []column{colInt, colInt, colBlob}
 	columns[2].name = "padding"
 	both(t, func(t *testing.T, bin bool) {
-		encoded := func(key, count int) []byte { return encodeRow(columns, bin, strconv.Itoa(key), strconv.Itoa(count), "p") }
+		encoded := func(key, count int) []byte {
+			return encodeRow(columns, bin, strconv.Itoa(key), strconv.Itoa(count), "p")
+		}
 		const groups = 5000
 		run := func(limit plan.Bound, o Options) ([]string, error) {
 			from := make([]Source, 3)
