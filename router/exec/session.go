@@ -18,6 +18,7 @@ import (
 type Executor struct {
 	cluster *backend.Cluster
 	columns columnCache
+	spaces  spaceCache
 }
 
 // New returns an Executor over cluster, which the caller closes after the last session.
@@ -72,8 +73,9 @@ type Session struct {
 	pins atomic.Pointer[[]Pin]
 
 	killing sync.Mutex    // held while a kill is under way
-	running *backend.Conn // under killing: the connection that runs a statement for the client
-	struck  bool          // under killing: that a kill was sent to it
+	running *backend.Conn   // under killing: the connection that runs a statement for the client
+	others  []*backend.Conn // under killing: those that run it on other shards
+	struck  bool            // under killing: that a kill was sent to it
 }
 
 // NewSession returns the session of a client that has logged in over conn.
@@ -223,6 +225,7 @@ func (s *Session) Kill(ctx context.Context) error {
 		return nil
 	}
 	s.struck = true
+	s.killAll(ctx, s.others)
 	return s.x.cluster.Kill(ctx, s.running, true)
 }
 
@@ -234,6 +237,7 @@ func (s *Session) Cut(ctx context.Context) {
 		return
 	}
 	s.struck = true
+	s.killAll(ctx, s.others)
 	if err := s.x.cluster.Kill(ctx, s.running, true); err != nil {
 		s.running.Interrupt()
 	}
@@ -250,7 +254,7 @@ func (s *Session) run(c *backend.Conn) {
 func (s *Session) ran() (struck bool) {
 	s.killing.Lock()
 	defer s.killing.Unlock()
-	s.running = nil
+	s.running, s.others = nil, nil
 	return s.struck
 }
 
