@@ -13,6 +13,9 @@ type apart struct {
 	mode Mode
 	once sync.Once
 	norm *rewrite.Norm
+
+	bringOnce sync.Once
+	bring     bring
 }
 
 // Norm is the statement's norm as tokens, from which texts for the shards are made; nil where that can't be done: for an

@@ -348,6 +348,10 @@ func (b *builder) choose() Plan {
 	case 1:
 		s = b.m.Shards()[b.need.first()]
 	default:
+		if b.st.Kind == parse.Select {
+			heap := *b // the builder of all other statements stays on the stack
+			return heap.brought()
+		}
 		return b.spread()
 	}
 	if tx != nil && tx != s {
