@@ -46,6 +46,7 @@ type source struct {
 	*digest.Source
 	unbridged []byte         // Text before it was bridged; nil when it wasn't
 	bridged   *bridge.Result // what a bridge took out of the text; nil when the parser reads it as written
+	asked     *asked         // what Brings wants to know; nil otherwise
 }
 
 func split(norm []byte, mode Mode, open bool) *source {
