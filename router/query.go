@@ -115,8 +115,13 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 			return err
 		}
 	}
-	switch p := plan.Build(t.st, t.args, m, f).(type) {
+	planned, err := s.build(ctx, t, m, f)
+	if err != nil {
+		return err
+	}
+	switch p := planned.(type) {
 	case *plan.One:
+		s.event.Way, s.event.Shards = WayOne, 1
 		if t.st.Kind == parse.Set && scopesOf(t.st) == 1<<parse.ScopeNext {
 			return s.nextTransaction(t)
 		}
@@ -125,12 +130,13 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 		}
 		return s.runOne(ctx, o, t, p)
 	case *plan.Many:
-		return protocol.Errorf(1235, "42000", "shardway: statements over several shards aren't run yet (%s)", p)
+		return s.runMany(ctx, o, t, p)
 	case *plan.Gather:
-		return protocol.Errorf(1235, "42000", "shardway: statements over several shards aren't run yet (%s)", p)
+		return s.runGather(ctx, o, t, p)
 	case *plan.Local:
 		return s.runLocal(ctx, o, t, p)
 	case *plan.Refuse:
+		s.event.Way = WayRefused
 		return &protocol.Error{Code: p.Code, State: p.State, Message: p.Message}
 	default:
 		panic("a plan of an unknown kind")

@@ -49,7 +49,7 @@ var imports = map[string][]string{
 	"router/exec/merge":          {"protocol", "router/plan"},
 	"router/exec/stream":         {"protocol", "router/exec/merge"},
 	"router/exec":                {"protocol", "router/backend", "router/exec/merge", "router/exec/stream", "router/parse/rewrite", "router/plan", "shardmap", "shardmap/gtid"},
-	"router":                     {"protocol", "protocol/secret", "router/exec", "router/parse", "router/plan", "shardmap"},
+	"router":                     {"protocol", "protocol/secret", "router/exec", "router/exec/merge", "router/parse", "router/parse/rewrite", "router/plan", "shardmap"},
 	"router/admin":               {"router", "shardmap"},
 	"cmd/shardway":               {"*"},
 	"cmd/shardway-demo":          {"*"},

@@ -72,7 +72,7 @@ type Session struct {
 	buf  []byte // of the last EXECUTE
 	pins atomic.Pointer[[]Pin]
 
-	killing sync.Mutex    // held while a kill is under way
+	killing sync.Mutex      // held while a kill is under way
 	running *backend.Conn   // under killing: the connection that runs a statement for the client
 	others  []*backend.Conn // under killing: those that run it on other shards
 	struck  bool            // under killing: that a kill was sent to it
