@@ -101,8 +101,12 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 	case t.st.Kind == parse.Several:
 		return s.notOne(ctx, o, t.sql)
 	case t.st.Kind == parse.Empty && t.execution == nil && len(bytes.Trim(t.sql, "; \t\n\v\f\r")) > 0:
-		s.affected, s.refused, s.warnings = 0, nil, nil
+		s.affected = 0
+		s.forget(t)
 		return s.ok() // a comment is a statement that does nothing
+	}
+	if s.x.Keeps() && !t.st.Is(parse.FlagDiagnostics) && (s.x.Unknown() || s.x.HasDiagnostics() && s.keepsDiagnostics(t)) {
+		s.takeBack()
 	}
 	f := s.know()
 	if db, table, ok := plan.InsertTarget(t.st, m, f); ok {
@@ -111,8 +115,13 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 			return err
 		}
 	}
-	switch p := plan.Build(t.st, t.args, m, f).(type) {
+	planned, err := s.build(ctx, t, m, f)
+	if err != nil {
+		return err
+	}
+	switch p := planned.(type) {
 	case *plan.One:
+		s.event.Way, s.event.Shards = WayOne, 1
 		if t.st.Kind == parse.Set && scopesOf(t.st) == 1<<parse.ScopeNext {
 			return s.nextTransaction(t)
 		}
@@ -121,12 +130,13 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 		}
 		return s.runOne(ctx, o, t, p)
 	case *plan.Many:
-		return protocol.Errorf(1235, "42000", "shardway: statements over several shards aren't run yet (%s)", p)
+		return s.runMany(ctx, o, t, p)
 	case *plan.Gather:
-		return protocol.Errorf(1235, "42000", "shardway: statements over several shards aren't run yet (%s)", p)
+		return s.runGather(ctx, o, t, p)
 	case *plan.Local:
 		return s.runLocal(ctx, o, t, p)
 	case *plan.Refuse:
+		s.event.Way = WayRefused
 		return &protocol.Error{Code: p.Code, State: p.State, Message: p.Message}
 	default:
 		panic("a plan of an unknown kind")
@@ -153,7 +163,7 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 	r.MaxLag = st.Hints.MaxLag
 	unusual := st.Flags&^plain != 0 || len(st.Set) > 0 || special(st.Kind)
 	if unusual {
-		if answered, err := s.answerSelect(t); answered {
+		if answered, err := s.answerAbout(ctx, o, t); answered {
 			return err
 		}
 		if err := s.effects(t, &r); err != nil {
@@ -175,7 +185,7 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 	if unusual && err == nil && out.Reply.Err == nil {
 		s.made(t)
 	}
-	return s.ran(&out, err)
+	return s.ranText(t, &out, err)
 }
 
 func roleOf(r plan.Role) exec.Role {
@@ -240,7 +250,7 @@ func writes(st *parse.Statement) bool {
 
 // noLocalFiles is the servers' error for LOAD DATA LOCAL of a client that gives no files.
 func (s *session) noLocalFiles(o *Options) error {
-	if strings.Contains(o.Executor.Cluster().Learned().Version, "MariaDB") {
+	if o.mariaDB() {
 		return protocol.Errorf(4166, "HY000", "The used command is not allowed because the MariaDB server or client has disabled the local infile capability")
 	}
 	return protocol.Errorf(3948, "42000", "Loading local data is disabled; this must be enabled on both the client and server sides")
@@ -250,7 +260,7 @@ func (s *session) noLocalFiles(o *Options) error {
 // it refuses every write.
 func (s *session) readOnlyError(o *Options) error {
 	message := "Cannot execute statement in a READ ONLY transaction"
-	if !strings.Contains(o.Executor.Cluster().Learned().Version, "MariaDB") {
+	if !o.mariaDB() {
 		message += "."
 	}
 	return &protocol.Error{Code: 1792, State: "25006", Message: message}

@@ -15,6 +15,9 @@ type apart struct {
 
 	norm  *rewrite.Norm
 	shape *rewrite.Shape
+
+	bringOnce sync.Once
+	bring     bring
 }
 
 // Norm is the statement's norm as tokens, from which texts for the shards are made; nil where that can't be done: for an

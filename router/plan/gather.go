@@ -1,11 +1,467 @@
 package plan
 
+import (
+	"strconv"
+	"strings"
+
+	"shardway/router/parse"
+	"shardway/router/parse/rewrite"
+	"shardway/shardmap"
+)
+
 // Gather brings rows to temporary tables on one server and runs the client's statement there.
 type Gather struct {
+	// Shard is where the statement is finished, on a server of Role; tables that aren't copied are read there.
+	Shard *shardmap.Shard
+	Role  Role
+	// From is the role of the servers that rows are read from.
+	From   Role
+	Copies []Copy
+	SQL    *rewrite.Template // nil: as the client sent it
+	// Why says what made it run on several shards.
 	Why string
+
+	asks []parse.Table
+}
+
+// Copy is a table whose rows are brought to a temporary one.
+type Copy struct {
+	DB, Table string
+	Name      string            // of the temporary table, in DB: the table's own where it hides that
+	Shards    []*shardmap.Shard // on which rows can matter, in the map's order
+	// Home is a shard that has the table, which tells its columns where the finishing one doesn't.
+	Home *shardmap.Shard
+	// All says that every column may be needed; else Columns are names, in lower case, of which the table's may be. They
+	// hold many names that are no columns.
+	All     bool
+	Columns []string
+	// Where are the conditions for rows that can matter: a row meets all Filters of one of the lists. Without a list, or
+	// with an empty one, every row can.
+	Where [][]Filter
+}
+
+// Filter is a condition on the columns of one table, for a server to evaluate under the session's state.
+type Filter struct {
+	SQL     string
+	Columns []string // lower case: all of them must be the table's
+	// Strings and Numbers say which literals SQL compares the columns with.
+	Strings, Numbers bool
 }
 
 func (*Gather) plan() {}
 
-// String is "gather: why".
-func (p *Gather) String() string { return "gather: " + p.Why }
+// String is "gather at shard role: copies; why".
+func (p *Gather) String() string {
+	var out strings.Builder
+	out.WriteString("gather at " + p.Shard.ID + " " + p.Role.String() + ":")
+	for i := range p.Copies {
+		if i > 0 {
+			out.WriteByte(',')
+		}
+		out.WriteByte(' ')
+		out.WriteString(p.Copies[i].String())
+	}
+	if len(p.Copies) == 0 {
+		out.WriteString(" no copies")
+	}
+	if p.SQL != nil {
+		out.WriteString("; as " + p.SQL.String())
+	}
+	return out.String() + "; " + p.Why
+}
+
+// String is the table, the shards, and the conditions.
+func (c *Copy) String() string {
+	out := c.DB + "." + c.Table
+	if c.Name != c.Table {
+		out += " as " + c.Name
+	}
+	out += " from "
+	for i, s := range c.Shards {
+		if i > 0 {
+			out += "+"
+		}
+		out += s.ID
+	}
+	if len(c.Shards) == 0 {
+		out += "nowhere"
+	}
+	if where := c.Condition(nil); where != "" {
+		out += " where " + where
+	}
+	return out
+}
+
+// Condition is what Where demands, "" for nothing, of the Filters that usable takes; nil takes all.
+func (c *Copy) Condition(usable func(*Filter) bool) string {
+	var any []string
+	for _, list := range c.Where {
+		var all []string
+		for i := range list {
+			if usable == nil || usable(&list[i]) {
+				all = append(all, list[i].SQL)
+			}
+		}
+		if len(all) == 0 {
+			return ""
+		}
+		any = append(any, strings.Join(all, " AND "))
+	}
+	if len(any) > 1 {
+		for i := range any {
+			any[i] = "(" + any[i] + ")"
+		}
+	}
+	return strings.Join(any, " OR ")
+}
+
+// gatherRows are the steps of a Gather for EXPLAIN ROUTE.
+func gatherRows(p *Gather) (rows [][]string) {
+	add := func(shard, role, servers, sql, why string) {
+		rows = append(rows, []string{number(len(rows) + 1), shard, role, servers, sql, why})
+	}
+	for i := range p.Copies {
+		c := &p.Copies[i]
+		columns := "all columns"
+		if !c.All {
+			columns = "those of its columns that are named"
+		}
+		for _, s := range c.Shards {
+			sql := "SELECT … FROM " + c.DB + "." + c.Table
+			if where := c.Condition(nil); where != "" {
+				sql += " WHERE " + where
+			}
+			add(s.ID, p.From.String(), strings.Join(servers(s, p.From), ", "), sql, "rows for the temporary table "+c.DB+"."+c.Name+", "+columns)
+		}
+		if len(c.Shards) == 0 {
+			add("", "shardway", "", "", "no row of "+c.DB+"."+c.Table+" can match: the temporary table "+c.DB+"."+c.Name+" is empty")
+		}
+	}
+	sql := "as sent"
+	if p.SQL != nil {
+		sql = p.SQL.String()
+	}
+	add(p.Shard.ID, p.Role.String(), strings.Join(servers(p.Shard, p.Role), ", "), sql, p.Why)
+	return rows
+}
+
+// brought plans a SELECT that needs several shards by bringing rows together. It gives a *Gather, or a *Refuse that says
+// why not.
+func (b *builder) brought() Plan {
+	if why := b.unbringable(); why != "" {
+		return b.unbrought(why)
+	}
+	list, norm, why := b.st.Brings()
+	if why != "" {
+		return b.unbrought(why)
+	}
+	w := bringing{b: b, list: list, norm: norm}
+	w.group()
+	if w.why != "" {
+		return b.unbrought(w.why)
+	}
+	return w.plan()
+}
+
+func (b *builder) unbrought(why string) Plan {
+	p, ok := b.spread().(*Refuse)
+	if ok {
+		p.Message = strings.Replace(p.Message, ". Statements over several shards aren't supported: ", ". Its rows can't be brought to one server, since "+why+": ", 1)
+	}
+	return p
+}
+
+// unbringable says what in a SELECT has its meaning on the connection or shard where it runs, "" for nothing.
+func (b *builder) unbringable() string {
+	st := b.st
+	switch {
+	case st.Is(parse.FlagLocks):
+		return "it locks rows (" + st.Why + ")"
+	case st.Is(parse.FlagInto):
+		return "its result goes INTO variables or a file"
+	case st.Is(parse.FlagSetsUserVar):
+		return "it assigns user variables"
+	case st.Is(parse.FlagSetsLastInsertID):
+		return "it sets LAST_INSERT_ID"
+	case st.Is(parse.FlagGetLock), st.Is(parse.FlagReleaseLock):
+		return "it takes or releases named locks"
+	case st.Is(parse.FlagSequenceNext):
+		return "it uses a sequence"
+	case st.Is(parse.FlagStoredFunction):
+		return "it calls a function that may be a stored one (" + st.Why + ")"
+	case st.Is(parse.FlagFoundRows), st.Is(parse.FlagCalcFoundRows), st.Is(parse.FlagRowCount), st.Is(parse.FlagDiagnostics):
+		return "it is about another statement's result (" + st.Why + ")"
+	case b.vars:
+		return "it uses user variables that one connection alone has"
+	case b.f.InTx, !b.f.Autocommit:
+		return "it runs in a transaction"
+	}
+	for i := range b.all() {
+		if b.all()[i].kind == kindTemporary {
+			return b.name(b.all()[i].text) + " is a temporary table of the session"
+		}
+	}
+	return ""
+}
+
+// bringing is the work on a Gather.
+type bringing struct {
+	b      *builder
+	list   []parse.Bring
+	norm   *rewrite.Norm
+	groups []tableGroup
+	why    string
+}
+
+// tableGroup are the places where a statement names one table.
+type tableGroup struct {
+	db, table string
+	kind      kind
+	members   []int // of list
+	need      set   // the shards on which rows can matter
+}
+
+// group sorts the table names of the statement by the tables that they mean.
+func (w *bringing) group() {
+	for i := range w.list {
+		s := w.source(i)
+		if s.kind == kindNone {
+			continue
+		}
+		db := s.text.DB
+		if db == "" {
+			db = w.b.f.DB
+		}
+		if system(db) {
+			continue
+		}
+		at := -1
+		for k := range w.groups {
+			if g := &w.groups[k]; strings.EqualFold(g.db, db) && strings.EqualFold(g.table, s.text.Name) {
+				at = k
+			}
+		}
+		if at < 0 {
+			at = len(w.groups)
+			w.groups = append(w.groups, tableGroup{db: db, table: s.text.Name, kind: s.kind})
+		}
+		g := &w.groups[at]
+		g.members = append(g.members, i)
+		g.need.or(s.in)
+	}
+}
+
+func (w *bringing) source(i int) *source {
+	return &w.b.of(w.list[i].Block)[w.list[i].Table]
+}
+
+// whole reports whether a shard has all rows of a table that can matter.
+func (g *tableGroup) whole(s *shardmap.Shard) bool {
+	switch {
+	case g.kind == kindReference, g.need.count() == 0:
+		return true
+	default:
+		return g.need.count() == 1 && g.need.first() == s.Index
+	}
+}
+
+// finish chooses the shard at which the fewest tables have to be copied.
+func (w *bringing) finish() *shardmap.Shard {
+	best, least := w.b.m.DefaultShard(w.b.f.DB), len(w.groups)+1
+	try := func(s *shardmap.Shard) {
+		n := 0
+		for i := range w.groups {
+			if !w.groups[i].whole(s) {
+				n++
+			}
+		}
+		if n < least {
+			best, least = s, n
+		}
+	}
+	try(best)
+	for _, s := range w.b.m.Shards() {
+		try(s)
+	}
+	return best
+}
+
+func (w *bringing) plan() Plan {
+	b := w.b
+	p := &Gather{Shard: w.finish()}
+	p.From, _ = b.chooseRole()
+	if p.From == Any {
+		p.From = Primary
+	}
+	p.Role = p.From
+	var again []int // further references of a copied table, whose names change
+	for i := range w.groups {
+		g := &w.groups[i]
+		if g.whole(p.Shard) {
+			continue
+		}
+		if b.f.Reopens {
+			p.Copies = append(p.Copies, w.copy(g, g.members, g.table))
+			continue
+		}
+		for k, member := range g.members {
+			name := g.table
+			if k > 0 {
+				name = "_shardway_" + strconv.Itoa(member)
+				again = append(again, member)
+			}
+			p.Copies = append(p.Copies, w.copy(g, g.members[k:k+1], name))
+		}
+	}
+	if len(again) > 0 {
+		p.SQL = w.renamed(again)
+	}
+	p.Why = b.whyBrought()
+	return p
+}
+
+// copy is a copy for some of a table's references.
+func (w *bringing) copy(g *tableGroup, members []int, name string) Copy {
+	b := w.b
+	c := Copy{DB: g.db, Table: g.table, Name: name, Home: b.home(g.db)}
+	var need set
+	for _, i := range members {
+		br, s := &w.list[i], w.source(i)
+		need.or(s.in)
+		c.All = c.All || br.All
+		c.Columns = append(c.Columns, br.Columns...)
+		var list []Filter
+		for k := range br.Demands {
+			if f, ok := b.filter(&br.Demands[k]); ok {
+				list = append(list, f)
+			}
+		}
+		if s.in.count() > 0 {
+			c.Where = append(c.Where, list)
+		}
+	}
+	if c.All {
+		c.Columns = nil
+	}
+	if g.kind == kindReference {
+		need = only(c.Home)
+	}
+	for _, s := range b.m.Shards() {
+		if need.has(s.Index) {
+			c.Shards = append(c.Shards, s)
+		}
+	}
+	if g.kind == kindWhole && len(c.Shards) > 0 {
+		c.Home = c.Shards[0]
+	}
+	return c
+}
+
+// renamed is the statement with other names for some of its tables. A table without an alias keeps its name as one.
+func (w *bringing) renamed(again []int) *rewrite.Template {
+	t, from := rewrite.New(w.norm), 0
+	for i := range w.list { // in the order of their tokens
+		next := -1
+		for _, k := range again {
+			if at := w.list[k].Token; at >= from && (next < 0 || at < w.list[next].Token) {
+				next = k
+			}
+		}
+		if next < 0 || i > len(again) {
+			break
+		}
+		at := w.list[next].Token
+		t.Copy(rewrite.Range{From: from, To: at})
+		name := "`_shardway_" + strconv.Itoa(next) + "`"
+		if text := w.source(next).text; text.Alias == "" {
+			name += " AS `" + strings.ReplaceAll(text.Name, "`", "``") + "`"
+		}
+		t.Text(name)
+		from = at + 1
+	}
+	return t.Copy(rewrite.Range{From: from, To: w.norm.All().To})
+}
+
+// whyBrought says which tables are where.
+func (b *builder) whyBrought() string {
+	var parts []string
+	for i := range b.all() {
+		s := &b.all()[i]
+		if s.in.count() == 0 || s.kind != kindSharded && s.kind != kindWhole {
+			continue
+		}
+		parts = append(parts, b.name(s.text)+" is on "+s.in.names(b.m))
+	}
+	return "needs several shards: " + strings.Join(parts, ", ")
+}
+
+// filter writes a demand with the statement's values.
+func (b *builder) filter(d *parse.Demand) (Filter, bool) {
+	f := Filter{Columns: d.Columns, Strings: d.Strings, Numbers: d.Numbers}
+	var out []byte
+	for i := range d.Parts {
+		p := &d.Parts[i]
+		out = append(out, p.Text...)
+		if p.Arg < 0 {
+			continue
+		}
+		if p.Arg >= len(b.args) {
+			return f, false
+		}
+		v := &b.args[p.Arg]
+		switch v.Kind {
+		case parse.Int, parse.Uint, parse.Decimal, parse.Float:
+			f.Numbers = true
+		case parse.String, parse.Bytes:
+			f.Strings = true
+		default:
+		}
+		var ok bool
+		if out, ok = b.appendLiteral(out, v); !ok {
+			return f, false
+		}
+	}
+	f.SQL = string(out)
+	return f, true
+}
+
+// maxFilter bounds a literal in a Filter, in bytes.
+const maxFilter = 64 << 10
+
+// appendLiteral appends a value as a literal that a server reads, in the session's state, as it reads the value itself.
+func (b *builder) appendLiteral(dst []byte, v *parse.Value) ([]byte, bool) {
+	switch v.Kind {
+	case parse.Null:
+		return append(dst, "NULL"...), true
+	case parse.Bool:
+		if v.I == 0 {
+			return append(dst, "FALSE"...), true
+		}
+		return append(dst, "TRUE"...), true
+	case parse.Int:
+		return strconv.AppendInt(dst, v.I, 10), true
+	case parse.Uint:
+		return strconv.AppendUint(dst, v.U, 10), true
+	case parse.Decimal:
+		return append(dst, v.S...), true
+	case parse.Float:
+		if v.F != v.F || v.F-v.F != 0 {
+			return dst, false
+		}
+		return strconv.AppendFloat(dst, v.F, 'e', -1, 64), true
+	case parse.String:
+		if b.f.BinaryParams || len(v.S) > maxFilter {
+			return dst, false // a parameter of bytes compares otherwise than a string
+		}
+		dst = append(dst, '\'')
+		for _, c := range v.S {
+			if c == '\'' || c == '\\' && !b.f.PlainBackslash {
+				dst = append(dst, c)
+			}
+			dst = append(dst, c)
+		}
+		return append(dst, '\''), true
+	default:
+		return dst, false
+	}
+}

@@ -25,8 +25,8 @@ func (s *scatter) one() (why string) {
 			return why
 		}
 	}
-	for i := range shape.Order {
-		if it := &shape.Order[i]; it.Subquery || it.Literal {
+	for i := range s.by {
+		if it := &s.by[i]; it.Subquery || it.Literal {
 			return "ORDER BY an expression that can't be written twice"
 		}
 	}
@@ -86,7 +86,6 @@ type group struct {
 
 // groups puts the shards' rows in an order in which groups are together, which is the client's where it can be.
 func (s *scatter) groups(groups []group) (why string) {
-	shape := s.shape
 	type ordered struct {
 		group int
 		desc  bool
@@ -94,11 +93,11 @@ func (s *scatter) groups(groups []group) (why string) {
 	var order []ordered
 	used := make([]bool, len(groups))
 	final := false
-	for i := range shape.Order {
+	for i := range s.by {
 		if len(order) == len(groups) {
 			break // no two rows are equal by then
 		}
-		it := &shape.Order[i]
+		it := &s.by[i]
 		e, _, why := s.ordering(it)
 		if why != "" {
 			return why
@@ -143,8 +142,8 @@ func (s *scatter) groups(groups []group) (why string) {
 		return ""
 	}
 	s.window = false
-	for i := range shape.Order {
-		it := &shape.Order[i]
+	for i := range s.by {
+		it := &s.by[i]
 		e, at, why := s.ordering(it)
 		if why != "" {
 			return why

@@ -69,8 +69,7 @@ type Refuse struct {
 	State   string // SQLSTATE, five characters
 	Message string // begins "shardway:", but for the errors that imitate a server's own
 
-	unmerged string // why several shards can't each answer for their own rows
-	asks     []parse.Table
+	asks []parse.Table
 }
 
 func (*One) plan()    {}
@@ -154,6 +153,10 @@ type Facts struct {
 	// Tables has the columns of tables that Asks named, by "db.table" in lower case. Build works without, but gathers or
 	// refuses what it could merge if it knew them.
 	Tables map[string][]string
+
+	PlainBackslash bool // sql_mode has NO_BACKSLASH_ESCAPES
+	BinaryParams   bool // among the bound values are strings of bytes
+	Reopens        bool // the servers read a temporary table more than once in a statement, as MariaDB does
 }
 
 // String is "shard role: why".
@@ -198,7 +201,7 @@ func Rows(p Plan, m *shardmap.Map) (columns []string, rows [][]string) {
 		}
 		rows = append(rows, []string{number(len(p.Parts) + 1), "", "merge", "", "", merge})
 	case *Gather:
-		rows = append(rows, []string{"1", "", "gather", "", "", p.Why})
+		rows = gatherRows(p)
 	case *Local:
 		rows = append(rows, []string{"1", "", "shardway", "", "", p.Op.String() + ": " + p.Why})
 	case *Refuse:

@@ -18,7 +18,7 @@ const tiedToOne = parse.FlagSetsUserVar | parse.FlagUsesUserVar | parse.FlagLast
 func (b *builder) scatter() (p *Many, why string) {
 	st := b.st
 	if st.Flags&tiedToOne != 0 || !st.Is(parse.FlagRead) && !st.Is(parse.FlagLocks) {
-		return nil, "it depends on what one connection keeps (" + st.Why + ")"
+		return nil, "it depends on what one connection keeps" + b.kept()
 	}
 	t, why := b.together()
 	if why != "" {
@@ -46,11 +46,24 @@ func (b *builder) scatter() (p *Many, why string) {
 	return p, ""
 }
 
+// kept names what ties a statement to one connection.
+func (b *builder) kept() string {
+	switch {
+	case b.st.Why != "":
+		return " (" + b.st.Why + ")"
+	case b.st.Is(parse.FlagCalcFoundRows):
+		return " (SQL_CALC_FOUND_ROWS)"
+	default:
+		return ""
+	}
+}
+
 // scatter is the work on one SELECT for several shards.
 type scatter struct {
 	b     *builder
 	t     *together
 	shape *rewrite.Shape
+	by    []rewrite.Item // ORDER BY, without what orders nothing
 	merge Merge
 	sql   *rewrite.Template
 
@@ -90,12 +103,17 @@ func (s *scatter) build() (why string) {
 	if why := s.limit(); why != "" {
 		return why
 	}
+	for i := range shape.Order {
+		if it := &shape.Order[i]; !it.Null {
+			s.by = append(s.by, *it)
+		}
+	}
 	aggregated := len(shape.Group) > 0 || shape.Having != nil && shape.Having.Aggregates > 0
 	for i := range shape.Items {
 		aggregated = aggregated || shape.Items[i].Aggregates > 0
 	}
-	for i := range shape.Order {
-		aggregated = aggregated || shape.Order[i].Aggregates > 0
+	for i := range s.by {
+		aggregated = aggregated || s.by[i].Aggregates > 0
 	}
 	for i := range shape.Group {
 		g, _, ok := s.grouping(&shape.Group[i])
@@ -169,8 +187,8 @@ func (s *scatter) rows() (why string) {
 	if shape.Distinct && !s.distinctByKey() {
 		return s.distinct()
 	}
-	for i := range shape.Order {
-		it := &shape.Order[i]
+	for i := range s.by {
+		it := &s.by[i]
 		e, at, why := s.ordering(it)
 		if why != "" {
 			return why
@@ -212,8 +230,8 @@ func (s *scatter) distinct() (why string) {
 			return "DISTINCT of an expression that can't be written twice"
 		}
 	}
-	for i := range shape.Order {
-		it := &shape.Order[i]
+	for i := range s.by {
+		it := &s.by[i]
 		e, at, why := s.ordering(it)
 		if why != "" {
 			return why
@@ -223,13 +241,13 @@ func (s *scatter) distinct() (why string) {
 		}
 		if !done[at] {
 			done[at] = true
-			s.merge.Order = append(s.merge.Order, s.key(e, at, it.Desc, false))
+			s.merge.Order = append(s.merge.Order, s.key(e, at, it.Desc, s.whole && s.groupKey(e) >= 0))
 		}
 	}
 	var rest []string
 	for i := range shape.Items {
 		if !done[i] {
-			s.merge.Order = append(s.merge.Order, s.key(&shape.Items[i], i, false, false))
+			s.merge.Order = append(s.merge.Order, s.key(&shape.Items[i], i, false, s.whole && s.groupKey(&shape.Items[i]) >= 0))
 			rest = append(rest, number(i+1))
 		}
 	}
@@ -244,8 +262,7 @@ func (s *scatter) distinct() (why string) {
 
 // copyOrder writes the client's ORDER BY with more expressions after it.
 func (s *scatter) copyOrder(t *rewrite.Template, more []string) {
-	o := s.shape.Order
-	if len(o) > 0 {
+	if len(s.shape.Order) > 0 {
 		t.Copy(s.shape.OrderBy)
 		if len(more) > 0 {
 			t.Text(", " + strings.Join(more, ", "))
@@ -450,7 +467,7 @@ func (s *scatter) finish() {
 	t := rewrite.New(s.shape.Norm)
 	t.Copy(rewrite.Range{From: s.shape.Head.From, To: s.shape.List.To})
 	for i, a := range s.appended {
-		t.Text("," + space(a.before)).Copy(a.Range).Text(a.after + " AS `shardway " + number(i+1) + "`")
+		t.Text("," + space(a.before)).Copy(a.Range).Text(strings.TrimSpace(a.after + " AS `shardway " + number(i+1) + "`"))
 	}
 	t.Copy(s.shape.Body)
 	if s.order != nil {

@@ -28,26 +28,47 @@ func (b *builder) beyond() Plan {
 	return r
 }
 
-// several plans a SELECT whose rows are on several shards.
+// several plans a SELECT whose rows are on several shards: each answers for its own rows where it can, else rows are
+// brought to one server.
 func (b *builder) several() Plan {
-	p, why := b.scatter()
-	if p != nil {
+	many, why := b.scatter()
+	if many != nil {
+		if many.Merge.unsure() {
+			many.Else, _ = b.brought().(*Gather)
+		}
+		return many
+	}
+	switch p := b.brought().(type) {
+	case *Gather:
+		p.Why = "the shards can't each answer for their own rows: " + why + "; " + p.Why
+		p.asks = b.asks()
+		return p
+	case *Refuse:
+		p.Message = strings.Replace(p.Message, ". Its rows can't be brought to one server, since ",
+			". The shards can't each answer for their own rows: "+why+". Its rows can't be brought to one server, since ", 1)
+		p.asks = b.asks()
+		return p
+	default:
 		return p
 	}
-	r := b.spread()
-	if refused, ok := r.(*Refuse); ok {
-		refused.unmerged, refused.asks = why, b.asks()
-	}
-	return r
+}
+
+// unsure reports whether the shards' columns may turn out to be of a kind that servers alone can compare or add.
+func (m *Merge) unsure() bool {
+	return len(m.Order)+len(m.Group)+len(m.Sums) > 0
 }
 
 // Asks are the tables whose columns would let Build find a better plan than p: give them in Facts.Tables, and build again.
 // It is empty where nothing better can be found.
 func Asks(p Plan) []parse.Table {
-	if p, ok := p.(*Refuse); ok {
+	switch p := p.(type) {
+	case *Gather:
 		return p.asks
+	case *Refuse:
+		return p.asks
+	default:
+		return nil
 	}
-	return nil
 }
 
 // asks are the tables that has doesn't know, with their databases.

@@ -46,6 +46,7 @@ type Item struct {
 	Random     bool // each call gives another value
 	Number     bool // surely a number
 	Literal    bool // a literal or a marker
+	Null       bool // NULL
 }
 
 // Constant reports whether an item is the same for all rows of a statement.
@@ -356,7 +357,9 @@ func (s *Shape) item(r Range, e ast.ExprNode) Item {
 		it.Position = e.N
 	case *ast.ColumnNameExpr:
 		it.Column = columnOf(e.Name)
-	case *test_driver.ValueExpr, *test_driver.ParamMarkerExpr:
+	case *test_driver.ValueExpr:
+		it.Literal, it.Null = true, e.Kind() == test_driver.KindNull
+	case *test_driver.ParamMarkerExpr:
 		it.Literal = true
 	case *ast.AggregateFuncExpr:
 		it.Aggregate = s.aggregate(r, e)

@@ -150,7 +150,8 @@ func (t *Template) Copy(r Range) *Template {
 // Text adds text of Shardway's own.
 func (t *Template) Text(s string) *Template {
 	if n := len(t.parts); n > 0 && t.parts[n-1].text != "" {
-		t.parts[n-1].text += " " + s
+		last := &t.parts[n-1]
+		last.text = string(append((&part{text: s}).space([]byte(last.text), 0), s...))
 		return t
 	}
 	t.parts = append(t.parts, part{text: s})
@@ -204,10 +205,10 @@ func (t *Template) Append(dst []byte, f *Fill) ([]byte, error) {
 	if err := f.read(t.norm); err != nil {
 		return dst, err
 	}
-	for i, p := range t.parts {
-		if i > 0 {
-			dst = append(dst, ' ')
-		}
+	start := len(dst)
+	for i := range t.parts {
+		p := &t.parts[i]
+		dst = p.space(dst, start)
 		switch {
 		case p.window:
 			dst = strconv.AppendUint(dst, f.Window, 10)
@@ -232,10 +233,10 @@ func (t *Template) Prepared(dst []byte, f *Fill) (text []byte, params []int, err
 		return dst, nil, err
 	}
 	marker := f.markers()
-	for i, p := range t.parts {
-		if i > 0 {
-			dst = append(dst, ' ')
-		}
+	start := len(dst)
+	for i := range t.parts {
+		p := &t.parts[i]
+		dst = p.space(dst, start)
 		switch {
 		case p.window:
 			dst = append(dst, '?')
@@ -257,13 +258,22 @@ func (t *Template) Prepared(dst []byte, f *Fill) (text []byte, params []int, err
 	return dst, params, nil
 }
 
+// space parts p from what is before it.
+func (p *part) space(dst []byte, start int) []byte {
+	n := len(dst)
+	if n == start || dst[n-1] == '(' || p.text != "" && (p.text[0] == ',' || p.text[0] == ')') {
+		return dst
+	}
+	return append(dst, ' ')
+}
+
 // String is the Template with its norm's text: literals are question marks.
 func (t *Template) String() string {
 	var dst []byte
-	for i, p := range t.parts {
-		if i > 0 {
-			dst = append(dst, ' ')
-		}
+	const start = 0
+	for i := range t.parts {
+		p := &t.parts[i]
+		dst = p.space(dst, start)
 		switch {
 		case p.window:
 			dst = append(dst, "…"...)
