@@ -269,8 +269,8 @@ func Keys() []Key {
 		},
 
 		{
-			Name: "transactions.cross_shard", Kind: Word, Default: "atomic", Allowed: []string{"atomic", "forbid"}, field: func(c *Config) any { return &c.Transactions.CrossShard },
-			Doc: "Whether a transaction may write on several shards (all or nothing), or is refused at the second.",
+			Name: "transactions.cross_shard", Kind: Word, Default: "atomic", Allowed: []string{"atomic", "forbid", "unsafe"}, field: func(c *Config) any { return &c.Transactions.CrossShard },
+			Doc: "What becomes of a transaction that needs a second shard: all its shards commit or none (`atomic`), the statement is refused (`forbid`), or each shard commits for itself (`unsafe`).",
 		},
 
 		{

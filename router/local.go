@@ -46,7 +46,7 @@ func (s *session) runLocal(ctx context.Context, o *Options, t *text, p *plan.Loc
 
 func (s *session) begin(ctx context.Context, o *Options, t *text) error {
 	if s.x.InTransaction() {
-		if err := s.x.CommitSilently(); err != nil {
+		if err := s.x.CommitSilently(ctx); err != nil {
 			return err
 		}
 	}
@@ -73,11 +73,12 @@ func (s *session) end(ctx context.Context, t *text) error {
 	chain := tx.Chain || completion == "CHAIN" && !tx.NoChain
 	release := tx.Release || completion == "RELEASE" && !tx.NoRelease
 	var err error
-	if s.x.TransactionShard() == "" {
+	shards := s.x.TransactionShards()
+	if len(shards) == 0 {
 		s.x.EndUnbound(chain)
 		err = s.ok()
 	} else {
-		s.event.Shard, s.event.Role = s.x.TransactionShard(), exec.Primary.String()
+		s.event.Shard, s.event.Role = strings.Join(shards, ","), exec.Primary.String()
 		sql := t.sql
 		if release || chain {
 			sql = []byte("COMMIT AND NO CHAIN NO RELEASE")
@@ -86,7 +87,7 @@ func (s *session) end(ctx context.Context, t *text) error {
 			}
 		}
 		var out exec.Outcome
-		out, err = s.x.End(ctx, sql, chain && !release)
+		out, err = s.x.End(ctx, sql, t.st.Kind == parse.Rollback, chain && !release)
 		err = s.ran(&out, err)
 	}
 	if err == nil && release {
@@ -97,23 +98,29 @@ func (s *session) end(ctx context.Context, t *text) error {
 
 func (s *session) savepoint(ctx context.Context, t *text, op plan.LocalOp) error {
 	name := t.st.Tx.Savepoint
-	if shard := s.x.TransactionShard(); shard != "" {
-		s.event.Shard, s.event.Role = shard, exec.Primary.String()
-		out, err := s.x.Run(ctx, &exec.Request{
-			Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery, Shard: shard,
-			Role: exec.Primary, Uses: exec.WhyTransaction,
-		})
+	if shards := s.x.TransactionShards(); len(shards) > 0 {
+		s.event.Shard, s.event.Role = strings.Join(shards, ","), exec.Primary.String()
+		out, err := s.x.RunSavepoint(ctx, t.sql)
+		if err == nil && out.Reply.Err == nil {
+			s.keepSavepoint(t, op, name)
+		}
 		return s.ran(&out, err)
 	}
-	switch {
-	case op == plan.OpSavepoint:
-		if s.x.InTransaction() || !s.x.Autocommit() {
-			s.x.Savepoint(name, string(t.sql))
-		}
-	case !s.x.RollbackTo(name, op == plan.OpReleaseSavepoint):
+	if !s.keepSavepoint(t, op, name) {
 		return protocol.Errorf(1305, "42000", "SAVEPOINT %s does not exist", name)
 	}
 	return s.ok()
+}
+
+// keepSavepoint takes a savepoint over for the shards that are yet to join. It says false if there is none of that name.
+func (s *session) keepSavepoint(t *text, op plan.LocalOp, name string) bool {
+	if op != plan.OpSavepoint {
+		return s.x.RollbackTo(name, op == plan.OpReleaseSavepoint)
+	}
+	if s.x.InTransaction() || !s.x.Autocommit() {
+		s.x.Savepoint(name, string(t.sql))
+	}
+	return true
 }
 
 func (s *session) setTransaction(ctx context.Context, o *Options, t *text) error {

@@ -120,7 +120,7 @@ const maxTries = 4
 // at the primary, since later writes follow it there.
 func (s *Session) roleOf(r *Request) backend.Role {
 	switch {
-	case s.binds(r):
+	case s.binds(r), s.joins(r):
 		if s.tx.readOnly && r.Role == backend.Replica {
 			return backend.Replica
 		}
@@ -151,7 +151,7 @@ func (s *Session) connection(ctx context.Context, r *Request, tried []string) (*
 	if h := s.holdWith(WhyVariable); h != nil && h.shard != r.Shard && r.Role == backend.Primary && !r.Read {
 		return nil, protocol.Errorf(1235, "42000", "shardway: this session has set a variable that one connection alone can have (insert_id and the like), on shard %s, and this statement is for shard %s: send it on another connection, or reset this one", h.shard, r.Shard)
 	}
-	binds := s.binds(r)
+	binds, joins := s.binds(r), s.joins(r)
 	c, err := s.acquire(ctx, r, s.roleOf(r), tried)
 	if err != nil {
 		return nil, err
@@ -159,6 +159,8 @@ func (s *Session) connection(ctx context.Context, r *Request, tried []string) (*
 	switch {
 	case binds:
 		err = s.bind(c, r.Shard)
+	case joins:
+		err = s.join(ctx, c, r.Shard)
 	case len(s.next) > 0 && r.Role != backend.Any:
 		err = s.applyNext(c, r.Shard)
 	}
@@ -171,8 +173,11 @@ func (s *Session) onHold(ctx context.Context, r *Request, h *hold) (*backend.Con
 	if err := s.resume(ctx, h); err != nil {
 		return nil, err
 	}
-	if s.binds(r) {
+	switch {
+	case s.binds(r):
 		return c, s.bind(c, shard)
+	case s.joins(r):
+		return c, s.join(ctx, c, shard)
 	}
 	if err := s.admitHeld(c, r); err != nil {
 		return nil, err
@@ -235,7 +240,7 @@ func (s *Session) needs(c *backend.Conn, r *Request) Handle {
 		return s.handle
 	}
 	held := s.holdOf(c) != nil
-	stays := r.Holds&^whyShort != 0 || s.binds(r) || !s.autocommit
+	stays := r.Holds&^whyShort != 0 || s.binds(r) || s.joins(r) || !s.autocommit
 	if free := r.AnySchema && (held || !stays) || held && r.Uses&whyShort != 0; !free {
 		return s.handle
 	}
@@ -302,10 +307,11 @@ func (s *Session) broke(c *backend.Conn, err error) {
 func (s *Session) lose(c *backend.Conn, err error) (held bool) {
 	held = s.holdOf(c) != nil
 	if held {
-		if h := s.holdOf(c); h.why&WhyTransaction != 0 {
-			s.tx = transaction{}
-		}
+		inTx := s.holdOf(c).why&WhyTransaction != 0
 		s.forget(c)
+		if inTx {
+			defer s.dissolve(c)
+		}
 	}
 	if _, ok := errors.AsType[*protocol.Error](err); ok {
 		c.Discard("state refused")
@@ -392,10 +398,11 @@ func holdError(e *protocol.Error) bool {
 // dropUnread ends a connection whose reply nobody reads any more.
 func (s *Session) dropUnread(c *backend.Conn) {
 	if h := s.holdOf(c); h != nil {
-		if h.why&WhyTransaction != 0 {
-			s.tx = transaction{}
-		}
+		inTx := h.why&WhyTransaction != 0
 		s.forget(c)
+		if inTx {
+			defer s.dissolve(c)
+		}
 	}
 	c.Discard("client left")
 }
