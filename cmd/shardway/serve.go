@@ -18,6 +18,7 @@ import (
 	"shardway/router/admin"
 	"shardway/router/backend"
 	"shardway/router/exec"
+	"shardway/router/exec/xact"
 	"shardway/router/parse"
 	"shardway/shardmap"
 	"shardway/shardmap/stores"
@@ -119,6 +120,11 @@ func (d *daemon) run(ctx context.Context, p *program, first *parts) error {
 	d.warn(first)
 
 	d.followStore(ctx)
+	recovery := xact.Recovery{
+		Transactions: d.executor.Transactions(), Map: d.live.Current, Every: xact.DefaultEvery, Grace: xact.DefaultGrace, Keep: xact.DefaultKeep,
+		Spread: func() bool { return d.executor.CrossShard() == exec.CrossShardAtomic }, Log: d.log,
+	}
+	d.serving.Go(func() { recovery.Run(ctx) })
 	changed := make(chan struct{}, 1)
 	d.serving.Go(func() {
 		watchFiles(ctx, d.log, d.seen, d.files, func() {

@@ -295,8 +295,7 @@ func (t *Transactions) end(id ID) {
 	delete(t.live, id)
 }
 
-func (t *Transactions) isLive(id ID) bool { //nolint:unused // TODO
-
+func (t *Transactions) isLive(id ID) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	_, live := t.live[id]

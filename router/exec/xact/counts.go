@@ -27,6 +27,17 @@ type latency struct {
 	below [len(buckets)]uint64
 }
 
+// ended counts a branch that the recovery has ended.
+func (c *counts) ended(committed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if committed {
+		c.resolved[1]++
+	} else {
+		c.resolved[0]++
+	}
+}
+
 func (c *counts) committed(writers int, o Outcome, took time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
