@@ -38,6 +38,9 @@ type Result struct {
 
 // Transactions names, commits and resolves the transactions of one proxy.
 type Transactions struct {
+	// Wait bounds how long Commit waits for a decision that can't be had. It isn't changed once in use.
+	Wait time.Duration
+
 	cluster *backend.Cluster
 	names   names
 
@@ -53,7 +56,7 @@ type Transactions struct {
 // New returns the Transactions over a cluster.
 func New(cluster *backend.Cluster) *Transactions {
 	return &Transactions{
-		cluster: cluster, names: newNames(),
+		Wait: DefaultWait, cluster: cluster, names: newNames(),
 		live: map[ID]struct{}{}, ready: map[string]bool{}, seen: map[string]time.Time{}, doubt: map[string]int{},
 	}
 }

@@ -113,8 +113,8 @@ func (t *Transactions) acquire(ctx context.Context, shard string) (*backend.Conn
 	return c, nil
 }
 
-// decideWait bounds how long a client waits for a decision that can't be had.
-const decideWait = 10 * time.Second
+// DefaultWait is Transactions.Wait of New.
+const DefaultWait = 10 * time.Second
 
 // askAgain is the time between two questions.
 const askAgain = 100 * time.Millisecond
@@ -122,7 +122,7 @@ const askAgain = 100 * time.Millisecond
 // decided says whether a transaction has been committed whose COMMIT wasn't answered on the connection of first. An
 // error says that nobody can tell yet.
 func (t *Transactions) decided(ctx context.Context, id ID, first *Participant) (bool, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), decideWait)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.Wait)
 	defer cancel()
 	// A server that hasn't noticed the break keeps the row locked.
 	kill, done := context.WithTimeout(ctx, time.Second)
@@ -130,8 +130,8 @@ func (t *Transactions) decided(ctx context.Context, id ID, first *Participant) (
 	done()
 	for {
 		committed, err := t.settle(ctx, id, first.Shard)
-		if err == nil {
-			return committed, nil
+		if err == nil || errors.Is(err, backend.ErrClosed) {
+			return committed, err
 		}
 		timer := time.NewTimer(askAgain)
 		select {
