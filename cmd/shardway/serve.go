@@ -121,7 +121,8 @@ func (d *daemon) run(ctx context.Context, p *program, first *parts) error {
 
 	d.followStore(ctx)
 	recovery := xact.Recovery{
-		Transactions: d.executor.Transactions(), Map: d.live.Current, Every: xact.DefaultEvery, Grace: xact.DefaultGrace, Keep: xact.DefaultKeep,
+		Transactions: d.executor.Transactions(), Map: d.live.Current, Every: xact.DefaultEvery, Keep: xact.DefaultKeep,
+		Grace:  func() time.Duration { return d.inForce().Transactions.ResolveAfter },
 		Spread: func() bool { return d.executor.CrossShard() == exec.CrossShardAtomic }, Log: d.log,
 	}
 	d.serving.Go(func() { recovery.Run(ctx) })

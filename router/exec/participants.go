@@ -219,6 +219,19 @@ func (s *Session) endedAt(p *xact.Participant, reply *protocol.Reply) {
 	s.leave(others, p.Conn)
 }
 
+// lockTimeout is the error of a statement that waited too long for a lock.
+const lockTimeout = 1205
+
+// deadlocked rolls a transaction back that is on several shards after it waited too long for a lock at one of them, and
+// returns what the client is told: no server can see that two transactions wait for each other on two servers, so this
+// is how such a deadlock ends.
+func (s *Session) deadlocked(c *backend.Conn, e *protocol.Error) *protocol.Error {
+	shards := strings.Join(s.TransactionShards(), ", ")
+	s.rollbackSpread()
+	return protocol.Errorf(1213, "40001", "shardway: %s of shard %s has waited for a lock for too long (%s) while the transaction holds others on its shards (%s), which may be a deadlock, so it was rolled back; try it again from its start",
+		c.Addr(), c.Shard(), e.Message, shards)
+}
+
 // commitSpread commits a transaction that is on several shards. The error is the client's.
 func (s *Session) commitSpread(ctx context.Context) error {
 	parts := s.tx.parts

@@ -351,7 +351,7 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 		if err := s.send(c, r); err != nil {
 			return out, err
 		}
-		relay := protocol.Relay{HoldError: holdError, SetStatus: r.SetStatus, TrackKinds: s.tracked(), LocalFile: r.LocalFile}
+		relay := protocol.Relay{HoldError: s.holdError, SetStatus: r.SetStatus, TrackKinds: s.tracked(), LocalFile: r.LocalFile}
 		if s.tx.open && s.holdOf(c) == nil {
 			relay.SetStatus |= protocol.StatusInTrans
 		}
@@ -384,6 +384,10 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 		out.Reply.Err, out.Reply.Held = e, false
 		stop()
 		s.settle(c, r, &out.Reply, s.ran() || stopped())
+		if e.Code == lockTimeout && s.spread() {
+			e = s.deadlocked(c, e)
+			out.Reply.Err = e
+		}
 		return out, s.client.WriteError(e)
 	}
 	stop()
@@ -391,8 +395,8 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 	return out, nil
 }
 
-func holdError(e *protocol.Error) bool {
-	return e.Code == unknownStatement || e.Code == 1317 || serverGone(e)
+func (s *Session) holdError(e *protocol.Error) bool {
+	return e.Code == unknownStatement || e.Code == 1317 || e.Code == lockTimeout && s.spread() || serverGone(e)
 }
 
 // dropUnread ends a connection whose reply nobody reads any more.

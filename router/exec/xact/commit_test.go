@@ -63,7 +63,7 @@ func recoverAll(t *testing.T, x *xact.Transactions, f *fleet) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	r := xact.Recovery{
-		Transactions: x, Map: func() *shardmap.Map { return f.m }, Every: 10 * time.Millisecond, Keep: time.Hour,
+		Transactions: x, Map: func() *shardmap.Map { return f.m }, Every: 10 * time.Millisecond, Grace: func() time.Duration { return 0 }, Keep: time.Hour,
 		Spread: func() bool { return true }, Log: slog.New(slog.DiscardHandler),
 	}
 	var running sync.WaitGroup

@@ -20,8 +20,8 @@ type Recovery struct {
 	Transactions *Transactions
 	Map          func() *shardmap.Map
 	Every        time.Duration // between two looks at all shards
-	// Grace is how long a branch of another proxy is left to it. A shorter time costs transactions, never atomicity.
-	Grace time.Duration
+	// Grace says how long a branch of another proxy is left to it. A shorter time costs transactions, never atomicity.
+	Grace func() time.Duration
 	// Keep is how long decisions are kept after which no branch asks for them any more.
 	Keep time.Duration
 	// Spread says whether new transactions may run on several shards. Where they may not, servers that don't let
@@ -36,7 +36,6 @@ type Recovery struct {
 // Defaults of a Recovery.
 const (
 	DefaultEvery = time.Second
-	DefaultGrace = 5 * time.Second
 	DefaultKeep  = time.Hour
 )
 
@@ -200,7 +199,7 @@ func (r *Recovery) end(ctx context.Context, m *shardmap.Map, shard string, b *br
 	if t.isLive(b.id) {
 		return false, nil
 	}
-	if own := b.id.proxy() == t.names.proxy; !own && time.Since(first) < r.Grace {
+	if own := b.id.proxy() == t.names.proxy; !own && time.Since(first) < r.Grace() {
 		return false, nil
 	}
 	decider := b.id.shard(m)
