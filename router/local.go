@@ -12,6 +12,7 @@ import (
 	"shardway/router/exec"
 	"shardway/router/parse"
 	"shardway/router/plan"
+	"shardway/shardmap"
 )
 
 // runLocal does what a session does itself.
@@ -52,15 +53,25 @@ func (s *session) begin(ctx context.Context, o *Options, t *text) error {
 	}
 	s.x.Begin(string(t.sql), t.st.Tx.ReadOnly, t.st.Tx.ReadWrite)
 	if t.st.Tx.Snapshot {
-		// A snapshot is of the moment when it is asked for, so it can't wait for the first statement.
-		shard := o.Maps.Current().DefaultShard(s.x.Schema()).ID
+		// A snapshot is of the moment when it is asked for, so it can't wait for the first statement on a shard.
+		m := o.Maps.Current()
+		home := m.DefaultShard(s.x.Schema())
+		shards := []*shardmap.Shard{home}
+		if s.x.CrossShard() != exec.CrossShardForbid {
+			shards = append(shards, m.Shards()...)
+		}
 		role := exec.Primary
 		if t.st.Tx.ReadOnly {
 			role = exec.Replica
 		}
-		if err := s.x.Open(ctx, shard, role); err != nil {
-			s.x.EndUnbound(false)
-			return err
+		for i, shard := range shards {
+			if i > 0 && shard == home {
+				continue
+			}
+			if err := s.x.Open(ctx, shard.ID, role); err != nil {
+				s.x.Abandon()
+				return err
+			}
 		}
 	}
 	return s.ok()

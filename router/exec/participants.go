@@ -120,6 +120,9 @@ func (s *Session) join(ctx context.Context, c *backend.Conn, shard string) error
 		}
 		branch = s.tx.id.Branch(c.ConnectionID())
 		script = append(script, "XA START "+branch)
+		if strings.Contains(strings.ToUpper(s.tx.start), "SNAPSHOT") {
+			script = append(script, xact.SnapshotSQL)
+		}
 	}
 	for _, p := range s.tx.points {
 		script = append(script, p.sql)
@@ -309,6 +312,15 @@ func (s *Session) onAll(sql string) error {
 		}
 	}
 	return err
+}
+
+// Abandon rolls back the open transaction, wherever it is, and tells the client nothing.
+func (s *Session) Abandon() {
+	if len(s.tx.parts) == 0 {
+		s.EndUnbound(false)
+		return
+	}
+	s.rollbackSpread()
 }
 
 // rollbackSpread rolls back a transaction that is on several shards.

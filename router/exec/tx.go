@@ -174,7 +174,7 @@ func (s *Session) End(ctx context.Context, sql []byte, rollback, chain bool) (Ou
 		if chain {
 			r.SetStatus = protocol.StatusInTrans
 		}
-		out, err = s.Run(ctx, r)
+		out, err = s.endOne(ctx, r, rollback)
 	}
 	if chain && err == nil && out.Reply.Err == nil {
 		if was.start == "" {
@@ -182,6 +182,22 @@ func (s *Session) End(ctx context.Context, sql []byte, rollback, chain bool) (Ou
 		}
 		s.tx = transaction{open: true, readOnly: was.readOnly, start: was.start, next: was.next}
 		s.next = append(s.next, was.next...)
+	}
+	return out, err
+}
+
+// endOne ends a transaction that is on one shard.
+func (s *Session) endOne(ctx context.Context, r *Request, rollback bool) (Outcome, error) {
+	c := s.tx.parts[0].Conn
+	if !rollback && !c.Clean() {
+		lost, _ := errors.AsType[*lostError](s.lost(c, &protocol.SideError{Side: protocol.SideServer, Err: xact.ErrEnded}, true))
+		return Outcome{Server: c.Addr()}, lost.forClient(&Request{Shard: r.Shard})
+	}
+	out, err := s.Run(ctx, r)
+	if _, told := errors.AsType[*protocol.Error](err); rollback && told && !s.InTransaction() {
+		// A server rolls back what its client has left.
+		out.Reply.Status = s.Status() | r.SetStatus
+		return out, s.client.WriteOK(protocol.OK{Status: out.Reply.Status})
 	}
 	return out, err
 }

@@ -39,7 +39,7 @@ func TestAtomic(t *testing.T) {
 			_, err := daemonBinary()
 			e := &env{T: t, db: cluster.Data{Name: "bank"}}
 			e.must(err)
-			faults := count(t, "SHARDWAY_FAULTS", 240)
+			faults := count(t, "SHARDWAY_FAULTS", 250)
 			var cancel context.CancelFunc
 			e.ctx, cancel = context.WithTimeout(t.Context(), 2*time.Minute+time.Duration(faults)*time.Second)
 			defer cancel()
@@ -118,7 +118,7 @@ func (b *bank) run(faults int) {
 	}
 	defer clients.Wait()
 	defer stop()
-	const each = 80
+	const each = 123
 	for round := 0; faults > 0; round++ {
 		kills := 2
 		cuts := min(each, max(faults-kills, 0))

@@ -125,6 +125,10 @@ func (p *Participant) onePhase() []string {
 // commitHere commits at one server, which alone decides. A connection that breaks leaves the outcome unknown: no server
 // tells afterwards.
 func commitHere(p *Participant, statements ...string) Result {
+	if p.Err == nil && !p.Conn.Clean() {
+		p.Err = ErrEnded
+		return Result{Outcome: RolledBack, Why: ErrEnded, Server: p.Conn.Addr(), Shard: p.Shard}
+	}
 	p.send(statements...)
 	for range statements {
 		if !p.receive() {
@@ -145,6 +149,9 @@ func commitHere(p *Participant, statements ...string) Result {
 	}
 	return r
 }
+
+// ErrEnded says that a server had ended a connection, and rolled back with it, before a COMMIT was sent.
+var ErrEnded = errors.New("the server had ended the connection before")
 
 // interrupted are the errors of a server that may have stopped a COMMIT before its work or after.
 var interrupted = []uint16{

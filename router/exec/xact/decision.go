@@ -18,6 +18,9 @@ const (
 	lookSQL = "SELECT 1 FROM shardway.decisions LIMIT 0"
 )
 
+// SnapshotSQL makes the snapshot of a branch, for which XA START has no words.
+const SnapshotSQL = "SELECT committed FROM shardway.decisions LIMIT 1"
+
 // The errors of servers that this package acts on.
 const (
 	codeUnknownDatabase = 1049
