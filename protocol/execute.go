@@ -202,10 +202,10 @@ func timeText(b []byte) ([]byte, bool) {
 }
 
 // Pick makes the EXECUTE of a statement whose parameters are some of e's, in another order: params says for each which of
-// e's parameters it is. Numbers below 0 stand for an unsigned integer of their own, number. The types are e's own or those
+// e's parameters it is. Numbers below 0 stand for an unsigned integer of their own, which number gives. The types are e's own or those
 // remembered, and longData is as in DecodeParams; of a parameter that was sent before there is no value here. An error is
 // an *Error.
-func (e *Execute) Pick(types []byte, longData func(i int) bool, params []int, number uint64) (Execute, error) {
+func (e *Execute) Pick(types []byte, longData func(i int) bool, params []int, number func(param int) uint64) (Execute, error) {
 	at := make([][]byte, len(types)/2)
 	d := decoder{p: e.Values}
 	for i := range at {
@@ -227,7 +227,7 @@ func (e *Execute) Pick(types []byte, longData func(i int) bool, params []int, nu
 		switch {
 		case i < 0:
 			picked.Types = append(picked.Types, TypeLongLong, 0x80)
-			picked.Values = binary.LittleEndian.AppendUint64(picked.Values, number)
+			picked.Values = binary.LittleEndian.AppendUint64(picked.Values, number(i))
 			continue
 		case i >= len(at):
 			return Execute{}, malformed("parameter %d of %d", i+1, len(at))

@@ -138,7 +138,7 @@ func TestPick(t *testing.T) {
 	e.Values = appendLenString(e.Values, "text")
 	e.Values = append(e.Values, 4, 0xe8, 7, 2, 29)
 	long := func(i int) bool { return i == 4 }
-	picked, err := e.Pick(types, long, []int{3, -1, 1, 1, 5, 2, 4, 0}, 77)
+	picked, err := e.Pick(types, long, []int{3, -1, 1, 1, 5, 2, 4, 0}, func(int) uint64 { return 77 })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestPick(t *testing.T) {
 	if picked.Flags != 0 {
 		t.Error("the cursor was picked as well")
 	}
-	if _, err := e.Pick(types, long, []int{6}, 0); err == nil {
+	if _, err := e.Pick(types, long, []int{6}, nil); err == nil {
 		t.Error("a seventh parameter of six")
 	}
 }

@@ -40,6 +40,26 @@ func (s *session) build(ctx context.Context, t *text, m *shardmap.Map, f *plan.F
 	return p, nil
 }
 
+// number draws the numbers that the rows of an INSERT get, and moves the sequence past those that they bring.
+func (s *session) number(ctx context.Context, t *text, m *shardmap.Map, f *plan.Facts) error {
+	f.FirstID, f.ZeroID = 0, strings.Contains(s.x.SQLMode(), "NO_AUTO_VALUE_ON_ZERO")
+	table, n, past := plan.Numbers(t.st, t.args, m, f)
+	if table == nil {
+		return nil
+	}
+	if past > 0 {
+		if err := s.x.Past(ctx, m, table, past); err != nil {
+			return err
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	var err error
+	f.FirstID, err = s.x.Draw(ctx, m, table, n)
+	return err
+}
+
 // runMany runs a statement on several shards.
 func (s *session) runMany(ctx context.Context, o *Options, t *text, p *plan.Many) error {
 	r, err := s.manyRequest(o, t, p)
@@ -51,7 +71,11 @@ func (s *session) runMany(ctx context.Context, o *Options, t *text, p *plan.Many
 	if len(r.Parts) == 1 {
 		s.event.Shard = r.Parts[0].Shard
 	}
-	out, err := s.x.RunMany(ctx, r)
+	run := s.x.RunMany
+	if p.Write {
+		run = s.x.RunWrite
+	}
+	out, err := run(ctx, r)
 	if cannot, ok := errors.AsType[*merge.UnmergeableError](err); ok {
 		if p.Else != nil {
 			return s.runGather(ctx, o, t, p.Else)
@@ -66,7 +90,10 @@ func (s *session) manyRequest(o *Options, t *text, p *plan.Many) (*exec.ManyRequ
 	st := t.st
 	r := &exec.ManyRequest{
 		Parts: make([]exec.Request, len(p.Parts)), Merge: p.Merge, Binary: t.execution != nil,
-		OneByOne: p.Write || st.Is(parse.FlagLocks), MaxRows: o.GatherRows, MaxBytes: o.GatherBytes,
+		OneByOne: p.Write || st.Is(parse.FlagLocks), MaxRows: o.GatherRows, MaxBytes: o.GatherBytes, Copies: p.Copies,
+	}
+	if p.Numbers > 0 {
+		r.InsertID = p.FirstID
 	}
 	base := exec.Request{
 		Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery, Role: roleOf(p.Role),
@@ -81,6 +108,9 @@ func (s *session) manyRequest(o *Options, t *text, p *plan.Many) (*exec.ManyRequ
 	fill := rewrite.Fill{SQL: t.sql}
 	if p.Merge != nil {
 		fill.Window = p.Merge.Window().N
+	}
+	for i := range p.Numbers {
+		fill.Numbers = append(fill.Numbers, p.FirstID+uint64(i))
 	}
 	var from *rewrite.Template // of which made is
 	var made exec.Request
@@ -119,7 +149,12 @@ func (s *session) partRequest(t *text, r exec.Request, sql *rewrite.Template, fi
 	if err != nil {
 		return r, err
 	}
-	picked, err := e.exec.Pick(e.stmt.types, e.stmt.hasLong, params, fill.Window)
+	picked, err := e.exec.Pick(e.stmt.types, e.stmt.hasLong, params, func(param int) uint64 {
+		if i, ok := rewrite.Numbered(param); ok {
+			return fill.Numbers[i]
+		}
+		return fill.Window
+	})
 	if err != nil {
 		return r, err
 	}

@@ -27,6 +27,10 @@ type ManyRequest struct {
 	OneByOne bool
 	// Silent says that the client gets nothing, and the caller answers it by the Outcome, when a transaction is committed.
 	Silent bool
+	// Copies says that all parts do the same to copies of one table: the answer is the first one's, and a difference an error.
+	Copies bool
+	// InsertID is the insert id that the client is told, and that LAST_INSERT_ID() gives then; 0 for the servers' own.
+	InsertID uint64
 	// MaxRows and MaxBytes limit what is sorted here.
 	MaxRows, MaxBytes uint64
 }
@@ -66,17 +70,64 @@ func (s *Session) RunMany(ctx context.Context, r *ManyRequest) (Outcome, error) 
 	}
 }
 
-// oneTransaction refuses what would be half inside the open transaction.
+// oneTransaction refuses a transaction over several shards where these are forbidden.
 func (s *Session) oneTransaction(r *ManyRequest) error {
-	if !s.InTransaction() && s.autocommit {
+	if s.cross != CrossShardForbid || len(r.Parts) == 1 && len(s.tx.parts) == 0 {
 		return nil
 	}
+	write := !r.Parts[0].Read
 	for i := range r.Parts {
-		if at := r.Parts[i].Shard; at != r.Parts[0].Shard || s.tx.shard != "" && at != s.tx.shard {
-			return protocol.Errorf(1235, "42000", "shardway: a transaction that reads or writes on several shards isn't supported yet: this statement is for shard %s as well; run it outside the transaction", at)
+		at := r.Parts[i].Shard
+		if (s.InTransaction() || !s.autocommit) && s.partAt(at) == nil && len(s.tx.parts)+i > 0 || write && i > 0 {
+			return protocol.Errorf(1235, "42000", "shardway: this statement is for shard %s as well, and transactions over several shards are forbidden (transactions.cross_shard)", at)
 		}
 	}
 	return nil
+}
+
+// RunWrite is RunMany for a statement that changes something: it happens on all of its shards or on none.
+func (s *Session) RunWrite(ctx context.Context, r *ManyRequest) (Outcome, error) {
+	if len(r.Parts) == 1 && r.InsertID == 0 {
+		return s.RunMany(ctx, r)
+	}
+	r.Silent = true
+	if r.Copies && s.state.get("timestamp") == "" {
+		now := time.Now()
+		s.state.set("timestamp", fmt.Sprintf("%d.%06d", now.Unix(), now.Nanosecond()/1000))
+		s.changed()
+		defer func() {
+			s.state.set("timestamp", "")
+			s.changed()
+		}()
+	}
+	var out Outcome
+	run := func() (err error) {
+		if out, err = s.RunMany(ctx, r); err == nil && out.Reply.Err != nil {
+			err = out.Reply.Err
+		}
+		return err
+	}
+	var err error
+	if len(r.Parts) == 1 {
+		err = run()
+	} else {
+		err = s.Atomically(ctx, run)
+	}
+	if err != nil {
+		return out, err
+	}
+	if r.InsertID != 0 {
+		s.lastInsertID, out.Reply.InsertID = r.InsertID, r.InsertID
+	}
+	out.Reply.Status = s.Status()
+	ok := out.Reply.OK
+	ok.Changes = s.told(ok.Changes)
+	return out, s.client.WriteOK(ok)
+}
+
+// told are the changes that the client wants to be told of.
+func (s *Session) told(changes []protocol.Change) []protocol.Change {
+	return slices.DeleteFunc(slices.Clone(changes), func(c protocol.Change) bool { return !slices.Contains(s.tracked(), c.Kind) })
 }
 
 // many is one run of a ManyRequest.
@@ -154,7 +205,7 @@ func (m *many) connect(ctx context.Context, tried [][]string) error {
 	for i := range m.branches {
 		part := &m.r.Parts[i]
 		m.s.next = next // each of them needs it
-		c, err := m.s.connection(ctx, part, tried[i])
+		c, err := m.connection(ctx, part, tried[i])
 		if err == nil && c.Shard() != part.Shard {
 			err = protocol.Errorf(1235, "42000", "shardway: this statement is for several shards and needs what the session keeps on shard %s alone (%s): run it where that isn't needed", c.Shard(), m.s.holdOf(c).why)
 		}
@@ -165,6 +216,14 @@ func (m *many) connect(ctx context.Context, tried [][]string) error {
 		m.branches[i].c = c
 	}
 	return nil
+}
+
+// connection is the one for a part: the transaction's, where there is one.
+func (m *many) connection(ctx context.Context, part *Request, tried []string) (*backend.Conn, error) {
+	if s := m.s; len(m.r.Parts) > 1 && (s.InTransaction() || !s.autocommit) {
+		return s.participant(ctx, part)
+	}
+	return m.s.connection(ctx, part, tried)
 }
 
 // giveBack ends what connect has begun.
@@ -281,6 +340,9 @@ func (m *many) end(out Outcome, err error, struck, timedOut bool) (Outcome, erro
 			refused, err = m.named(e, first, timedOut), nil
 		}
 	}
+	if err == nil && refused == nil && m.r.Copies {
+		refused = m.differ()
+	}
 	m.sum()
 	if err == nil && refused == nil && !m.r.Silent {
 		err = m.close()
@@ -339,6 +401,21 @@ func (m *many) named(e *protocol.Error, at int, timedOut bool) *protocol.Error {
 	return protocol.Errorf(e.Code, e.State, "%s (shard %s)", e.Message, m.r.Parts[at].Shard)
 }
 
+// differ is an error where the copies of a table didn't do the same.
+func (m *many) differ() *protocol.Error {
+	first := m.streams.Reply(0)
+	for i := range m.branches {
+		reply := m.streams.Reply(i)
+		switch at, home := m.r.Parts[i].Shard, m.r.Parts[0].Shard; {
+		case m.r.InsertID == 0 && reply.InsertID != first.InsertID:
+			return protocol.Errorf(1105, "HY000", "shardway: the copy of the table on shard %s numbers the row %d, and the one on %s numbers it %d: nothing was changed; declare its column as the table's sequence in the map, or give the number", home, first.InsertID, at, reply.InsertID)
+		case reply.AffectedRows != first.AffectedRows:
+			return protocol.Errorf(1105, "HY000", "shardway: the statement changes %d rows of the copy on shard %s and %d of the one on %s, so they aren't alike: nothing was changed; compare them", first.AffectedRows, home, reply.AffectedRows, at)
+		}
+	}
+	return nil
+}
+
 // sum adds up what the servers have said.
 func (m *many) sum() {
 	warnings := 0
@@ -348,6 +425,9 @@ func (m *many) sum() {
 		}
 		reply := m.streams.Reply(i)
 		warnings += int(reply.Warnings)
+		if m.r.Copies && i > 0 {
+			continue
+		}
 		m.answer.AffectedRows += reply.AffectedRows
 		m.answer.Records += reply.Records
 		if m.answer.InsertID == 0 {
@@ -397,9 +477,7 @@ func (m *many) close() error {
 		err = client.WriteEOF(m.answer.Status, m.answer.Warnings)
 	} else {
 		ok := m.answer.OK
-		ok.Changes = slices.DeleteFunc(slices.Clone(ok.Changes), func(c protocol.Change) bool {
-			return !slices.Contains(m.s.tracked(), c.Kind)
-		})
+		ok.Changes = m.s.told(ok.Changes)
 		err = client.WriteOK(ok)
 	}
 	if err == nil && m.answer.Warnings > 0 {

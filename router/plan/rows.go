@@ -22,6 +22,9 @@ func Numbers(st *parse.Statement, args []parse.Value, m *shardmap.Map, f *Facts)
 	if target.table == nil || target.table.Sequence == "" || st.Hints.Shard != "" {
 		return nil, 0, 0
 	}
+	if b.access() != nil {
+		return nil, 0, 0
+	}
 	ids, problem := b.numbering(st.Insert, target.table)
 	if problem != "" {
 		return nil, 0, 0

@@ -22,8 +22,9 @@ func (b *builder) beyond() Plan {
 		return p
 	}
 	r := b.spread()
-	if refused, ok := r.(*Refuse); ok {
-		refused.unmerged = why
+	if refused, ok := r.(*Refuse); ok && why != "" {
+		refused.Message = strings.Replace(refused.Message, ". Statements over several shards aren't supported: ",
+			". The shards can't each change their own rows: "+why+": ", 1)
 	}
 	return r
 }
