@@ -125,6 +125,9 @@ func (s *session) manyRequest(o *Options, t *text, p *plan.Many) (*exec.ManyRequ
 		}
 		r.Parts[i] = made
 		r.Parts[i].Shard = part.Shard.ID
+		if part.Rows > 0 {
+			r.Rows = append(r.Rows, part.Rows)
+		}
 	}
 	return r, nil
 }

@@ -27,6 +27,8 @@ type ManyRequest struct {
 	OneByOne bool
 	// Silent says that the client gets nothing, and the caller answers it by the Outcome, when a transaction is committed.
 	Silent bool
+	// Rows is by part how many of an INSERT's rows it has, where these are split; nil otherwise.
+	Rows []int
 	// Copies says that all parts do the same to copies of one table: the answer is the first one's, and a difference an error.
 	Copies bool
 	// InsertID is the insert id that the client is told, and that LAST_INSERT_ID() gives then; 0 for the servers' own.
@@ -434,10 +436,26 @@ func (m *many) sum() {
 			m.answer.InsertID = reply.InsertID
 		}
 		m.answer.Changes = append(m.answer.Changes, reply.Changes...)
-		m.answer.Info = addNumbers(m.answer.Info, reply.Info)
+		info := reply.Info
+		if len(m.branches) > 1 && i < len(m.r.Rows) && m.r.Rows[i] == 1 && info == "" {
+			info = infoOfOne(reply)
+		}
+		m.answer.Info = addNumbers(m.answer.Info, info)
 	}
 	m.answer.Warnings = uint16(min(warnings, 1<<16-1))
 	m.answer.Status = m.s.Status()
+}
+
+// infoOfOne is what a server would say of an INSERT of one row if it said anything: it does so of several rows alone.
+func infoOfOne(reply *protocol.Reply) string {
+	duplicates := uint64(0)
+	switch {
+	case reply.AffectedRows > 1: // the row and those that it replaced, or two for one that was updated
+		duplicates = reply.AffectedRows - 1
+	case reply.AffectedRows == 0 && reply.Warnings > 0: // IGNORE
+		duplicates = 1
+	}
+	return fmt.Sprintf("Records: 1  Duplicates: %d  Warnings: %d", duplicates, reply.Warnings)
 }
 
 // addNumbers adds the numbers of two texts that are alike otherwise: "Rows matched: 3  Changed: 1  Warnings: 0".

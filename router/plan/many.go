@@ -30,6 +30,7 @@ type Many struct {
 type Part struct {
 	Shard *shardmap.Shard
 	SQL   *rewrite.Template // nil: as the client sent it
+	Rows  int               // how many of an INSERT's rows, where it is split by them
 }
 
 // Merge says how the shards' rows become the answer. Columns are numbered from 0 in what the shards send; the client

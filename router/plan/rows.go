@@ -222,7 +222,7 @@ func (b *builder) byRows() Plan {
 			}
 		}
 		if len(mine) > 0 {
-			p.Parts = append(p.Parts, Part{Shard: s, SQL: r.rows.Template(b.st.Norm(), mine, r.with)})
+			p.Parts = append(p.Parts, Part{Shard: s, SQL: r.rows.Template(b.st.Norm(), mine, r.with), Rows: len(mine)})
 		}
 	}
 	r.number(p)
