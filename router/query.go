@@ -62,6 +62,8 @@ func (s *session) sqlMode() parse.Mode {
 		mode := s.x.SQLMode()
 		s.mode = parse.ModeOf(mode, s.facts.Charset)
 		s.facts.Strict = strings.Contains(mode, "STRICT_") || strings.Contains(mode, "TRADITIONAL")
+		s.facts.PlainBackslash = strings.Contains(mode, "NO_BACKSLASH_ESCAPES")
+		s.facts.Reopens = strings.Contains(s.srv.options.Load().Executor.Cluster().Learned().Version, "MariaDB")
 	}
 	return s.mode
 }
@@ -111,6 +113,7 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 			return err
 		}
 	}
+	s.bindFacts(t)
 	switch p := plan.Build(t.st, t.args, m, f).(type) {
 	case *plan.One:
 		if t.st.Kind == parse.Set && scopesOf(t.st) == 1<<parse.ScopeNext {
@@ -123,7 +126,7 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 	case *plan.Many:
 		return protocol.Errorf(1235, "42000", "shardway: statements over several shards aren't run yet (%s)", p)
 	case *plan.Gather:
-		return protocol.Errorf(1235, "42000", "shardway: statements over several shards aren't run yet (%s)", p)
+		return s.runGather(ctx, o, t, p)
 	case *plan.Local:
 		return s.runLocal(ctx, o, t, p)
 	case *plan.Refuse:

@@ -65,9 +65,10 @@ type Session struct {
 	buf  []byte // of the last EXECUTE
 	pins atomic.Pointer[[]Pin]
 
-	killing sync.Mutex    // held while a kill is under way
-	running *backend.Conn // under killing: the connection that runs a statement for the client
-	struck  bool          // under killing: that a kill was sent to it
+	killing sync.Mutex            // held while a kill is under way
+	running *backend.Conn         // under killing: the connection that runs a statement for the client
+	struck  bool                  // under killing: that a kill was sent to it
+	also    func(context.Context) // under killing: ends what runs elsewhere for the same statement; nil for nothing
 }
 
 // NewSession returns the session of a client that has logged in over conn.
@@ -214,6 +215,9 @@ func (s *Session) Kill(ctx context.Context) error {
 		return nil
 	}
 	s.struck = true
+	if s.also != nil {
+		s.also(ctx)
+	}
 	return s.x.cluster.Kill(ctx, s.running, true)
 }
 
@@ -225,9 +229,19 @@ func (s *Session) Cut(ctx context.Context) {
 		return
 	}
 	s.struck = true
+	if s.also != nil {
+		s.also(ctx)
+	}
 	if err := s.x.cluster.Kill(ctx, s.running, true); err != nil {
 		s.running.Interrupt()
 	}
+}
+
+// stops says what ends besides the statement on the running connection, until ran.
+func (s *Session) stops(also func(context.Context)) {
+	s.killing.Lock()
+	defer s.killing.Unlock()
+	s.also = also
 }
 
 // run says that a statement runs on c from now on, ran that it has ended. ran waits for a kill that is under way, so
@@ -241,7 +255,7 @@ func (s *Session) run(c *backend.Conn) {
 func (s *Session) ran() (struck bool) {
 	s.killing.Lock()
 	defer s.killing.Unlock()
-	s.running = nil
+	s.running, s.also = nil, nil
 	return s.struck
 }
 
