@@ -14,8 +14,9 @@ import (
 type analyzer struct {
 	src    *source
 	st     *Statement
-	scopes []int  // by block: the block whose tables its columns may mean as well; -1 for none
-	ctes   []*cte // in scope, inner ones last
+	scopes []int                     // by block: the block whose tables its columns may mean as well; -1 for none
+	ctes   []*cte                    // in scope, inner ones last
+	subs   map[*ast.SubqueryExpr]int // the first block of each subquery in an expression
 
 	bad      string // why the statement can't be analysed
 	inserted bool   // in ON DUPLICATE KEY UPDATE, where VALUES(a) means something
@@ -158,6 +159,7 @@ func (a *analyzer) tail(order *ast.OrderByClause, limit *ast.Limit, b int) {
 	}
 	if limit != nil {
 		a.expr(limit, b)
+		a.st.Blocks[b].Limit = true
 	}
 }
 
@@ -341,6 +343,7 @@ func (a *analyzer) nullSupplied(b int, side joined, on []*Cond) {
 	c := and(append(append([]*Cond(nil), side.inner...), on...)...)
 	tables := a.st.Blocks[b].Tables
 	for i := side.lo; i < side.hi; i++ {
+		tables[i].Outer = true
 		tables[i].On = and(tables[i].On, c)
 	}
 }

@@ -143,7 +143,11 @@ func (f *finder) Enter(n ast.Node) (ast.Node, bool) {
 	a := f.a
 	switch n := n.(type) {
 	case *ast.SubqueryExpr:
-		a.query(n.Query, f.b, f.scope, false)
+		sub := a.query(n.Query, f.b, f.scope, false)
+		if a.subs == nil {
+			a.subs = make(map[*ast.SubqueryExpr]int)
+		}
+		a.subs[n] = sub
 		return n, true
 	case *ast.SelectStmt:
 		a.query(n, f.b, f.scope, false)

@@ -143,6 +143,8 @@ type Block struct {
 	Derived bool
 	// Next is the next branch of the same set operation (UNION, INTERSECT, EXCEPT); -1 without.
 	Next int
+	// Limit says that the block, or the set operation that begins with it, has a LIMIT.
+	Limit bool
 }
 
 // Role is what a block does.
@@ -166,6 +168,8 @@ type Table struct {
 	// On restricts the rows of a null-supplied table of an outer join: rows that don't meet it can't appear. It is
 	// nil for all others.
 	On *Cond
+	// Outer marks a null-supplied table of an outer join: a row of the block may have none of its rows.
+	Outer bool
 }
 
 // CondOp is the operation of a Cond.

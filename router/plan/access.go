@@ -16,7 +16,7 @@ func (b *builder) access() Plan {
 		}
 	}
 	if b.f.ReadOnlyUser && !readOnly(b.st) {
-		return &Refuse{1142, "42000", "shardway: " + verb(b.st) + " command denied to user " + quote(b.f.User) +
+		return &Refuse{Code: 1142, State: "42000", Message: "shardway: " + verb(b.st) + " command denied to user " + quote(b.f.User) +
 			": the user is read_only in Shardway's configuration"}
 	}
 	return nil
@@ -45,7 +45,7 @@ func (b *builder) databaseAccess() Plan {
 		}
 	case parse.Prepare, parse.Execute:
 		if st.Is(parse.FlagUsesUserVar) && (st.Kind == parse.Prepare || st.Name == "immediate") {
-			return &Refuse{1227, "42000", "shardway: Access denied; " + verb(st) + " from a variable can't be checked for the databases it uses: write the text into it, or use the driver's prepared statements"}
+			return &Refuse{Code: 1227, State: "42000", Message: "shardway: Access denied; " + verb(st) + " from a variable can't be checked for the databases it uses: write the text into it, or use the driver's prepared statements"}
 		}
 	default:
 	}
@@ -58,7 +58,7 @@ func (b *builder) databaseAccess() Plan {
 		switch p := b.denied(q); {
 		case p == nil:
 		case st.Kind == parse.Unparsed && b.m.Database(q) == nil: // an alias, most often
-			return &Refuse{1064, "42000", "shardway: " + unread(st) + ", and " + quote(q) + " in it may be a database that user " + quote(b.f.User) +
+			return &Refuse{Code: 1064, State: "42000", Message: "shardway: " + unread(st) + ", and " + quote(q) + " in it may be a database that user " + quote(b.f.User) +
 				" has no access to. Write it another way, without " + quote(q)}
 		default:
 			return p
@@ -86,7 +86,7 @@ func (b *builder) databaseAccess() Plan {
 
 // administrators refuses what acts on a whole server: servers know Shardway's account, so they would allow it.
 func administrators(st *parse.Statement) Plan {
-	return &Refuse{1227, "42000", "shardway: Access denied; " + verb(st) + " is for users without a list of databases"}
+	return &Refuse{Code: 1227, State: "42000", Message: "shardway: Access denied; " + verb(st) + " is for users without a list of databases"}
 }
 
 // denied refuses one database, as a server does.
@@ -99,7 +99,7 @@ func (b *builder) denied(db string) Plan {
 	if strings.EqualFold(db, "information_schema") || strings.EqualFold(db, "performance_schema") && b.st.Is(parse.FlagRead) {
 		return nil
 	}
-	return &Refuse{1044, "42000", "Access denied for user " + quote(b.f.User) + "@'%' to database " + quote(db)}
+	return &Refuse{Code: 1044, State: "42000", Message: "Access denied for user " + quote(b.f.User) + "@'%' to database " + quote(db)}
 }
 
 // readOnly reports whether a user who may only read may run the statement: reads, transaction control, and what

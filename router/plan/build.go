@@ -24,6 +24,7 @@ type builder struct {
 	// What else ties the statement to a shard: a named lock, a sequence, user variables on the pinned connection, the
 	// databases it names.
 	locks, sequence, vars, temps, homely bool
+	ask                                  bool   // the columns of the outermost tables would decide how it is merged
 	gone                                 string // what the session keeps on a shard that the map no longer has
 }
 

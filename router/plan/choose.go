@@ -325,13 +325,13 @@ func (b *builder) home(db string) *shardmap.Shard {
 func (b *builder) choose() Plan {
 	f := b.f
 	if b.gone != "" {
-		return &Refuse{1105, "HY000", "shardway: the session keeps " + b.gone + " on shard " + f.PinShard +
+		return &Refuse{Code: 1105, State: "HY000", Message: "shardway: the session keeps " + b.gone + " on shard " + f.PinShard +
 			", which the map no longer has: connect again"}
 	}
 	var tx *shardmap.Shard
 	if f.TxShard != "" {
 		if tx = b.m.Shard(f.TxShard); tx == nil {
-			return &Refuse{1105, "HY000", "shardway: the open transaction is on shard " + f.TxShard +
+			return &Refuse{Code: 1105, State: "HY000", Message: "shardway: the open transaction is on shard " + f.TxShard +
 				", which the map no longer has: ROLLBACK and try again"}
 		}
 	}
@@ -350,7 +350,7 @@ func (b *builder) choose() Plan {
 	default:
 		if b.st.Kind == parse.Select {
 			heap := *b // the builder of all other statements stays on the stack
-			return heap.brought()
+			return heap.several()
 		}
 		return b.spread()
 	}

@@ -20,6 +20,8 @@ type Gather struct {
 	SQL    *rewrite.Template // nil: as the client sent it
 	// Why says what made it run on several shards.
 	Why string
+
+	asks []parse.Table
 }
 
 // Copy is a table whose rows are brought to a temporary one.

@@ -173,6 +173,12 @@ func facts(t testing.TB, words string) *plan.Facts {
 			f.Charset = v
 		case "lax":
 			f.Strict = false
+		case "table": // table=shop.users:id,name
+			name, columns, _ := strings.Cut(v, ":")
+			if f.Tables == nil {
+				f.Tables = map[string][]string{}
+			}
+			f.Tables[name] = strings.Split(columns, ",")
 		case "columns":
 			f.Columns = strings.Split(v, ",")
 		default:

@@ -59,7 +59,7 @@ func (b *builder) insert(ins *parse.Insertion) Plan {
 			return refuse(into + ": row " + number(i+1) + " leaves the key " + t.Key + " to its default; give it a value")
 		}
 		if len(row) != len(columns) {
-			return &Refuse{1136, "21S01", "Column count doesn't match value count at row " + number(i+1)}
+			return &Refuse{Code: 1136, State: "21S01", Message: "Column count doesn't match value count at row " + number(i+1)}
 		}
 		loc, problem := b.stored(&row[at], t, ins.Ignore)
 		if problem != "" {
@@ -138,7 +138,7 @@ func (b *builder) insertSelect(ins *parse.Insertion, t *shardmap.Table, into str
 		return refuse(into + " from a SELECT whose columns aren't listed one by one: list them, with a constant, or the key of a sharded table, for " + key)
 	}
 	if len(ins.SelectList) != len(columns) {
-		return &Refuse{1136, "21S01", "Column count doesn't match value count at row 1"}
+		return &Refuse{Code: 1136, State: "21S01", Message: "Column count doesn't match value count at row 1"}
 	}
 	op := &ins.SelectList[at]
 	if op.Kind != parse.OperandColumn {

@@ -131,7 +131,7 @@ func (m *Merge) Window() Bound {
 
 func (*Many) plan() {}
 
-// String is "many shards role: steps; why".
+// String is "many shards role: steps; as the first shard's SQL; why".
 func (p *Many) String() string {
 	var out strings.Builder
 	out.WriteString("many ")
@@ -146,6 +146,9 @@ func (p *Many) String() string {
 		out.WriteString("affected rows are added up")
 	} else {
 		out.WriteString(p.Merge.String())
+	}
+	if len(p.Parts) > 0 && p.Parts[0].SQL != nil {
+		out.WriteString("; as " + p.Parts[0].SQL.String())
 	}
 	return out.String() + "; " + p.Why
 }

@@ -68,6 +68,8 @@ type Refuse struct {
 	Code    uint16 // a MySQL error code
 	State   string // SQLSTATE, five characters
 	Message string // begins "shardway:", but for the errors that imitate a server's own
+
+	asks []parse.Table
 }
 
 func (*One) plan()    {}
@@ -145,6 +147,10 @@ type Facts struct {
 	Charset string   // character_set_client, lower case
 	Strict  bool     // sql_mode has STRICT_TRANS_TABLES or STRICT_ALL_TABLES; without it more INSERTs are refused
 	Columns []string // the target's columns in order, without invisible ones, for an INSERT without a column list; nil if not known
+
+	// Tables has the columns of tables that Asks named, by "db.table" in lower case. Build works without, but gathers or
+	// refuses what it could merge if it knew them.
+	Tables map[string][]string
 
 	PlainBackslash bool // sql_mode has NO_BACKSLASH_ESCAPES
 	BinaryParams   bool // among the bound values are strings of bytes

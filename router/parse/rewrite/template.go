@@ -41,6 +41,82 @@ type Range struct{ From, To int }
 // Empty reports whether there are none.
 func (r Range) Empty() bool { return r.To <= r.From }
 
+// Same reports whether two ranges are the same expression when the digest's Args are args. Names are compared as servers
+// compare those of columns; parameters that aren't bound yet are never the same.
+func (n *Norm) Same(a, b Range, args []digest.Value) bool {
+	if a.To-a.From != b.To-b.From {
+		return false
+	}
+	for i := range a.To - a.From {
+		x, y := &n.Tokens[a.From+i], &n.Tokens[b.From+i]
+		if x.Kind != y.Kind {
+			return false
+		}
+		switch x.Kind {
+		case digest.TokMarker:
+			v, w := n.arg(a.From+i), n.arg(b.From+i)
+			if v != w && (v >= len(args) || w >= len(args) || !equal(&args[v], &args[w])) {
+				return false
+			}
+		case digest.TokWord, digest.TokQuoted:
+			if !bytes.EqualFold(n.text[x.A:x.B], n.text[y.A:y.B]) {
+				return false
+			}
+		default:
+			if !bytes.Equal(n.text[x.A:x.B], n.text[y.A:y.B]) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// arg is which of the digest's Args a marker is.
+func (n *Norm) arg(token int) int {
+	arg := 0
+	for i := range token {
+		if n.Tokens[i].Kind == digest.TokMarker {
+			arg++
+		}
+	}
+	return arg
+}
+
+// equal reports whether two literals are written alike, but for quotes and white space.
+func equal(v, w *digest.Value) bool {
+	return v.Kind != digest.Marker && v.Kind == w.Kind && v.I == w.I && v.U == w.U && v.Numeric == w.Numeric && bytes.Equal(v.S, w.S) && (v.Kind != digest.Float || v.F == w.F)
+}
+
+// Column reads a range as the name of a column; false for anything else.
+func (n *Norm) Column(r Range) (Column, bool) {
+	var names []string
+	for i := r.From; i < r.To; i++ {
+		t := n.Tokens[i]
+		if (i-r.From)%2 == 1 {
+			if t.Up != "." {
+				return Column{}, false
+			}
+			continue
+		}
+		if !t.IsName() {
+			return Column{}, false
+		}
+		names = append(names, (&digest.Source{Text: n.text}).Name(t))
+	}
+	switch {
+	case (r.To-r.From)%2 == 0:
+		return Column{}, false
+	case len(names) == 1:
+		return Column{Name: names[0]}, true
+	case len(names) == 2:
+		return Column{Table: names[0], Name: names[1]}, true
+	case len(names) == 3:
+		return Column{DB: names[0], Table: names[1], Name: names[2]}, true
+	default:
+		return Column{}, false
+	}
+}
+
 // Template is a statement with holes for the client's tokens. Its methods that add to it return it.
 type Template struct {
 	norm  *Norm
@@ -73,7 +149,8 @@ func (t *Template) Copy(r Range) *Template {
 // Text adds text of Shardway's own.
 func (t *Template) Text(s string) *Template {
 	if n := len(t.parts); n > 0 && t.parts[n-1].text != "" {
-		t.parts[n-1].text += " " + s
+		last := &t.parts[n-1]
+		last.text = string(append((&part{text: s}).space([]byte(last.text), 0), s...))
 		return t
 	}
 	t.parts = append(t.parts, part{text: s})
@@ -108,10 +185,10 @@ func (t *Template) Append(dst []byte, f *Fill) ([]byte, error) {
 	if err := f.read(t.norm); err != nil {
 		return dst, err
 	}
-	for i, p := range t.parts {
-		if i > 0 {
-			dst = append(dst, ' ')
-		}
+	start := len(dst)
+	for i := range t.parts {
+		p := &t.parts[i]
+		dst = p.space(dst, start)
 		switch {
 		case p.window:
 			dst = strconv.AppendUint(dst, f.Window, 10)
@@ -131,10 +208,10 @@ func (t *Template) Prepared(dst []byte, f *Fill) (text []byte, params []int, err
 		return dst, nil, err
 	}
 	marker := f.markers()
-	for i, p := range t.parts {
-		if i > 0 {
-			dst = append(dst, ' ')
-		}
+	start := len(dst)
+	for i := range t.parts {
+		p := &t.parts[i]
+		dst = p.space(dst, start)
 		switch {
 		case p.window:
 			dst = append(dst, '?')
@@ -153,13 +230,22 @@ func (t *Template) Prepared(dst []byte, f *Fill) (text []byte, params []int, err
 	return dst, params, nil
 }
 
+// space parts p from what is before it.
+func (p *part) space(dst []byte, start int) []byte {
+	n := len(dst)
+	if n == start || dst[n-1] == '(' || p.text != "" && (p.text[0] == ',' || p.text[0] == ')') {
+		return dst
+	}
+	return append(dst, ' ')
+}
+
 // String is the Template with its norm's text: literals are question marks.
 func (t *Template) String() string {
 	var dst []byte
-	for i, p := range t.parts {
-		if i > 0 {
-			dst = append(dst, ' ')
-		}
+	const start = 0
+	for i := range t.parts {
+		p := &t.parts[i]
+		dst = p.space(dst, start)
 		switch {
 		case p.window:
 			dst = append(dst, "…"...)

@@ -52,14 +52,14 @@ func TestTemplate(t *testing.T) {
 	tpl := rewrite.New(n).Copy(rewrite.Range{From: 0, To: 4}).Text(", 1").Text("AS c").Copy(rewrite.Range{From: 4, To: 10}).Text("LIMIT").Window()
 	f := &rewrite.Fill{SQL: []byte(sql), Window: 12}
 	got, err := tpl.Append(nil, f)
-	if want := "select a, 'x' , 1 AS c from t where b = ? LIMIT 12"; err != nil || string(got) != want {
+	if want := "select a, 'x', 1 AS c from t where b = ? LIMIT 12"; err != nil || string(got) != want {
 		t.Errorf("Append: %q, %v; want %q", got, err, want)
 	}
 	got, params, err := tpl.Prepared(nil, f)
-	if want := "select a, 'x' , 1 AS c from t where b = ? LIMIT ?"; err != nil || string(got) != want || !slices.Equal(params, []int{0, rewrite.ParamWindow}) {
+	if want := "select a, 'x', 1 AS c from t where b = ? LIMIT ?"; err != nil || string(got) != want || !slices.Equal(params, []int{0, rewrite.ParamWindow}) {
 		t.Errorf("Prepared: %q, %v, %v; want %q", got, params, err, want)
 	}
-	if got, want := tpl.String(), "select a, ? , 1 AS c from t where b = ? LIMIT …"; got != want {
+	if got, want := tpl.String(), "select a, ?, 1 AS c from t where b = ? LIMIT …"; got != want {
 		t.Errorf("String: %q, want %q", got, want)
 	}
 }
