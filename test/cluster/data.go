@@ -12,6 +12,7 @@ type Data struct {
 	Slots  int
 	Script []string // makes the tables with all their rows; no statement names the database
 	Tables []Placed // those that the map lists; all others live on the first shard
+	Shards int      // how many of the cluster's shards own slots; 0: all
 }
 
 // Placed is a table that the map lists.
@@ -33,13 +34,26 @@ func (p Placed) slot(slots int) string {
 	return fmt.Sprintf("MOD(MOD(`%s`, %d) + %d, %d)", p.Key, slots, slots, slots)
 }
 
-// owned returns the first slot and the last that a shard owns: equal ranges.
+// owned returns the first slot and the last that a shard owns: equal ranges. A shard that owns none has a first one
+// behind the last.
 func (d Data) owned(shard, shards int) (first, last int) {
+	if shard >= shards {
+		return d.Slots, d.Slots - 1
+	}
 	return shard * d.Slots / shards, (shard+1)*d.Slots/shards - 1
+}
+
+// on are the shards that own slots.
+func (d Data) on(shards []*Shard) []*Shard {
+	if d.Shards > 0 && d.Shards < len(shards) {
+		return shards[:d.Shards]
+	}
+	return shards
 }
 
 // Map is the database's entry in the map, for [Cluster.Map].
 func (d Data) Map(shards []*Shard) string {
+	shards = d.on(shards)
 	var b strings.Builder
 	fmt.Fprintf(&b, "  %s:\n    slots: %d\n    owners: {", d.Name, d.Slots)
 	for i, sh := range shards {
@@ -85,7 +99,7 @@ func (c *Cluster) Load(ctx context.Context, d Data) error {
 		if err := s.Exec(ctx, base...); err != nil || home[s] < 0 {
 			return err
 		}
-		first, last := d.owned(home[s], len(c.Shards))
+		first, last := d.owned(home[s], len(d.on(c.Shards)))
 		var keep []string
 		for _, t := range d.Tables {
 			if t.Key != "" {

@@ -1,0 +1,265 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"shardway/test/cluster"
+	"shardway/test/grammar"
+)
+
+// Of the random statements.
+const (
+	statementsPerSchema = 500
+	writesPercent       = 22
+	maxDifferences      = 10 // of one schema, before it isn't worth going on
+)
+
+// fromEnv is a number from the environment.
+func fromEnv(t testing.TB, name string, otherwise int) int {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("%s=%s: a number is due", name, text)
+	}
+	return n
+}
+
+// TestRandomStatements runs random statements through Shardway and on a server that holds all rows: as text and
+// prepared, over one to four shards. SHARDWAY_STATEMENTS is their number on each kind of server, SHARDWAY_SEED the
+// first schema's seed.
+func TestRandomStatements(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short")
+	}
+	for _, f := range cluster.Flavors() {
+		t.Run(string(f), func(t *testing.T) {
+			if why := f.Missing(); why != "" {
+				t.Skip(why)
+			}
+			if _, err := daemonBinary(); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour)
+			defer cancel()
+			c, err := cluster.Start(ctx, cluster.Options{Flavor: f, Shards: 4, Plain: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = c.Close() }()
+			left := fromEnv(t, "SHARDWAY_STATEMENTS", 1000)
+			var sum tally
+			for seed := fromEnv(t, "SHARDWAY_SEED", 1); left > 0; seed++ {
+				n := min(left, statementsPerSchema)
+				left -= n
+				t.Run(fmt.Sprintf("seed%d", seed), func(t *testing.T) {
+					e := &env{T: t, ctx: ctx, c: c}
+					e.random(uint64(seed), n, &sum)
+				})
+			}
+			t.Logf("note: %d statements answered alike, %d refused, %d different", sum.alike, sum.refused, sum.different)
+			for _, why := range sum.refusals() {
+				t.Logf("note: refused %s", why)
+			}
+		})
+	}
+}
+
+// tally counts what became of statements.
+type tally struct {
+	alike, refused, different int
+	why                       map[string]int
+}
+
+func (s *tally) refuse(e *wireError) {
+	s.refused++
+	if s.why == nil {
+		s.why = map[string]int{}
+	}
+	text := strings.TrimPrefix(e.Message, "shardway: ")
+	if len(text) > 100 {
+		text = text[:100]
+	}
+	s.why[text]++
+}
+
+func (s *tally) refusals() []string {
+	var all []string
+	for why, n := range s.why {
+		all = append(all, fmt.Sprintf("%5d times: %s", n, why))
+	}
+	slices.Sort(all)
+	slices.Reverse(all)
+	return all[:min(len(all), 25)]
+}
+
+// pair is one client's connection to each side.
+type pair struct{ ours, plain *wire }
+
+// random runs n statements over the schema of a seed.
+func (e *env) random(seed uint64, n int, sum *tally) {
+	e.Helper()
+	schema := grammar.NewSchema(seed, e.mysql())
+	e.db = cluster.Data{Name: "random", Slots: 16, Script: schema.Script(), Shards: 1 + int(seed%4)}
+	for _, t := range schema.Tables {
+		switch t.Place {
+		case grammar.Sharded:
+			e.db.Tables = append(e.db.Tables, cluster.Placed{Name: t.Name, Key: "k", Placement: "mod", Options: "key_type: bigint"})
+		case grammar.Hashed:
+			e.db.Tables = append(e.db.Tables, cluster.Placed{Name: t.Name, Key: "k", Placement: "crc32", Options: "fold: rtrim, key_type: varchar(20)"})
+		case grammar.Reference:
+			e.db.Tables = append(e.db.Tables, cluster.Placed{Name: t.Name})
+		case grammar.Whole:
+		}
+	}
+	e.must(e.c.Load(e.ctx, e.db))
+	d := e.serve(nil)
+	p := &pair{e.dial(d, nil), e.plain(nil)}
+	defer func() {
+		p.ours.close()
+		p.plain.close()
+	}()
+	g := grammar.NewGenerator(schema, seed)
+	bad := 0
+	for i := range n {
+		s := g.Next(writesPercent)
+		text := e.try(p, s, i%2 == 1, sum)
+		if text != "" {
+			sum.different++
+			if s.Read() {
+				s, text = e.shrink(p, s, i%2 == 1, text)
+			}
+			e.Errorf("seed %d over %d shards, statement %d: %s\n%s", seed, e.db.Shards, i, s.Text(), text)
+			if bad++; bad == maxDifferences {
+				e.Logf("note: no more of seed %d", seed)
+				break
+			}
+		}
+		if (i+1)%100 == 0 || i == n-1 {
+			e.sameTables(p, schema, seed)
+		}
+	}
+}
+
+// try runs a statement on both sides and says how the answers differ; empty when they don't, or when it was refused.
+func (e *env) try(p *pair, s *grammar.Statement, prepared bool, sum *tally) string {
+	e.Helper()
+	one := statement{text: s.Text(), unordered: !s.Ordered(), folds: s.Folds()}
+	if prepared {
+		one.text, one.args = s.Prepared()
+		one.hasArgs = true
+	}
+	got, err := one.run(p.ours, prepared)
+	if err != nil {
+		e.Fatalf("%s: %v", one.text, err)
+	}
+	if refused := got.err(); refused != nil && strings.HasPrefix(refused.Message, "shardway:") {
+		if sum != nil {
+			sum.refuse(refused)
+		}
+		return ""
+	}
+	want, err := one.run(p.plain, prepared)
+	if err != nil {
+		e.Fatalf("%s: the plain server: %v", one.text, err)
+	}
+	one.code = want.err() != nil
+	text := one.difference(got, want)
+	if text == "" && sum != nil {
+		sum.alike++
+	}
+	return text
+}
+
+// shrink looks for a smaller statement that fails too.
+func (e *env) shrink(p *pair, s *grammar.Statement, prepared bool, text string) (*grammar.Statement, string) {
+	e.Helper()
+	for range 60 {
+		found := false
+		for _, small := range s.Smaller() {
+			if t := e.try(p, small, prepared, nil); t != "" {
+				s, text, found = small, t, true
+				break
+			}
+		}
+		if !found {
+			break
+		}
+	}
+	return s, text
+}
+
+// sameTables compares the rows of all tables, and checks that each is on its shard.
+func (e *env) sameTables(p *pair, schema *grammar.Schema, seed uint64) {
+	e.Helper()
+	for _, t := range schema.Tables {
+		want, err := p.plain.text("SELECT * FROM " + t.Name)
+		e.must(err)
+		var got [][]string
+		for i, sh := range e.c.Shards {
+			if t.Place == grammar.Whole && i > 0 {
+				continue
+			}
+			rows, err := e.onServer(sh.Primary, "SELECT * FROM "+e.db.Name+"."+t.Name)
+			e.must(err)
+			if t.Place == grammar.Reference {
+				if a, b := sorted(rows), sorted(want); a != b {
+					e.Fatalf("seed %d: the copy of %s on %s has\n%s\nwant\n%s", seed, t.Name, sh.ID, a, b)
+				}
+				rows = nil
+				if i == 0 {
+					rows = want
+				}
+			}
+			got = append(got, rows...)
+		}
+		if a, b := sorted(got), sorted(want); a != b {
+			e.Fatalf("seed %d: %s has other rows: %s", seed, t.Name, firstDifference(a, b))
+		}
+	}
+}
+
+// onServer runs a query on a server itself.
+func (e *env) onServer(s *cluster.Server, q string) ([][]string, error) {
+	w, err := dialWire(wireOptions{addr: s.Addr, user: cluster.User, password: cluster.Password})
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	return w.text(q)
+}
+
+func sorted(rows [][]string) string {
+	lines := make([]string, len(rows))
+	for i, r := range rows {
+		lines[i] = fmt.Sprintf("%q", r)
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+func firstDifference(got, want string) string {
+	a, b := strings.Split(got, "\n"), strings.Split(want, "\n")
+	var out []string
+	for _, line := range a {
+		if !slices.Contains(b, line) {
+			out = append(out, "+ "+line)
+		}
+	}
+	for _, line := range b {
+		if !slices.Contains(a, line) {
+			out = append(out, "- "+line)
+		}
+	}
+	return fmt.Sprintf("%d rows, want %d:\n%s", len(a), len(b), strings.Join(out[:min(len(out), 20)], "\n"))
+}

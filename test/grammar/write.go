@@ -1,0 +1,180 @@
+package grammar
+
+import (
+	"fmt"
+	"strings"
+)
+
+// write is a statement that changes rows.
+type write struct {
+	head  string
+	rows  []string // of INSERT … VALUES
+	tail  string
+	where []expr
+	order string
+	limit int // -1: none
+}
+
+func (w *write) String() string {
+	var b strings.Builder
+	b.WriteString(w.head)
+	b.WriteString(strings.Join(w.rows, ", "))
+	if len(w.where) > 0 {
+		b.WriteString(" WHERE " + join(w.where, " AND "))
+	}
+	b.WriteString(w.order)
+	if w.limit >= 0 {
+		b.WriteString(" LIMIT " + literal(fmt.Sprint(w.limit)))
+	}
+	return b.String() + w.tail
+}
+
+func (w *write) smaller() []*write {
+	var out []*write
+	for i := range w.rows {
+		if len(w.rows) > 1 {
+			c := *w
+			c.rows = without(w.rows, i)
+			out = append(out, &c)
+		}
+	}
+	for i := range w.where {
+		c := *w
+		c.where = without(w.where, i)
+		out = append(out, &c)
+		for _, e := range w.where[i].simpler {
+			c := *w
+			c.where = replaced(w.where, i, e)
+			out = append(out, &c)
+		}
+	}
+	if w.tail != "" {
+		c := *w
+		c.tail = ""
+		out = append(out, &c)
+	}
+	return out
+}
+
+func (g *Generator) write() *write {
+	t := g.anyTable()
+	if t.rows > 1000 {
+		t = g.s.Tables[0]
+	}
+	s := g.table(t)
+	s.alias = t.Name
+	sc := &scope{sources: []*source{s}}
+	switch g.r.IntN(10) {
+	case 0, 1, 2, 3:
+		return g.insert(t)
+	case 4:
+		return g.insertSelect(t)
+	case 5, 6, 7:
+		w := &write{head: "UPDATE " + t.Name + " SET " + g.assign(t, sc), limit: -1}
+		g.restrict(w, t, s, sc)
+		return w
+	default:
+		w := &write{head: "DELETE FROM " + t.Name, limit: -1}
+		g.restrict(w, t, s, sc)
+		if len(w.where) == 0 && w.limit < 0 {
+			w.where = append(w.where, expr{sql: fmt.Sprintf("id > %s", literal(fmt.Sprint(g.nextID-5)))})
+		}
+		return w
+	}
+}
+
+// restrict gives a write a condition, and sometimes an order with a limit.
+func (g *Generator) restrict(w *write, t *Table, s *source, sc *scope) {
+	if (t.Place == Sharded || t.Place == Hashed) && g.chance(45) {
+		w.where = append(w.where, g.keyed(s, t.Place))
+	}
+	if len(w.where) == 0 || g.chance(40) {
+		w.where = append(w.where, g.predicate(sc, 1))
+	}
+	if g.chance(25) {
+		w.order = " ORDER BY " + pick(g, "", g.value(sc, 0, kindInt).sql+", ") + strings.Join(t.primary(), ", ")
+		w.limit = g.r.IntN(5)
+	}
+}
+
+// assign changes a column that isn't part of the primary key; now and then the key itself.
+func (g *Generator) assign(t *Table, sc *scope) string {
+	if t.Place == Sharded && g.chance(8) {
+		return "k = " + literal(fmt.Sprint(g.r.IntN(40)-8))
+	}
+	var out []string
+	for _, c := range t.columns {
+		if c.name == "k" || c.name == "id" || !g.chance(40) {
+			continue
+		}
+		v := g.s.value(g.r, &c)
+		if c.kind == kindInt && g.chance(50) {
+			v = c.name + " + 1"
+		}
+		out = append(out, c.name+" = "+v)
+	}
+	if len(out) == 0 {
+		return "i = " + g.value(sc, 0, kindInt).sql
+	}
+	return strings.Join(out, ", ")
+}
+
+func (g *Generator) insert(t *Table) *write {
+	w := &write{head: pick(g, "INSERT INTO ", "INSERT INTO ", "INSERT INTO ", "REPLACE INTO ", "INSERT IGNORE INTO "), limit: -1}
+	var names []string
+	for _, c := range t.columns {
+		names = append(names, c.name)
+	}
+	w.head += t.Name + " (" + strings.Join(names, ", ") + ") VALUES "
+	for range pick(g, 1, 1, 2, 3, 5) {
+		id := g.nextID
+		g.nextID++
+		if g.chance(15) {
+			id = g.r.IntN(50) // there may be such a row
+		}
+		var cells []string
+		for _, c := range t.columns {
+			switch {
+			case c.name == "id":
+				cells = append(cells, literal(fmt.Sprint(id)))
+			case c.name == "k" && t.Place == Hashed:
+				cells = append(cells, literal(fmt.Sprintf("'k%d'", g.r.IntN(30))))
+			case c.name == "k":
+				cells = append(cells, literal(fmt.Sprint(g.r.IntN(40)-8)))
+			default:
+				cells = append(cells, g.s.value(g.r, &c))
+			}
+		}
+		w.rows = append(w.rows, "("+strings.Join(cells, ", ")+")")
+	}
+	if strings.HasPrefix(w.head, "INSERT INTO") && g.chance(20) {
+		w.tail = " ON DUPLICATE KEY UPDATE i = " + pick(g, "i + 1", "VALUES(i)", literal("7"))
+	}
+	return w
+}
+
+// insertSelect copies rows under new ids.
+func (g *Generator) insertSelect(t *Table) *write {
+	from := g.s.Tables[g.r.IntN(3)]
+	shift := g.nextID
+	g.nextID += 20_000
+	names, values := []string{"id", "i"}, []string{fmt.Sprintf("id + %d", shift), "i"}
+	if t.Place == Sharded {
+		names = append(names, "k")
+		values = append(values, pick(g, "k", "k", "k + 1", "id MOD 20"))
+	}
+	if t.Place == Hashed {
+		names = append(names, "k")
+		values = append(values, "CONCAT('k', id MOD 30)")
+	}
+	for _, c := range t.columns {
+		if !c.null && c.name == "n" {
+			names, values = append(names, "n"), append(values, "1")
+		}
+	}
+	return &write{
+		head:  "INSERT INTO " + t.Name + " (" + strings.Join(names, ", ") + ") SELECT " + strings.Join(values, ", ") + " FROM " + from.Name,
+		where: []expr{{sql: fmt.Sprintf("id < %s AND k >= %s", literal(fmt.Sprint(1+g.r.IntN(12))), literal(fmt.Sprint(g.r.IntN(10)-8))), simpler: []expr{{sql: "id = 1"}}}},
+		limit: -1,
+	}
+}
