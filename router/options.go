@@ -54,6 +54,8 @@ type Options struct {
 	LoginTimeout   time.Duration // from accept to the end of the login; 10s when 0
 	StallTimeout   time.Duration // after which a client that doesn't read its reply is cut off; 60s when 0
 	QueryTimeout   time.Duration // after which a statement is stopped at its server; 0 means never
+	// GatherRows and GatherBytes bound what is brought to one server for a statement; 0 means no limit.
+	GatherRows, GatherBytes uint64
 
 	Observer Observer
 	Log      *slog.Logger
@@ -79,6 +81,9 @@ type Event struct {
 	User, DB, Client string
 	Digest           []byte // the text without its literals; nil for commands without text
 	Rows, Affected   uint64
+
+	Gathered                    bool // rows of several shards were brought to one server
+	GatheredRows, GatheredBytes uint64
 }
 
 // The outcomes of an Event.

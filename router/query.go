@@ -62,6 +62,8 @@ func (s *session) sqlMode() parse.Mode {
 		mode := s.x.SQLMode()
 		s.mode = parse.ModeOf(mode, s.facts.Charset)
 		s.facts.Strict = strings.Contains(mode, "STRICT_") || strings.Contains(mode, "TRADITIONAL")
+		s.facts.PlainBackslash = strings.Contains(mode, "NO_BACKSLASH_ESCAPES")
+		s.facts.Reopens = strings.Contains(s.srv.options.Load().Executor.Cluster().Learned().Version, "MariaDB")
 	}
 	return s.mode
 }
@@ -101,8 +103,12 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 	case t.st.Kind == parse.Several:
 		return s.notOne(ctx, o, t.sql)
 	case t.st.Kind == parse.Empty && t.execution == nil && len(bytes.Trim(t.sql, "; \t\n\v\f\r")) > 0:
-		s.affected, s.refused, s.warnings = 0, nil, nil
+		s.affected = 0
+		s.forget(t)
 		return s.ok() // a comment is a statement that does nothing
+	}
+	if s.x.Keeps() && !t.st.Is(parse.FlagDiagnostics) && (s.x.Unknown() || s.x.HasDiagnostics() && s.keepsDiagnostics(t)) {
+		s.takeBack()
 	}
 	f := s.know()
 	if db, table, ok := plan.InsertTarget(t.st, m, f); ok {
@@ -111,6 +117,7 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 			return err
 		}
 	}
+	s.bindFacts(t)
 	switch p := plan.Build(t.st, t.args, m, f).(type) {
 	case *plan.One:
 		if t.st.Kind == parse.Set && scopesOf(t.st) == 1<<parse.ScopeNext {
@@ -123,7 +130,7 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 	case *plan.Many:
 		return protocol.Errorf(1235, "42000", "shardway: statements over several shards aren't run yet (%s)", p)
 	case *plan.Gather:
-		return protocol.Errorf(1235, "42000", "shardway: statements over several shards aren't run yet (%s)", p)
+		return s.runGather(ctx, o, t, p)
 	case *plan.Local:
 		return s.runLocal(ctx, o, t, p)
 	case *plan.Refuse:
@@ -153,7 +160,7 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 	r.MaxLag = st.Hints.MaxLag
 	unusual := st.Flags&^plain != 0 || len(st.Set) > 0 || special(st.Kind)
 	if unusual {
-		if answered, err := s.answerSelect(t); answered {
+		if answered, err := s.answerAbout(ctx, o, t); answered {
 			return err
 		}
 		if err := s.effects(t, &r); err != nil {
@@ -175,7 +182,7 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 	if unusual && err == nil && out.Reply.Err == nil {
 		s.made(t)
 	}
-	return s.ran(&out, err)
+	return s.ranText(t, &out, err)
 }
 
 func roleOf(r plan.Role) exec.Role {
@@ -240,7 +247,7 @@ func writes(st *parse.Statement) bool {
 
 // noLocalFiles is the servers' error for LOAD DATA LOCAL of a client that gives no files.
 func (s *session) noLocalFiles(o *Options) error {
-	if strings.Contains(o.Executor.Cluster().Learned().Version, "MariaDB") {
+	if o.mariaDB() {
 		return protocol.Errorf(4166, "HY000", "The used command is not allowed because the MariaDB server or client has disabled the local infile capability")
 	}
 	return protocol.Errorf(3948, "42000", "Loading local data is disabled; this must be enabled on both the client and server sides")
@@ -250,7 +257,7 @@ func (s *session) noLocalFiles(o *Options) error {
 // it refuses every write.
 func (s *session) readOnlyError(o *Options) error {
 	message := "Cannot execute statement in a READ ONLY transaction"
-	if !strings.Contains(o.Executor.Cluster().Learned().Version, "MariaDB") {
+	if !o.mariaDB() {
 		message += "."
 	}
 	return &protocol.Error{Code: 1792, State: "25006", Message: message}

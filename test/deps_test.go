@@ -46,7 +46,8 @@ var imports = map[string][]string{
 	"router/backend/replication": {"protocol", "shardmap/gtid"},
 	"router/backend/roles":       {"router/backend/health", "shardmap/gtid"},
 	"router/plan":                {"router/parse", "router/parse/rewrite", "shardmap"},
-	"router/exec":                {"protocol", "router/backend", "router/parse/rewrite", "router/plan", "shardmap", "shardmap/gtid"},
+	"router/exec/merge":          {"protocol", "router/plan"},
+	"router/exec":                {"protocol", "router/backend", "router/exec/merge", "router/parse/rewrite", "router/plan", "shardmap", "shardmap/gtid"},
 	"router":                     {"protocol", "protocol/secret", "router/exec", "router/parse", "router/plan", "shardmap"},
 	"router/admin":               {"router", "shardmap"},
 	"cmd/shardway":               {"*"},
@@ -270,7 +271,7 @@ var longer = map[string]int{}
 var larger = map[string]int{
 	// Login, framing and relaying of both sides of the wire: a client's part and
 	// a server's share every format, so two packages would share all of a third.
-	"protocol": 4400,
+	"protocol": 4900,
 	// A server's health, its pool and the views of its shards change in one step,
 	// under the same two locks (docs/design/0007). What is judged without is below.
 	"router/backend": 4900,

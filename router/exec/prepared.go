@@ -40,6 +40,11 @@ func (s *Session) Prepared(text string) *Prepared {
 	return &Prepared{Text: text, lex: s.lex, key: statementKey{lex: s.lex, text: text}}
 }
 
+// As is the statement with another text, prepared under the same schema, character set and sql_mode.
+func (p *Prepared) As(text string) *Prepared {
+	return &Prepared{Text: text, lex: p.lex, key: statementKey{lex: p.lex, text: text}}
+}
+
 // maxStatements bounds the prepared statements of one server connection; the least recently used goes first. A
 // hundred connections of a pool stay below the servers' default of max_prepared_stmt_count, 16382.
 const maxStatements = 100

@@ -31,6 +31,9 @@ type Request struct {
 	// the session's system variables that it assigns, which servers report.
 	Sets    []Set
 	Assigns []string
+	// Variables are the user variables, "@x" in lower case, to which the statement may give values that its text doesn't
+	// tell.
+	Variables []string
 	// Passing are variables that hold for the statement alone: what the server reports of them is over with it.
 	Passing []string
 	// Names is the text of SET NAMES without these words; AsksCharset says that it is SET CHARACTER SET.
@@ -39,6 +42,9 @@ type Request struct {
 	Schema      string // the schema that the command selects
 	// AnySchema says that the statement is the same whatever the current schema is.
 	AnySchema bool
+
+	// Blank says that no warnings of another client's statement may be on the connection: MariaDB keeps them for long.
+	Blank bool
 
 	UsesLastInsertID, SetsLastInsertID bool
 	// Given says whether an insert id may come from the statement itself instead of the server; nil for never.
@@ -66,6 +72,8 @@ type Request struct {
 type Outcome struct {
 	Reply  protocol.Reply
 	Server string // address
+	// Warnings is what SHOW WARNINGS says of a statement whose connection isn't kept for it; nil for nothing.
+	Warnings *protocol.Result
 }
 
 // Run takes a request to a server and relays the reply to the client without flushing it. An error is a
@@ -332,6 +340,11 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 			panic(p)
 		}
 	}()
+	if r.Blank {
+		if _, err := c.Exec("SELECT 1 FROM (SELECT 1) AS one"); err != nil {
+			return out, s.lost(c, err, true)
+		}
+	}
 	if r.UsesLastInsertID {
 		if _, err := c.Exec("SET last_insert_id=" + strconv.FormatUint(s.lastInsertID, 10)); err != nil {
 			return out, s.lost(c, err, true)

@@ -61,13 +61,20 @@ type Session struct {
 	lastInsertID uint64
 	givenID      uint64   // the insert id behind WhyInsertID, 0 for any
 	tempTables   []string // on the connection held for WhyTemporaryTable
+	assigned     []string // user variables, on the connection held for WhyAssigned
+	fixed        []string // user variables, on the connection held for WhyUserVariable
+	warnings     struct { // the columns of SHOW WARNINGS
+		at      Handle // lex, when they were asked for
+		columns []protocol.Column
+	}
 
 	buf  []byte // of the last EXECUTE
 	pins atomic.Pointer[[]Pin]
 
-	killing sync.Mutex    // held while a kill is under way
-	running *backend.Conn // under killing: the connection that runs a statement for the client
-	struck  bool          // under killing: that a kill was sent to it
+	killing sync.Mutex            // held while a kill is under way
+	running *backend.Conn         // under killing: the connection that runs a statement for the client
+	struck  bool                  // under killing: that a kill was sent to it
+	also    func(context.Context) // under killing: ends what runs elsewhere for the same statement; nil for nothing
 }
 
 // NewSession returns the session of a client that has logged in over conn.
@@ -186,6 +193,9 @@ func (s *Session) Held() (shard string, why Why) {
 // Holding says whether the client keeps any connection for a reason that doesn't end by itself.
 func (s *Session) Holding() bool { return s.holdWith(^whyShort) != nil }
 
+// Unknown says whether user variables have values that aren't known yet: Shed asks for them.
+func (s *Session) Unknown() bool { return len(s.assigned) > 0 }
+
 // HasDiagnostics says whether the last statement left warnings or an error at a server.
 func (s *Session) HasDiagnostics() bool { return s.holdWith(WhyDiagnostics) != nil }
 
@@ -214,6 +224,9 @@ func (s *Session) Kill(ctx context.Context) error {
 		return nil
 	}
 	s.struck = true
+	if s.also != nil {
+		s.also(ctx)
+	}
 	return s.x.cluster.Kill(ctx, s.running, true)
 }
 
@@ -225,9 +238,19 @@ func (s *Session) Cut(ctx context.Context) {
 		return
 	}
 	s.struck = true
+	if s.also != nil {
+		s.also(ctx)
+	}
 	if err := s.x.cluster.Kill(ctx, s.running, true); err != nil {
 		s.running.Interrupt()
 	}
+}
+
+// stops says what ends besides the statement on the running connection, until ran.
+func (s *Session) stops(also func(context.Context)) {
+	s.killing.Lock()
+	defer s.killing.Unlock()
+	s.also = also
 }
 
 // run says that a statement runs on c from now on, ran that it has ended. ran waits for a kill that is under way, so
@@ -241,7 +264,7 @@ func (s *Session) run(c *backend.Conn) {
 func (s *Session) ran() (struck bool) {
 	s.killing.Lock()
 	defer s.killing.Unlock()
-	s.running = nil
+	s.running, s.also = nil, nil
 	return s.struck
 }
 
@@ -261,7 +284,7 @@ func (s *Session) Close() {
 	for _, h := range s.holds {
 		h.why &^= whyShort
 		switch {
-		case h.spoilt:
+		case h.spoilt, h.why&WhyAssigned != 0:
 			cleanse(h.conn)
 			continue
 		case h.why&WhyTransaction != 0:
@@ -277,7 +300,7 @@ func (s *Session) Close() {
 	s.holds = nil
 	s.tx = transaction{}
 	s.next = nil
-	s.tempTables = nil
+	s.tempTables, s.assigned, s.fixed = nil, nil, nil
 	s.publish()
 }
 
@@ -319,7 +342,7 @@ var untold = map[string]bool{
 
 // learn takes over what a statement changed on its connection, which had the session's state before.
 func (s *Session) learn(c *backend.Conn, r *Request, reply *protocol.Reply) {
-	changed, schema := false, stateOf(c.State).schema
+	changed, schema, lex := false, stateOf(c.State).schema, s.lex
 	asksPair := slices.ContainsFunc(r.Assigns, isLinked)
 	for i := range reply.Changes {
 		ch := &reply.Changes[i]
@@ -344,6 +367,7 @@ func (s *Session) learn(c *backend.Conn, r *Request, reply *protocol.Reply) {
 		for _, set := range r.Sets {
 			s.state.set(set.Name, set.SQL)
 			changed = true
+			s.unfix(set.Name)
 		}
 		if len(r.Assigns) > 0 {
 			changed = s.askAssigned(c, r, reply) || changed
@@ -364,6 +388,9 @@ func (s *Session) learn(c *backend.Conn, r *Request, reply *protocol.Reply) {
 		now := s.state
 		now.schema = schema // the connection's own, where the client has none
 		c.State = now.handle()
+	}
+	if s.lex != lex {
+		s.requote(c)
 	}
 }
 
