@@ -118,7 +118,7 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 		}
 	}
 	s.bindFacts(t)
-	switch p := plan.Build(t.st, t.args, m, f).(type) {
+	switch p := s.plan(ctx, t, m, f).(type) {
 	case *plan.One:
 		if t.st.Kind == parse.Set && scopesOf(t.st) == 1<<parse.ScopeNext {
 			return s.nextTransaction(t)
