@@ -41,9 +41,9 @@ func (s *session) runGather(ctx context.Context, o *Options, t *text, p *plan.Ga
 	out, got, err := s.x.Gather(ctx, &exec.Gathering{Plan: p, Rows: o.GatherRows, Bytes: o.GatherBytes}, &r)
 	s.event.Gathered = true
 	s.event.GatheredRows, s.event.GatheredBytes = got.Rows, got.Bytes
-	err = s.ran(&out, err)
-	if out.Warnings != nil {
-		s.warnings = out.Warnings
+	err = s.ranText(t, &out, err)
+	if out.Left.Warnings != nil {
+		s.told = told{warnings: out.Left.Warnings, count: out.Left.Count}
 	}
 	return err
 }

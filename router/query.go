@@ -128,6 +128,9 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 		}
 		return s.runOne(ctx, o, t, p)
 	case *plan.Many:
+		if p.Else != nil {
+			return s.runGather(ctx, o, t, p.Else)
+		}
 		return protocol.Errorf(1235, "42000", "shardway: statements over several shards aren't run yet (%s)", p)
 	case *plan.Gather:
 		return s.runGather(ctx, o, t, p)

@@ -39,7 +39,7 @@ type gathering struct {
 	home *backend.Conn // where the statement is finished
 	made []string      // the statements that end the temporary tables
 	got  Gathered
-	tell *protocol.Result // SHOW WARNINGS of the statement
+	left Left // what the client may ask about the statement
 
 	fetching []*backend.Conn // under Session.killing: connections that rows are read from
 	stopped  bool            // under Session.killing
@@ -50,8 +50,8 @@ type gathering struct {
 }
 
 // Gather brings rows to one server as the plan says, runs r there and relays the reply without flushing it. r is as for
-// Run, with the text of the plan's own SQL; its Shard and Role don't matter. An error is as Run's. Outcome.Warnings are the
-// statement's own, since its connection isn't kept.
+// Run, with the text of the plan's own SQL; its Shard and Role don't matter. An error is as Run's. Outcome.Left has the
+// statement's warnings, since its connection isn't kept.
 func (s *Session) Gather(ctx context.Context, g *Gathering, r *Request) (Outcome, Gathered, error) {
 	s.AskInsertID()
 	s.let(whyShort)
@@ -69,7 +69,7 @@ func (s *Session) Gather(ctx context.Context, g *Gathering, r *Request) (Outcome
 			err = protocol.Errorf(1317, "70100", "Query execution was interrupted")
 		}
 	}
-	out.Warnings = w.tell
+	out.Left = w.left
 	return out, w.got, err
 }
 
@@ -99,7 +99,7 @@ func (w *gathering) run(ctx context.Context) (out Outcome, err error) {
 // open takes the connection on which the statement is finished.
 func (w *gathering) open(ctx context.Context) error {
 	s, p := w.s, w.g.Plan
-	r := &Request{Shard: p.Shard.ID, Role: roleFor(p.Role), Read: true, MaxLag: w.r.MaxLag, Stale: w.r.Stale}
+	r := &Request{Shard: p.Shard.ID, Role: roleFor(p.Role), Read: true, AnySchema: true, MaxLag: w.r.MaxLag, Stale: w.r.Stale}
 	c, err := s.acquire(ctx, r, r.Role, nil)
 	if err != nil {
 		return err
@@ -251,7 +251,7 @@ func (w *gathering) table(ctx context.Context, p *plan.Copy) (*gather.Table, err
 	}
 	if p.Home != nil && p.Home != w.g.Plan.Shard {
 		s := w.s
-		r := &Request{Shard: p.Home.ID, Role: roleFor(w.g.Plan.From), Read: true, Stale: w.r.Stale, MaxLag: w.r.MaxLag}
+		r := &Request{Shard: p.Home.ID, Role: roleFor(w.g.Plan.From), Read: true, AnySchema: true, Stale: w.r.Stale, MaxLag: w.r.MaxLag}
 		c, err := s.acquire(ctx, r, r.Role, nil)
 		if err != nil {
 			return nil, err
@@ -411,7 +411,7 @@ type source struct {
 }
 
 func (w *gathering) source(ctx context.Context, shard string) (*source, error) {
-	r := &Request{Shard: shard, Role: roleFor(w.g.Plan.From), Read: true, MaxLag: w.r.MaxLag, Stale: w.r.Stale}
+	r := &Request{Shard: shard, Role: roleFor(w.g.Plan.From), Read: true, AnySchema: true, MaxLag: w.r.MaxLag, Stale: w.r.Stale}
 	c, err := w.s.connection(ctx, r, nil)
 	if err != nil {
 		if lost, ok := errors.AsType[*lostError](err); ok {
@@ -529,6 +529,21 @@ func (w *gathering) finish(out *Outcome) (err error) {
 	if err := w.send(); err != nil {
 		return err
 	}
+	if names := w.renamed(); len(names) > 0 {
+		err = w.relayRenamed(out, names)
+	} else {
+		err = w.relay(out)
+	}
+	if err != nil || out.Reply.Err != nil {
+		return err
+	}
+	w.close(out)
+	return nil
+}
+
+// relay relays the reply as it is.
+func (w *gathering) relay(out *Outcome) (err error) {
+	s, c, r := w.s, w.home, w.r
 	relay := protocol.Relay{HoldError: holdError, TrackKinds: s.tracked(), SetStatus: s.Status(), ClearStatus: transactional &^ s.Status()}
 	out.Reply, err = c.Forward(s.client, r.Reply, &relay)
 	if err != nil {
@@ -548,13 +563,87 @@ func (w *gathering) finish(out *Outcome) (err error) {
 			w.home = nil
 			return w.clientError(c, s.lost(c, e, true))
 		}
-		if e.Code == 1317 && w.expired.Load() {
-			e = protocol.Errorf(3024, "HY000", "shardway: stopped after %v, as its timeout asks", r.Timeout)
-		}
-		out.Reply.Err = e
-		return s.client.WriteError(e)
+		return w.answerError(out, e)
 	}
+	if out.Reply.Err != nil {
+		w.close(out)
+	}
+	return nil
+}
+
+// answerError gives the client the server's error.
+func (w *gathering) answerError(out *Outcome, e *protocol.Error) error {
+	if e.Code == 1317 && w.expired.Load() {
+		e = protocol.Errorf(3024, "HY000", "shardway: stopped after %v, as its timeout asks", w.r.Timeout)
+	}
+	out.Reply.Err = e
 	w.close(out)
+	return w.s.client.WriteError(e)
+}
+
+// renamed are the copies that haven't their table's name, and their tables.
+func (w *gathering) renamed() map[string]string {
+	var names map[string]string
+	for i := range w.g.Plan.Copies {
+		if c := &w.g.Plan.Copies[i]; c.Name != c.Table {
+			if names == nil {
+				names = map[string]string{}
+			}
+			names[c.Name] = c.Table
+		}
+	}
+	return names
+}
+
+// relayRenamed relays a reply whose columns say that they are of the tables, not of their copies.
+func (w *gathering) relayRenamed(out *Outcome, names map[string]string) error {
+	s, c := w.s, w.home
+	var in protocol.Incoming
+	mark := s.client.Mark()
+	fail := func(err error) error {
+		out.Reply = in.Reply
+		e := in.Reply.Err
+		switch {
+		case e != nil && !serverGone(e) && !s.client.Sent(mark):
+			s.client.Rewind(mark)
+			return w.answerError(out, e)
+		case e != nil && !serverGone(e):
+			w.close(out)
+			return s.client.WriteError(e)
+		case s.client.Sent(mark):
+			out.Reply.FirstByte = true
+			w.home = nil
+			return fmt.Errorf("the reply of %s broke off: %w", c.Addr(), s.lost(c, err, true))
+		}
+		s.client.Rewind(mark)
+		w.home = nil
+		return w.clientError(c, s.lost(c, err, true))
+	}
+	if err := in.Begin(c.Conn); err != nil {
+		return fail(err)
+	}
+	for i, def := range in.Columns {
+		in.Columns[i] = gather.Rename(def, names)
+	}
+	if err := s.client.WriteColumns(in.Columns, s.Status()); err != nil {
+		return &protocol.SideError{Side: protocol.SideClient, Err: err}
+	}
+	for {
+		row, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return fail(err)
+		}
+		if err := s.client.WriteRow(row); err != nil {
+			return &protocol.SideError{Side: protocol.SideClient, Err: err}
+		}
+	}
+	out.Reply = in.Reply
+	if err := s.client.WriteEOF(in.Reply.Status&^transactional|s.Status(), in.Reply.Warnings); err != nil {
+		return &protocol.SideError{Side: protocol.SideClient, Err: err}
+	}
 	return nil
 }
 
@@ -569,7 +658,7 @@ func (w *gathering) send() error {
 				w.home = nil
 			}
 			if h := w.s.holdOf(c); h != nil { // kept for the error's sake
-				w.tell, _ = c.Query("SHOW WARNINGS")
+				w.askWarnings(c)
 				w.s.forget(c)
 			}
 			return w.clientError(c, err)
@@ -586,12 +675,25 @@ func (w *gathering) send() error {
 	return nil
 }
 
+func (w *gathering) askWarnings(c *backend.Conn) {
+	res, err := c.Query("SHOW WARNINGS")
+	if err != nil {
+		return
+	}
+	w.left = Left{Warnings: res, Count: uint64(len(res.Rows))}
+	if w.left.Count >= fullList || w.s.state.get("max_error_count") != "" {
+		if n, err := askNumber(c, "SHOW COUNT(*) WARNINGS"); err == nil {
+			w.left.Count = n
+		}
+	}
+}
+
 // close asks for the statement's warnings, ends the temporary tables and gives the connection back.
 func (w *gathering) close(out *Outcome) {
 	c := w.home
 	w.home = nil
 	if out.Reply.Err != nil || out.Reply.Warnings > 0 {
-		w.tell, _ = c.Query("SHOW WARNINGS")
+		w.askWarnings(c)
 	}
 	for _, sql := range w.made {
 		if _, err := c.Exec(sql); err != nil {

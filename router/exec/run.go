@@ -72,8 +72,8 @@ type Request struct {
 type Outcome struct {
 	Reply  protocol.Reply
 	Server string // address
-	// Warnings is what SHOW WARNINGS says of a statement whose connection isn't kept for it; nil for nothing.
-	Warnings *protocol.Result
+	// Left is what the client may ask about a statement whose connection isn't kept for that.
+	Left Left
 }
 
 // Run takes a request to a server and relays the reply to the client without flushing it. An error is a

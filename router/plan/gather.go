@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -189,6 +190,8 @@ func (b *builder) unbringable() string {
 		return "it uses a sequence"
 	case st.Is(parse.FlagStoredFunction):
 		return "it calls a function that may be a stored one (" + st.Why + ")"
+	case st.Is(parse.FlagConnectionID), st.Is(parse.FlagOwnVariable):
+		return "it is about the connection (" + st.Why + ")"
 	case st.Is(parse.FlagFoundRows), st.Is(parse.FlagCalcFoundRows), st.Is(parse.FlagRowCount), st.Is(parse.FlagDiagnostics):
 		return "it is about another statement's result (" + st.Why + ")"
 	case b.vars:
@@ -340,9 +343,10 @@ func (w *bringing) copy(g *tableGroup, members []int, name string) Copy {
 			c.Where = append(c.Where, list)
 		}
 	}
-	if c.All {
+	if slices.Sort(c.Columns); c.All {
 		c.Columns = nil
 	}
+	c.Columns = slices.Compact(c.Columns)
 	if g.kind == kindReference {
 		need = only(c.Home)
 	}
