@@ -604,12 +604,8 @@ func (w *gathering) relayRenamed(out *Outcome, names map[string]string) error {
 		out.Reply = in.Reply
 		e := in.Reply.Err
 		switch {
-		case e != nil && !serverGone(e) && !s.client.Sent(mark):
-			s.client.Rewind(mark)
+		case e != nil && !serverGone(e): // after the columns, or before them
 			return w.answerError(out, e)
-		case e != nil && !serverGone(e):
-			w.close(out)
-			return s.client.WriteError(e)
 		case s.client.Sent(mark):
 			out.Reply.FirstByte = true
 			w.home = nil
