@@ -61,6 +61,7 @@ func (s *session) sqlMode() parse.Mode {
 		s.facts.Charset = s.x.Charset()
 		mode := s.x.SQLMode()
 		s.mode = parse.ModeOf(mode, s.facts.Charset)
+		s.facts.FullGroupBy = strings.Contains(mode, "ONLY_FULL_GROUP_BY") || strings.Contains(mode, "ANSI,")
 		s.facts.Strict = strings.Contains(mode, "STRICT_") || strings.Contains(mode, "TRADITIONAL")
 		s.facts.PlainBackslash = strings.Contains(mode, "NO_BACKSLASH_ESCAPES")
 		s.facts.Reopens = strings.Contains(s.srv.options.Load().Executor.Cluster().Learned().Version, "MariaDB")
@@ -118,7 +119,7 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 		}
 	}
 	s.bindFacts(t)
-	switch p := plan.Build(t.st, t.args, m, f).(type) {
+	switch p := s.plan(ctx, t, m, f).(type) {
 	case *plan.One:
 		if t.st.Kind == parse.Set && scopesOf(t.st) == 1<<parse.ScopeNext {
 			return s.nextTransaction(t)

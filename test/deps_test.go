@@ -67,12 +67,13 @@ var imports = map[string][]string{
 
 // inTests is what only the _test.go files of a package may import besides.
 var inTests = map[string][]string{
-	"protocol":       {"test/fakemysql"},
-	"router/backend": {"test/fakemysql"},
-	"router/exec":    {"test/fakemysql", "router/parse"},
-	"router":         {"test/fakemysql", "router/backend", "router/backend/health"},
-	"router/admin":   {"protocol", "router/exec", "test/fakemysql"},
-	"router/plan":    {},
+	"protocol":             {"test/fakemysql"},
+	"router/backend":       {"test/fakemysql"},
+	"router/exec":          {"test/fakemysql", "router/parse"},
+	"router":               {"test/fakemysql", "router/backend", "router/backend/health"},
+	"router/admin":         {"protocol", "router/exec", "test/fakemysql"},
+	"router/plan":          {},
+	"router/parse/rewrite": {"router/parse"},
 
 	"shardmap/etcdstore": {"test/cluster"},
 	"shardmap/failover":  {"test/cluster"},
