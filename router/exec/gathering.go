@@ -39,19 +39,17 @@ type gathering struct {
 	home *backend.Conn // where the statement is finished
 	made []string      // the statements that end the temporary tables
 	got  Gathered
-	left Left // what the client may ask about the statement
+	tell *protocol.Result // SHOW WARNINGS of the statement
 
-	fetching []*backend.Conn // under Session.killing: connections that rows are read from
-	stopped  bool            // under Session.killing
-	struck   bool            // a kill was sent
-	expired  atomic.Bool     // its time is over
-	unlogged bool            // sql_log_bin was turned off
-	begun    bool            // a temporary table may exist
+	struck   bool        // a kill was sent
+	expired  atomic.Bool // its time is over
+	unlogged bool        // sql_log_bin was turned off
+	begun    bool        // a temporary table may exist
 }
 
 // Gather brings rows to one server as the plan says, runs r there and relays the reply without flushing it. r is as for
-// Run, with the text of the plan's own SQL; its Shard and Role don't matter. An error is as Run's. Outcome.Left has the
-// statement's warnings, since its connection isn't kept.
+// Run, with the text of the plan's own SQL; its Shard and Role don't matter. An error is as Run's. Outcome.Warnings are the
+// statement's own, since its connection isn't kept.
 func (s *Session) Gather(ctx context.Context, g *Gathering, r *Request) (Outcome, Gathered, error) {
 	s.AskInsertID()
 	s.let(whyShort)
@@ -69,7 +67,7 @@ func (s *Session) Gather(ctx context.Context, g *Gathering, r *Request) (Outcome
 			err = protocol.Errorf(1317, "70100", "Query execution was interrupted")
 		}
 	}
-	out.Left = w.left
+	out.Warnings = w.tell
 	return out, w.got, err
 }
 
@@ -106,7 +104,6 @@ func (w *gathering) open(ctx context.Context) error {
 	}
 	w.home = c
 	s.run(c)
-	s.stops(w.stop)
 	neutral := state{schema: stateOf(c.State).schema}
 	for _, v := range gather.Neutral {
 		neutral.set(v[0], v[1])
@@ -366,7 +363,7 @@ func (w *gathering) store(p *plan.Copy, c *gather.Copy, b *batch) error {
 		return protocol.Errorf(1105, "HY000", "shardway: this SELECT brings rows of several shards to one server, and stopped in %s at %d rows: limits.gather_rows is %d; bind the key, add conditions on %s alone, or raise the limit", table, w.got.Rows, w.g.Rows, table)
 	case w.g.Bytes > 0 && w.got.Bytes > w.g.Bytes:
 		return protocol.Errorf(1105, "HY000", "shardway: this SELECT brings rows of several shards to one server, and stopped in %s at %d bytes: limits.gather_bytes is %d; bind the key, name fewer columns, add conditions on %s alone, or raise the limit", table, w.got.Bytes, w.g.Bytes, table)
-	case w.isStopped():
+	case w.stopped():
 		return protocol.Errorf(1317, "70100", "Query execution was interrupted")
 	}
 	err := w.insert(b.sql)
@@ -672,15 +669,8 @@ func (w *gathering) send() error {
 }
 
 func (w *gathering) askWarnings(c *backend.Conn) {
-	res, err := c.Query("SHOW WARNINGS")
-	if err != nil {
-		return
-	}
-	w.left = Left{Warnings: res, Count: uint64(len(res.Rows))}
-	if w.left.Count >= fullList || w.s.state.get("max_error_count") != "" {
-		if n, err := askNumber(c, "SHOW COUNT(*) WARNINGS"); err == nil {
-			w.left.Count = n
-		}
+	if res, err := c.Query("SHOW WARNINGS"); err == nil {
+		w.tell = res
 	}
 }
 
@@ -713,31 +703,18 @@ func (w *gathering) close(out *Outcome) {
 func (w *gathering) fetches(sources []*source) bool {
 	w.s.killing.Lock()
 	defer w.s.killing.Unlock()
-	w.fetching = w.fetching[:0]
+	w.s.others = nil
 	for _, src := range sources {
-		w.fetching = append(w.fetching, src.conn)
+		w.s.others = append(w.s.others, src.conn)
 	}
-	return !w.stopped
+	return !w.s.struck
 }
 
-func (w *gathering) isStopped() bool {
+// stopped says whether the statement was killed, or its time is over.
+func (w *gathering) stopped() bool {
 	w.s.killing.Lock()
 	defer w.s.killing.Unlock()
-	return w.stopped || w.expired.Load()
-}
-
-// stop ends what runs at the servers that rows are read from. The caller holds Session.killing.
-func (w *gathering) stop(ctx context.Context) {
-	w.stopped = true
-	var kills sync.WaitGroup
-	for _, c := range w.fetching {
-		kills.Go(func() {
-			if err := w.s.x.cluster.Kill(ctx, c, true); err != nil {
-				c.Interrupt()
-			}
-		})
-	}
-	kills.Wait()
+	return w.s.struck || w.expired.Load()
 }
 
 // interrupt ends the reading of rows that nobody wants any more. What the session keeps isn't lost by it.

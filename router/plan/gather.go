@@ -71,6 +71,17 @@ func (p *Gather) String() string {
 	return out.String() + "; " + p.Why
 }
 
+// Reads is the number of shards that are read.
+func (p *Gather) Reads() int {
+	shards := map[*shardmap.Shard]bool{p.Shard: true}
+	for i := range p.Copies {
+		for _, s := range p.Copies[i].Shards {
+			shards[s] = true
+		}
+	}
+	return len(shards)
+}
+
 // String is the table, the shards, and the conditions.
 func (c *Copy) String() string {
 	out := c.DB + "." + c.Table
