@@ -66,6 +66,9 @@ func (in *Incoming) Next() ([]byte, error) {
 	return p, nil
 }
 
+// Buffered is how many bytes were received that are not read yet: none says that the next row may have to be waited for.
+func (in *Incoming) Buffered() int { return in.c.w - in.c.r }
+
 // result reads the beginning of a result: up to its first row, or an OK.
 func (in *Incoming) result() error {
 	c := in.c
@@ -142,6 +145,7 @@ func (in *Incoming) finish(p []byte, header byte) error {
 	in.c.status = o.status
 	r := &in.Reply
 	r.Status, r.Warnings, r.AffectedRows, r.InsertID, r.Info = o.status, o.warnings, o.affected, o.insertID, string(o.info)
+	r.Records = firstNumber(o.info)
 	if r.Changes, err = appendChanges(r.Changes, o.track); err != nil {
 		return in.failed(err)
 	}

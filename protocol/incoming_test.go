@@ -53,7 +53,7 @@ func TestIncoming(t *testing.T) {
 		want  received
 	}{
 		{"ok", []result{{ok: &OK{AffectedRows: 3, InsertID: 9, Status: auto, Warnings: 2, Info: "Rows matched: 3"}}}, received{
-			columns: []int{0}, reply: Reply{OK: OK{AffectedRows: 3, InsertID: 9, Status: auto, Warnings: 2, Info: "Rows matched: 3"}},
+			columns: []int{0}, reply: Reply{OK: OK{AffectedRows: 3, InsertID: 9, Status: auto, Warnings: 2, Info: "Rows matched: 3"}, Records: 3},
 		}},
 		{"ok with session state", []result{{ok: &OK{Status: changed, Changes: []Change{gtid}}}}, received{
 			columns: []int{0}, reply: Reply{OK: OK{Status: changed, Changes: []Change{gtid}}},

@@ -26,7 +26,7 @@ func (s *session) runGather(ctx context.Context, o *Options, t *text, p *plan.Ga
 			return err
 		}
 		if r.Payload = sql; t.execution != nil {
-			r.Payload, r.Statement = nil, r.Statement.As(string(sql))
+			r.Payload, r.Statement = nil, r.Statement.Variant(string(sql))
 		}
 	}
 	if st.Hints.Timeout > 0 {
@@ -37,15 +37,11 @@ func (s *session) runGather(ctx context.Context, o *Options, t *text, p *plan.Ga
 		s.x.AskInsertID()
 		r.UsesLastInsertID = true
 	}
+	s.event.Way, s.event.Shards = WayGather, p.Reads()
 	s.event.Shard, s.event.Role = p.Shard.ID, roleOf(p.Role).String()
 	out, got, err := s.x.Gather(ctx, &exec.Gathering{Plan: p, Rows: o.GatherRows, Bytes: o.GatherBytes}, &r)
-	s.event.Gathered = true
 	s.event.GatheredRows, s.event.GatheredBytes = got.Rows, got.Bytes
-	err = s.ran(&out, err)
-	if out.Warnings != nil {
-		s.warnings = out.Warnings
-	}
-	return err
+	return s.ranText(t, &out, err)
 }
 
 // bindFacts tells the planner of an EXECUTE's values.

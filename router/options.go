@@ -54,7 +54,8 @@ type Options struct {
 	LoginTimeout   time.Duration // from accept to the end of the login; 10s when 0
 	StallTimeout   time.Duration // after which a client that doesn't read its reply is cut off; 60s when 0
 	QueryTimeout   time.Duration // after which a statement is stopped at its server; 0 means never
-	// GatherRows and GatherBytes bound what is brought to one server for a statement; 0 means no limit.
+
+	// GatherRows and GatherBytes limit what one statement over several shards may keep; 0 for no limit.
 	GatherRows, GatherBytes uint64
 
 	Observer Observer
@@ -71,7 +72,9 @@ type Observer interface{ Observe(e *Event) }
 // Event is one statement, or one login that failed. It is valid during Observe alone.
 type Event struct {
 	Kind    string // "select", "insert", "begin", "prepare", "ping", …
-	Shard   string // "" when no server was asked
+	Way     string // "one", "many", "gather", "refused"; "" when no server was to be asked
+	Shards  int    // how many were asked, but by "gather"
+	Shard   string // "" when no server was asked, "several" when more than one was
 	Role    string // "primary", "replica", "any"; "" when no server was asked
 	Server  string // address; "" when no server was asked
 	Outcome string // "ok", "error" (of the server), "refused" (by Shardway), "lost" (a connection broke)
@@ -92,6 +95,14 @@ const (
 	OutcomeError   = "error"
 	OutcomeRefused = "refused"
 	OutcomeLost    = "lost"
+)
+
+// The ways of an Event: how a statement was answered.
+const (
+	WayOne     = "one"     // by one shard
+	WayMany    = "many"    // by several, whose answers were brought together
+	WayGather  = "gather"  // by one server that the rows were brought to
+	WayRefused = "refused" // not at all
 )
 
 // Table is rows that SHOW SHARDWAY and the HTTP API show. Cells are strings, int64, uint64, float64, bool or nil.

@@ -121,6 +121,7 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 	s.bindFacts(t)
 	switch p := s.plan(ctx, t, m, f).(type) {
 	case *plan.One:
+		s.event.Way, s.event.Shards = WayOne, 1
 		if t.st.Kind == parse.Set && scopesOf(t.st) == 1<<parse.ScopeNext {
 			return s.nextTransaction(t)
 		}
@@ -129,12 +130,13 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 		}
 		return s.runOne(ctx, o, t, p)
 	case *plan.Many:
-		return protocol.Errorf(1235, "42000", "shardway: statements over several shards aren't run yet (%s)", p)
+		return s.runMany(ctx, o, t, p)
 	case *plan.Gather:
 		return s.runGather(ctx, o, t, p)
 	case *plan.Local:
 		return s.runLocal(ctx, o, t, p)
 	case *plan.Refuse:
+		s.event.Way = WayRefused
 		return &protocol.Error{Code: p.Code, State: p.State, Message: p.Message}
 	default:
 		panic("a plan of an unknown kind")

@@ -412,6 +412,9 @@ func (s *session) changeUser(ctx context.Context, o *Options, payload []byte) er
 // ran takes over the outcome of a command that a server answered.
 func (s *session) ran(out *exec.Outcome, err error) error {
 	s.told = told{}
+	if out.Warnings != nil {
+		s.told.warnings, s.told.count = out.Warnings, max(uint64(out.Reply.Warnings), uint64(len(out.Warnings.Rows)))
+	}
 	s.event.Server = out.Server
 	if err != nil {
 		if e, ok := errors.AsType[*protocol.Error](err); ok {

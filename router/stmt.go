@@ -83,8 +83,10 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 			return s.readOnlyError(o)
 		}
 		shard, role = p.Shard.ID, roleOf(p.Role)
+	case *plan.Many:
+		shard, role = p.Parts[0].Shard.ID, roleOf(p.Role)
 	case *plan.Gather:
-		shard, role = s.homeOf(m, st)
+		shard, role = p.Shard.ID, roleOf(p.Role)
 	case *plan.Refuse:
 		// The values decide where a statement runs, and they come later; what no value can cure is refused now.
 		if hopeless(p.Code) {

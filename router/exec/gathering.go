@@ -41,12 +41,10 @@ type gathering struct {
 	got  Gathered
 	tell *protocol.Result // SHOW WARNINGS of the statement
 
-	fetching []*backend.Conn // under Session.killing: connections that rows are read from
-	stopped  bool            // under Session.killing
-	struck   bool            // a kill was sent
-	expired  atomic.Bool     // its time is over
-	unlogged bool            // sql_log_bin was turned off
-	begun    bool            // a temporary table may exist
+	struck   bool        // a kill was sent
+	expired  atomic.Bool // its time is over
+	unlogged bool        // sql_log_bin was turned off
+	begun    bool        // a temporary table may exist
 }
 
 // Gather brings rows to one server as the plan says, runs r there and relays the reply without flushing it. r is as for
@@ -99,14 +97,13 @@ func (w *gathering) run(ctx context.Context) (out Outcome, err error) {
 // open takes the connection on which the statement is finished.
 func (w *gathering) open(ctx context.Context) error {
 	s, p := w.s, w.g.Plan
-	r := &Request{Shard: p.Shard.ID, Role: roleFor(p.Role), Read: true, MaxLag: w.r.MaxLag, Stale: w.r.Stale}
+	r := &Request{Shard: p.Shard.ID, Role: roleFor(p.Role), Read: true, AnySchema: true, MaxLag: w.r.MaxLag, Stale: w.r.Stale}
 	c, err := s.acquire(ctx, r, r.Role, nil)
 	if err != nil {
 		return err
 	}
 	w.home = c
 	s.run(c)
-	s.stops(w.stop)
 	neutral := state{schema: stateOf(c.State).schema}
 	for _, v := range gather.Neutral {
 		neutral.set(v[0], v[1])
@@ -251,7 +248,7 @@ func (w *gathering) table(ctx context.Context, p *plan.Copy) (*gather.Table, err
 	}
 	if p.Home != nil && p.Home != w.g.Plan.Shard {
 		s := w.s
-		r := &Request{Shard: p.Home.ID, Role: roleFor(w.g.Plan.From), Read: true, Stale: w.r.Stale, MaxLag: w.r.MaxLag}
+		r := &Request{Shard: p.Home.ID, Role: roleFor(w.g.Plan.From), Read: true, AnySchema: true, Stale: w.r.Stale, MaxLag: w.r.MaxLag}
 		c, err := s.acquire(ctx, r, r.Role, nil)
 		if err != nil {
 			return nil, err
@@ -366,7 +363,7 @@ func (w *gathering) store(p *plan.Copy, c *gather.Copy, b *batch) error {
 		return protocol.Errorf(1105, "HY000", "shardway: this SELECT brings rows of several shards to one server, and stopped in %s at %d rows: limits.gather_rows is %d; bind the key, add conditions on %s alone, or raise the limit", table, w.got.Rows, w.g.Rows, table)
 	case w.g.Bytes > 0 && w.got.Bytes > w.g.Bytes:
 		return protocol.Errorf(1105, "HY000", "shardway: this SELECT brings rows of several shards to one server, and stopped in %s at %d bytes: limits.gather_bytes is %d; bind the key, name fewer columns, add conditions on %s alone, or raise the limit", table, w.got.Bytes, w.g.Bytes, table)
-	case w.isStopped():
+	case w.stopped():
 		return protocol.Errorf(1317, "70100", "Query execution was interrupted")
 	}
 	err := w.insert(b.sql)
@@ -411,7 +408,7 @@ type source struct {
 }
 
 func (w *gathering) source(ctx context.Context, shard string) (*source, error) {
-	r := &Request{Shard: shard, Role: roleFor(w.g.Plan.From), Read: true, MaxLag: w.r.MaxLag, Stale: w.r.Stale}
+	r := &Request{Shard: shard, Role: roleFor(w.g.Plan.From), Read: true, AnySchema: true, MaxLag: w.r.MaxLag, Stale: w.r.Stale}
 	c, err := w.s.connection(ctx, r, nil)
 	if err != nil {
 		if lost, ok := errors.AsType[*lostError](err); ok {
@@ -529,6 +526,21 @@ func (w *gathering) finish(out *Outcome) (err error) {
 	if err := w.send(); err != nil {
 		return err
 	}
+	if names := w.renamed(); len(names) > 0 {
+		err = w.relayRenamed(out, names)
+	} else {
+		err = w.relay(out)
+	}
+	if err != nil || out.Reply.Err != nil {
+		return err
+	}
+	w.close(out)
+	return nil
+}
+
+// relay relays the reply as it is.
+func (w *gathering) relay(out *Outcome) (err error) {
+	s, c, r := w.s, w.home, w.r
 	relay := protocol.Relay{HoldError: holdError, TrackKinds: s.tracked(), SetStatus: s.Status(), ClearStatus: transactional &^ s.Status()}
 	out.Reply, err = c.Forward(s.client, r.Reply, &relay)
 	if err != nil {
@@ -548,13 +560,83 @@ func (w *gathering) finish(out *Outcome) (err error) {
 			w.home = nil
 			return w.clientError(c, s.lost(c, e, true))
 		}
-		if e.Code == 1317 && w.expired.Load() {
-			e = protocol.Errorf(3024, "HY000", "shardway: stopped after %v, as its timeout asks", r.Timeout)
-		}
-		out.Reply.Err = e
-		return s.client.WriteError(e)
+		return w.answerError(out, e)
 	}
+	if out.Reply.Err != nil {
+		w.close(out)
+	}
+	return nil
+}
+
+// answerError gives the client the server's error.
+func (w *gathering) answerError(out *Outcome, e *protocol.Error) error {
+	if e.Code == 1317 && w.expired.Load() {
+		e = protocol.Errorf(3024, "HY000", "shardway: stopped after %v, as its timeout asks", w.r.Timeout)
+	}
+	out.Reply.Err = e
 	w.close(out)
+	return w.s.client.WriteError(e)
+}
+
+// renamed are the copies that haven't their table's name, and their tables.
+func (w *gathering) renamed() map[string]string {
+	var names map[string]string
+	for i := range w.g.Plan.Copies {
+		if c := &w.g.Plan.Copies[i]; c.Name != c.Table {
+			if names == nil {
+				names = map[string]string{}
+			}
+			names[c.Name] = c.Table
+		}
+	}
+	return names
+}
+
+// relayRenamed relays a reply whose columns say that they are of the tables, not of their copies.
+func (w *gathering) relayRenamed(out *Outcome, names map[string]string) error {
+	s, c := w.s, w.home
+	var in protocol.Incoming
+	mark := s.client.Mark()
+	fail := func(err error) error {
+		out.Reply = in.Reply
+		e := in.Reply.Err
+		switch {
+		case e != nil && !serverGone(e): // after the columns, or before them
+			return w.answerError(out, e)
+		case s.client.Sent(mark):
+			out.Reply.FirstByte = true
+			w.home = nil
+			return fmt.Errorf("the reply of %s broke off: %w", c.Addr(), s.lost(c, err, true))
+		}
+		s.client.Rewind(mark)
+		w.home = nil
+		return w.clientError(c, s.lost(c, err, true))
+	}
+	if err := in.Begin(c.Conn); err != nil {
+		return fail(err)
+	}
+	for i, def := range in.Columns {
+		in.Columns[i] = gather.Rename(def, names)
+	}
+	if err := s.client.WriteColumns(in.Columns, s.Status()); err != nil {
+		return &protocol.SideError{Side: protocol.SideClient, Err: err}
+	}
+	for {
+		row, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return fail(err)
+		}
+		if err := s.client.WriteRow(row); err != nil {
+			return &protocol.SideError{Side: protocol.SideClient, Err: err}
+		}
+	}
+	out.Reply = in.Reply
+	if err := s.client.WriteEOF(in.Reply.Status&^transactional|s.Status(), in.Reply.Warnings); err != nil {
+		return &protocol.SideError{Side: protocol.SideClient, Err: err}
+	}
 	return nil
 }
 
@@ -569,7 +651,7 @@ func (w *gathering) send() error {
 				w.home = nil
 			}
 			if h := w.s.holdOf(c); h != nil { // kept for the error's sake
-				w.tell, _ = c.Query("SHOW WARNINGS")
+				w.askWarnings(c)
 				w.s.forget(c)
 			}
 			return w.clientError(c, err)
@@ -586,12 +668,18 @@ func (w *gathering) send() error {
 	return nil
 }
 
+func (w *gathering) askWarnings(c *backend.Conn) {
+	if res, err := c.Query("SHOW WARNINGS"); err == nil {
+		w.tell = res
+	}
+}
+
 // close asks for the statement's warnings, ends the temporary tables and gives the connection back.
 func (w *gathering) close(out *Outcome) {
 	c := w.home
 	w.home = nil
 	if out.Reply.Err != nil || out.Reply.Warnings > 0 {
-		w.tell, _ = c.Query("SHOW WARNINGS")
+		w.askWarnings(c)
 	}
 	for _, sql := range w.made {
 		if _, err := c.Exec(sql); err != nil {
@@ -615,31 +703,18 @@ func (w *gathering) close(out *Outcome) {
 func (w *gathering) fetches(sources []*source) bool {
 	w.s.killing.Lock()
 	defer w.s.killing.Unlock()
-	w.fetching = w.fetching[:0]
+	w.s.others = nil
 	for _, src := range sources {
-		w.fetching = append(w.fetching, src.conn)
+		w.s.others = append(w.s.others, src.conn)
 	}
-	return !w.stopped
+	return !w.s.struck
 }
 
-func (w *gathering) isStopped() bool {
+// stopped says whether the statement was killed, or its time is over.
+func (w *gathering) stopped() bool {
 	w.s.killing.Lock()
 	defer w.s.killing.Unlock()
-	return w.stopped || w.expired.Load()
-}
-
-// stop ends what runs at the servers that rows are read from. The caller holds Session.killing.
-func (w *gathering) stop(ctx context.Context) {
-	w.stopped = true
-	var kills sync.WaitGroup
-	for _, c := range w.fetching {
-		kills.Go(func() {
-			if err := w.s.x.cluster.Kill(ctx, c, true); err != nil {
-				c.Interrupt()
-			}
-		})
-	}
-	kills.Wait()
+	return w.s.struck || w.expired.Load()
 }
 
 // interrupt ends the reading of rows that nobody wants any more. What the session keeps isn't lost by it.

@@ -40,8 +40,8 @@ func (s *Session) Prepared(text string) *Prepared {
 	return &Prepared{Text: text, lex: s.lex, key: statementKey{lex: s.lex, text: text}}
 }
 
-// As is the statement with another text, prepared under the same schema, character set and sql_mode.
-func (p *Prepared) As(text string) *Prepared {
+// Variant is a statement of another text, of the same schema, character set and sql_mode.
+func (p *Prepared) Variant(text string) *Prepared {
 	return &Prepared{Text: text, lex: p.lex, key: statementKey{lex: p.lex, text: text}}
 }
 

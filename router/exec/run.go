@@ -71,22 +71,15 @@ type Request struct {
 // Outcome is what a server answered to a Request; all of it was relayed to the client.
 type Outcome struct {
 	Reply  protocol.Reply
-	Server string // address
-	// Warnings is what SHOW WARNINGS says of a statement whose connection isn't kept for it; nil for nothing.
+	Server string // address, of several servers all addresses
+	// Warnings is what SHOW WARNINGS says of a statement on several shards; nil where a connection is kept that knows.
 	Warnings *protocol.Result
 }
 
 // Run takes a request to a server and relays the reply to the client without flushing it. An error is a
 // *protocol.Error to show to the client, whose connection can go on, or else ends the client's connection.
 func (s *Session) Run(ctx context.Context, r *Request) (Outcome, error) {
-	switch {
-	case len(s.holds) == 0:
-	case r.Uses&whyShort != 0:
-		s.let(whyShort &^ (r.Uses | WhyInsertID)) // asking for the id would end what the statement reads
-	default:
-		s.AskInsertID()
-		s.let(whyShort)
-	}
+	s.endShort(r)
 	var tried []string
 	next := s.next
 	for try := 0; ; try++ {
@@ -118,6 +111,18 @@ func (s *Session) Run(ctx context.Context, r *Request) (Outcome, error) {
 		default:
 			return out, lost.forClient(r)
 		}
+	}
+}
+
+// endShort ends the reasons that end with the next statement, which is r.
+func (s *Session) endShort(r *Request) {
+	switch {
+	case len(s.holds) == 0:
+	case r.Uses&whyShort != 0:
+		s.let(whyShort &^ (r.Uses | WhyInsertID)) // asking for the id would end what the statement reads
+	default:
+		s.AskInsertID()
+		s.let(whyShort)
 	}
 }
 
@@ -340,15 +345,8 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 			panic(p)
 		}
 	}()
-	if r.Blank {
-		if _, err := c.Exec("SELECT 1 FROM (SELECT 1) AS one"); err != nil {
-			return out, s.lost(c, err, true)
-		}
-	}
-	if r.UsesLastInsertID {
-		if _, err := c.Exec("SET last_insert_id=" + strconv.FormatUint(s.lastInsertID, 10)); err != nil {
-			return out, s.lost(c, err, true)
-		}
+	if err := s.prepareSession(c, r); err != nil {
+		return out, err
 	}
 	stop, stopped := s.limit(ctx, c, r.Timeout)
 	defer stop()
@@ -396,6 +394,21 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 	stop()
 	s.settle(c, r, &out.Reply, s.ran() || stopped())
 	return out, nil
+}
+
+// prepareSession gives a connection what a request needs besides the session's state.
+func (s *Session) prepareSession(c *backend.Conn, r *Request) error {
+	if r.Blank {
+		if _, err := c.Exec("SELECT 1 FROM (SELECT 1) AS one"); err != nil {
+			return s.lost(c, err, true)
+		}
+	}
+	if r.UsesLastInsertID {
+		if _, err := c.Exec("SET last_insert_id=" + strconv.FormatUint(s.lastInsertID, 10)); err != nil {
+			return s.lost(c, err, true)
+		}
+	}
+	return nil
 }
 
 func holdError(e *protocol.Error) bool {

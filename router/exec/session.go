@@ -18,6 +18,7 @@ import (
 type Executor struct {
 	cluster *backend.Cluster
 	columns columnCache
+	spaces  spaceCache
 }
 
 // New returns an Executor over cluster, which the caller closes after the last session.
@@ -71,10 +72,10 @@ type Session struct {
 	buf  []byte // of the last EXECUTE
 	pins atomic.Pointer[[]Pin]
 
-	killing sync.Mutex            // held while a kill is under way
-	running *backend.Conn         // under killing: the connection that runs a statement for the client
-	struck  bool                  // under killing: that a kill was sent to it
-	also    func(context.Context) // under killing: ends what runs elsewhere for the same statement; nil for nothing
+	killing sync.Mutex      // held while a kill is under way
+	running *backend.Conn   // under killing: the connection that runs a statement for the client
+	others  []*backend.Conn // under killing: those that run it on other shards
+	struck  bool            // under killing: that a kill was sent to it
 }
 
 // NewSession returns the session of a client that has logged in over conn.
@@ -224,9 +225,7 @@ func (s *Session) Kill(ctx context.Context) error {
 		return nil
 	}
 	s.struck = true
-	if s.also != nil {
-		s.also(ctx)
-	}
+	s.killAll(ctx, s.others)
 	return s.x.cluster.Kill(ctx, s.running, true)
 }
 
@@ -238,19 +237,10 @@ func (s *Session) Cut(ctx context.Context) {
 		return
 	}
 	s.struck = true
-	if s.also != nil {
-		s.also(ctx)
-	}
+	s.killAll(ctx, s.others)
 	if err := s.x.cluster.Kill(ctx, s.running, true); err != nil {
 		s.running.Interrupt()
 	}
-}
-
-// stops says what ends besides the statement on the running connection, until ran.
-func (s *Session) stops(also func(context.Context)) {
-	s.killing.Lock()
-	defer s.killing.Unlock()
-	s.also = also
 }
 
 // run says that a statement runs on c from now on, ran that it has ended. ran waits for a kill that is under way, so
@@ -264,7 +254,7 @@ func (s *Session) run(c *backend.Conn) {
 func (s *Session) ran() (struck bool) {
 	s.killing.Lock()
 	defer s.killing.Unlock()
-	s.running, s.also = nil, nil
+	s.running, s.others = nil, nil
 	return s.struck
 }
 

@@ -1,0 +1,478 @@
+package exec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"shardway/protocol"
+	"shardway/router/backend"
+	"shardway/router/exec/merge"
+	"shardway/router/exec/stream"
+	"shardway/router/plan"
+)
+
+// ManyRequest is one statement for several shards.
+type ManyRequest struct {
+	Parts []Request // what each shard runs, in the map's order; they differ in shard and text alone
+	// Merge says how the rows become the answer. It is nil for writes, whose counts are added up.
+	Merge  *plan.Merge
+	Binary bool // the parts are EXECUTEs
+	// OneByOne says that a shard begins when the one before has answered: what takes locks takes them in the same order in
+	// all sessions then.
+	OneByOne bool
+	// Silent says that the client gets nothing, and the caller answers it by the Outcome, when a transaction is committed.
+	Silent bool
+	// MaxRows and MaxBytes limit what is sorted here.
+	MaxRows, MaxBytes uint64
+}
+
+// patience is how long servers may go on with what isn't needed any more before they are told to stop.
+const patience = 50 * time.Millisecond
+
+// RunMany runs a statement on several shards and gives the client one answer, without flushing it. Errors are as Run's;
+// besides, a *merge.UnmergeableError says that the rows can't be brought together and that the client has got nothing yet.
+func (s *Session) RunMany(ctx context.Context, r *ManyRequest) (Outcome, error) {
+	s.endShort(&r.Parts[0])
+	if err := s.oneTransaction(r); err != nil {
+		return Outcome{}, err
+	}
+	mark := s.client.Mark()
+	tried := make([][]string, len(r.Parts))
+	for try := 0; ; try++ {
+		m := many{s: s, r: r, mark: mark, branches: make([]branch, len(r.Parts))}
+		out, err := m.run(ctx, tried)
+		lost, ok := errors.AsType[*lostError](err)
+		if !ok {
+			return out, err
+		}
+		part := &r.Parts[m.lostAt]
+		if !part.Read && !lost.unsent {
+			s.noteLost(part.Shard)
+		}
+		primary := s.roleOf(part) == backend.Primary
+		again := part.Read && !lost.held && (primary && try < 1 || !primary && try < maxTries)
+		rewound := s.client.Rewind(mark)
+		if !again || !rewound {
+			return out, lost.forClient(part)
+		}
+		if !primary {
+			tried[m.lostAt] = append(tried[m.lostAt], lost.addr)
+		}
+	}
+}
+
+// oneTransaction refuses what would be half inside the open transaction.
+func (s *Session) oneTransaction(r *ManyRequest) error {
+	if !s.InTransaction() && s.autocommit {
+		return nil
+	}
+	for i := range r.Parts {
+		if at := r.Parts[i].Shard; at != r.Parts[0].Shard || s.tx.shard != "" && at != s.tx.shard {
+			return protocol.Errorf(1235, "42000", "shardway: a transaction that reads or writes on several shards isn't supported yet: this statement is for shard %s as well; run it outside the transaction", at)
+		}
+	}
+	return nil
+}
+
+// many is one run of a ManyRequest.
+type many struct {
+	s        *Session
+	r        *ManyRequest
+	mark     protocol.Mark
+	branches []branch
+	streams  *stream.Streams
+	limit    *manyLimit
+	lostAt   int // the part whose connection broke
+	answer   protocol.Reply
+}
+
+// branch is one shard's part.
+type branch struct {
+	c      *backend.Conn // nil once it is settled
+	begun  bool          // the shard has got its statement
+	struck bool          // it was told to stop
+}
+
+// run runs the parts once. An error is as RunMany's, or a *lostError.
+func (m *many) run(ctx context.Context, tried [][]string) (out Outcome, err error) {
+	s := m.s
+	defer func() {
+		s.ran()
+		if p := recover(); p != nil {
+			m.abandon() // else nobody would ever give the connections back
+			panic(p)
+		}
+	}()
+	if err := m.connect(ctx, tried); err != nil {
+		m.giveBack()
+		return out, err
+	}
+	conns := make([]*backend.Conn, len(m.branches))
+	wires := make([]*protocol.Conn, len(m.branches))
+	addrs := make([]string, len(m.branches))
+	for i := range m.branches {
+		c := m.branches[i].c
+		conns[i], wires[i], addrs[i] = c, c.Conn, c.Addr()
+	}
+	out.Server = strings.Join(addrs, ",")
+	s.runMany(conns)
+	m.streams = stream.New(wires, m.inOrder())
+	m.limit = s.limitMany(ctx, conns, m.r.Parts[0].Timeout)
+	defer m.limit.stop()
+
+	if err = m.start(); err == nil {
+		err = m.bring(ctx)
+	}
+	m.finish(ctx, conns)
+	struck := s.ran()
+	timedOut := m.limit.stop()
+	return m.end(out, err, struck, timedOut)
+}
+
+// runMany is run for a statement on several connections.
+func (s *Session) runMany(conns []*backend.Conn) {
+	s.killing.Lock()
+	s.running, s.others, s.struck = conns[0], conns[1:], false
+	s.killing.Unlock()
+}
+
+// inOrder says whether the shards' rows have an order that matters.
+func (m *many) inOrder() bool {
+	p := m.r.Merge
+	return p != nil && (len(p.Order) > 0 || len(p.Group) > 0)
+}
+
+// connect gets a connection for each part, in the session's state. All sessions do so in the map's order, so that they
+// don't wait for each other in a circle.
+func (m *many) connect(ctx context.Context, tried [][]string) error {
+	next := m.s.next
+	for i := range m.branches {
+		part := &m.r.Parts[i]
+		m.s.next = next // each of them needs it
+		c, err := m.s.connection(ctx, part, tried[i])
+		if err == nil && c.Shard() != part.Shard {
+			err = protocol.Errorf(1235, "42000", "shardway: this statement is for several shards and needs what the session keeps on shard %s alone (%s): run it where that isn't needed", c.Shard(), m.s.holdOf(c).why)
+		}
+		if err != nil {
+			m.lostAt = i
+			return err
+		}
+		m.branches[i].c = c
+	}
+	return nil
+}
+
+// giveBack ends what connect has begun.
+func (m *many) giveBack() {
+	for i := range m.branches {
+		if b := &m.branches[i]; b.c != nil {
+			if m.s.holdOf(b.c) == nil {
+				b.c.Release()
+			}
+			b.c = nil
+		}
+	}
+}
+
+// abandon ends all connections after a panic.
+func (m *many) abandon() {
+	if m.streams != nil {
+		m.streams.Stop()
+	}
+	for i := range m.branches {
+		if b := &m.branches[i]; b.c != nil {
+			if b.begun {
+				b.c.Interrupt()
+				<-m.streams.Done(i)
+			}
+			m.s.dropUnread(b.c)
+			b.c = nil
+		}
+	}
+}
+
+// start sends the parts. After an error it has been told where, as by lost.
+func (m *many) start() error {
+	s := m.s
+	for i := range m.branches {
+		b, part := &m.branches[i], &m.r.Parts[i]
+		err := s.prepareSession(b.c, part)
+		if err == nil {
+			err = s.send(b.c, part)
+		}
+		if err != nil {
+			m.lostAt = i
+			if s.holdOf(b.c) == nil {
+				b.c = nil // lost has ended it
+			}
+			return err
+		}
+		b.begun = true
+		m.streams.Start(i)
+		if m.r.OneByOne {
+			if err := m.streams.Began(i); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// bring brings the rows together, or waits for the counts of a write. The end of the rows isn't written yet.
+func (m *many) bring(ctx context.Context) error {
+	columns := make([][][]byte, len(m.branches))
+	shards := make([]string, len(m.branches))
+	for i := range m.branches {
+		if err := m.streams.Began(i); err != nil {
+			return err
+		}
+		columns[i], shards[i] = m.streams.Columns(i), m.r.Parts[i].Shard
+		if rows := len(columns[i]) > 0; rows != (m.r.Merge != nil) {
+			return protocol.Errorf(1105, "HY000", "shardway: shard %s answers this statement with %s; run it on each shard with the hint shard=NAME", shards[i],
+				map[bool]string{true: "rows, which can't be brought together", false: "a count where rows were due"}[rows])
+		}
+	}
+	if m.r.Merge == nil {
+		return nil
+	}
+	merger, err := merge.New(m.r.Merge, columns, merge.Options{
+		Binary: m.r.Binary, Shards: shards, MaxRows: m.r.MaxRows, MaxBytes: m.r.MaxBytes,
+		Space: func(collation string) ([]byte, error) { return m.s.space(ctx, shards[0], collation) },
+	})
+	if err != nil {
+		return err
+	}
+	client := m.s.client
+	if err := client.WriteColumns(merger.Columns(), m.s.Status()); err != nil {
+		return &protocol.SideError{Side: protocol.SideClient, Err: err}
+	}
+	m.answer.ResultSets = 1
+	m.answer.Rows, err = merger.Run(m.streams.Sources(), sink{client})
+	return err
+}
+
+// sink writes rows to a client, and says so where that fails.
+type sink struct{ client *protocol.Conn }
+
+// WriteRow is merge.Sink's.
+func (w sink) WriteRow(row []byte) error {
+	if err := w.client.WriteRow(row); err != nil {
+		return &protocol.SideError{Side: protocol.SideClient, Err: err}
+	}
+	return nil
+}
+
+// end settles what every part has left at its server, and ends the client's answer.
+func (m *many) end(out Outcome, err error, struck, timedOut bool) (Outcome, error) {
+	s := m.s
+	first, failed := m.streams.First()
+	var refused *protocol.Error // by a server
+	if failed && err == nil && m.r.Merge == nil {
+		err = stream.ErrFailed // of rows the client has all
+	}
+	if errors.Is(err, stream.ErrFailed) {
+		err = m.streams.Err(first)
+		if e, ok := errors.AsType[*protocol.Error](err); ok && !isSide(err) && !serverGone(e) {
+			refused, err = m.named(e, first, timedOut), nil
+		}
+	}
+	m.sum()
+	if err == nil && refused == nil && !m.r.Silent {
+		err = m.close()
+	}
+	lost := m.settle(&out, struck || timedOut)
+	switch {
+	case refused != nil:
+		m.answer.Err = refused
+		out.Warnings = warningOf(refused)
+		out.Reply = m.answer
+		if m.r.Silent {
+			return out, nil
+		}
+		s.client.Rewind(m.mark)
+		return out, s.client.WriteError(refused)
+	case lost != nil && isServer(err):
+		return out, lost
+	case lost != nil && err == nil && lost.inTx:
+		return out, fmt.Errorf("the transaction on %s is lost behind an answer that was given: %w", lost.addr, lost.err)
+	case err != nil:
+		if _, ok := errors.AsType[*lostError](err); ok {
+			return out, err
+		}
+		if _, ok := errors.AsType[*merge.UnmergeableError](err); ok && !s.client.Rewind(m.mark) {
+			err = protocol.Errorf(1235, "42000", "shardway: %v, which was found out when rows had been sent already", err)
+		}
+		if e, ok := errors.AsType[*protocol.Error](err); ok && !isSide(err) {
+			s.client.Rewind(m.mark)
+			err = e
+		}
+		return out, err
+	}
+	out.Reply = m.answer
+	return out, nil
+}
+
+func isSide(err error) bool {
+	_, ok := errors.AsType[*protocol.SideError](err)
+	return ok
+}
+
+// isServer says whether an error is a server's connection that broke, or a server that ended it.
+func isServer(err error) bool {
+	if side, ok := errors.AsType[*protocol.SideError](err); ok {
+		return side.Side == protocol.SideServer
+	}
+	e, ok := errors.AsType[*protocol.Error](err)
+	return ok && serverGone(e)
+}
+
+// named is a server's error as the client sees it.
+func (m *many) named(e *protocol.Error, at int, timedOut bool) *protocol.Error {
+	if e.Code == 1317 && timedOut {
+		return protocol.Errorf(3024, "HY000", "shardway: stopped after %v, as its timeout asks", m.r.Parts[0].Timeout)
+	}
+	return protocol.Errorf(e.Code, e.State, "%s (shard %s)", e.Message, m.r.Parts[at].Shard)
+}
+
+// sum adds up what the servers have said.
+func (m *many) sum() {
+	warnings := 0
+	for i := range m.branches {
+		if !m.branches[i].begun || m.streams.Err(i) != nil {
+			continue
+		}
+		reply := m.streams.Reply(i)
+		warnings += int(reply.Warnings)
+		m.answer.AffectedRows += reply.AffectedRows
+		m.answer.Records += reply.Records
+		if m.answer.InsertID == 0 {
+			m.answer.InsertID = reply.InsertID
+		}
+		m.answer.Changes = append(m.answer.Changes, reply.Changes...)
+		m.answer.Info = addNumbers(m.answer.Info, reply.Info)
+	}
+	m.answer.Warnings = uint16(min(warnings, 1<<16-1))
+	m.answer.Status = m.s.Status()
+}
+
+// addNumbers adds the numbers of two texts that are alike otherwise: "Rows matched: 3  Changed: 1  Warnings: 0".
+func addNumbers(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	var out []byte
+	for {
+		i, j := strings.IndexAny(a, "0123456789"), strings.IndexAny(b, "0123456789")
+		if i < 0 || j < 0 {
+			return string(append(out, a...))
+		}
+		out = append(out, a[:i]...)
+		var x, y uint64
+		x, a = leadingNumber(a[i:])
+		y, b = leadingNumber(b[j:])
+		out = strconv.AppendUint(out, x+y, 10)
+	}
+}
+
+func leadingNumber(text string) (n uint64, rest string) {
+	end := 0
+	for end < len(text) && text[end] >= '0' && text[end] <= '9' {
+		end++
+	}
+	n, _ = strconv.ParseUint(text[:end], 10, 64)
+	return n, text[end:]
+}
+
+// close ends the client's answer.
+func (m *many) close() error {
+	var err error
+	client := m.s.client
+	if m.r.Merge != nil {
+		m.answer.AffectedRows, m.answer.InsertID, m.answer.Info = 0, 0, ""
+		err = client.WriteEOF(m.answer.Status, m.answer.Warnings)
+	} else {
+		ok := m.answer.OK
+		ok.Changes = slices.DeleteFunc(slices.Clone(ok.Changes), func(c protocol.Change) bool {
+			return !slices.Contains(m.s.tracked(), c.Kind)
+		})
+		err = client.WriteOK(ok)
+	}
+	if err == nil && m.answer.Warnings > 0 {
+		err = client.Flush() // the servers are asked for their warnings next
+	}
+	if err != nil {
+		return &protocol.SideError{Side: protocol.SideClient, Err: err}
+	}
+	return nil
+}
+
+// settle takes over what each part has left at its server. It returns the connection that broke first.
+func (m *many) settle(out *Outcome, struck bool) *lostError {
+	s := m.s
+	var lost *lostError
+	for i := range m.branches {
+		b, part := &m.branches[i], &m.r.Parts[i]
+		c := b.c
+		b.c = nil
+		if c == nil {
+			continue
+		}
+		if !b.begun {
+			if s.holdOf(c) == nil {
+				c.Release()
+			}
+			continue
+		}
+		err := m.streams.Err(i)
+		e, answered := errors.AsType[*protocol.Error](err)
+		answered = answered && !isSide(err)
+		switch {
+		case err == nil, answered && !serverGone(e):
+			reply := *m.streams.Reply(i)
+			if e != nil {
+				c.Refused(e.Code)
+				if e.Code == unknownStatement && part.Statement != nil {
+					statementsOf(c).forget(part.Statement.keyFor(part.Execute))
+				}
+			}
+			if reply.Warnings > 0 && !struck && !b.struck && e == nil {
+				if res, err := c.Query("SHOW WARNINGS"); err == nil {
+					out.addWarnings(res)
+				}
+			}
+			reply.Warnings = 0
+			s.settle(c, part, &reply, struck || b.struck)
+			if s.holdOf(c) != nil {
+				s.letOf(c, WhyDiagnostics)
+			}
+		case b.struck && s.holdOf(c) == nil:
+			c.Discard("killed")
+		default:
+			broke, ok := errors.AsType[*lostError](s.lost(c, err, answered && e.Code == timedOut))
+			if ok && lost == nil {
+				lost, m.lostAt = broke, i
+			}
+		}
+	}
+	return lost
+}
+
+// addWarnings takes over what a server says to SHOW WARNINGS.
+func (o *Outcome) addWarnings(res *protocol.Result) {
+	if o.Warnings == nil {
+		o.Warnings = res
+		return
+	}
+	o.Warnings.Rows = append(o.Warnings.Rows, res.Rows...)
+}
+
+// warningOf is what SHOW WARNINGS says of an error.
+func warningOf(e *protocol.Error) *protocol.Result {
+	level, code := "Error", strconv.Itoa(int(e.Code))
+	return &protocol.Result{Columns: []string{"Level", "Code", "Message"}, Rows: [][]*string{{&level, &code, &e.Message}}}
+}

@@ -1,0 +1,108 @@
+package router
+
+import (
+	"context"
+	"errors"
+
+	"shardway/protocol"
+	"shardway/router/exec"
+	"shardway/router/exec/merge"
+	"shardway/router/parse"
+	"shardway/router/parse/rewrite"
+	"shardway/router/plan"
+)
+
+// several is the shard of an Event that is about more than one.
+const several = "several"
+
+// runMany runs a statement on several shards.
+func (s *session) runMany(ctx context.Context, o *Options, t *text, p *plan.Many) error {
+	r, err := s.manyRequest(o, t, p)
+	if err != nil {
+		return err
+	}
+	s.event.Way, s.event.Shards = WayMany, len(r.Parts)
+	s.event.Shard, s.event.Role = several, r.Parts[0].Role.String()
+	if len(r.Parts) == 1 {
+		s.event.Shard = r.Parts[0].Shard
+	}
+	out, err := s.x.RunMany(ctx, r)
+	if cannot, ok := errors.AsType[*merge.UnmergeableError](err); ok {
+		if p.Else != nil {
+			return s.runGather(ctx, o, t, p.Else)
+		}
+		return protocol.Errorf(1235, "42000", "shardway: the shards' rows can't be brought together: %s", cannot.Why)
+	}
+	return s.ranText(t, &out, err)
+}
+
+// manyRequest makes the shards' own statements.
+func (s *session) manyRequest(o *Options, t *text, p *plan.Many) (*exec.ManyRequest, error) {
+	st := t.st
+	r := &exec.ManyRequest{
+		Parts: make([]exec.Request, len(p.Parts)), Merge: p.Merge, Binary: t.execution != nil,
+		OneByOne: p.Write || st.Is(parse.FlagLocks), MaxRows: o.GatherRows, MaxBytes: o.GatherBytes,
+	}
+	base := exec.Request{
+		Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery, Role: roleOf(p.Role),
+		Read: st.Is(parse.FlagRead) && !p.Write, Timeout: o.QueryTimeout, MaxLag: st.Hints.MaxLag, Stale: st.Hints.Stale,
+	}
+	if st.Hints.Timeout > 0 {
+		base.Timeout = st.Hints.Timeout
+	}
+	if s.facts.DB == "" {
+		base.AnySchema = schemaFree(st, t.sql)
+	}
+	fill := rewrite.Fill{SQL: t.sql}
+	if p.Merge != nil {
+		fill.Window = p.Merge.Window().N
+	}
+	var from *rewrite.Template // of which made is
+	var made exec.Request
+	for i := range p.Parts {
+		part := &p.Parts[i]
+		if i == 0 || part.SQL != from {
+			var err error
+			if made, err = s.partRequest(t, base, part.SQL, &fill); err != nil {
+				return nil, err
+			}
+			from = part.SQL
+		}
+		r.Parts[i] = made
+		r.Parts[i].Shard = part.Shard.ID
+	}
+	return r, nil
+}
+
+// partRequest makes the request of one text.
+func (s *session) partRequest(t *text, r exec.Request, sql *rewrite.Template, fill *rewrite.Fill) (exec.Request, error) {
+	e := t.execution
+	switch {
+	case e == nil && sql == nil:
+		return r, nil
+	case e == nil:
+		var err error
+		r.Payload, err = sql.Append(nil, fill)
+		return r, err
+	}
+	e.fill(&r)
+	e.exec.Flags = 0 // the rows of several servers have no cursor
+	if sql == nil {
+		return r, nil
+	}
+	text, params, err := sql.Prepared(nil, fill)
+	if err != nil {
+		return r, err
+	}
+	picked, err := e.exec.Pick(e.stmt.types, e.stmt.hasLong, params, fill.Window)
+	if err != nil {
+		return r, err
+	}
+	r.Statement, r.Execute, r.Types, r.LongData = e.stmt.prepared.Variant(string(text)), &picked, picked.Types, nil
+	for i, param := range params {
+		if param >= 0 && e.stmt.hasLong(param) {
+			r.LongData = append(r.LongData, exec.LongData{Param: i, Data: e.stmt.longData(param)})
+		}
+	}
+	return r, nil
+}
