@@ -61,7 +61,10 @@ func (s *session) sqlMode() parse.Mode {
 		s.facts.Charset = s.x.Charset()
 		mode := s.x.SQLMode()
 		s.mode = parse.ModeOf(mode, s.facts.Charset)
+		s.facts.FullGroupBy = strings.Contains(mode, "ONLY_FULL_GROUP_BY") || strings.Contains(mode, "ANSI,")
 		s.facts.Strict = strings.Contains(mode, "STRICT_") || strings.Contains(mode, "TRADITIONAL")
+		s.facts.PlainBackslash = strings.Contains(mode, "NO_BACKSLASH_ESCAPES")
+		s.facts.Reopens = strings.Contains(s.srv.options.Load().Executor.Cluster().Learned().Version, "MariaDB")
 	}
 	return s.mode
 }
@@ -121,11 +124,8 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 			return err
 		}
 	}
-	planned, err := s.build(ctx, t, m, f)
-	if err != nil {
-		return err
-	}
-	switch p := planned.(type) {
+	s.bindFacts(t)
+	switch p := s.plan(ctx, t, m, f).(type) {
 	case *plan.One:
 		s.event.Way, s.event.Shards = WayOne, 1
 		if t.st.Kind == parse.Set && scopesOf(t.st) == 1<<parse.ScopeNext {

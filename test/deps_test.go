@@ -45,7 +45,8 @@ var imports = map[string][]string{
 	"router/backend/pulse":       {},
 	"router/backend/replication": {"protocol", "shardmap/gtid"},
 	"router/backend/roles":       {"router/backend/health", "shardmap/gtid"},
-	"router/plan":                {"router/parse", "router/parse/rewrite", "shardmap"},
+	"router/plan":                {"router/parse", "router/parse/rewrite", "router/plan/scatter", "shardmap"},
+	"router/plan/scatter":        {"router/parse/digest", "router/parse/rewrite"},
 	"router/exec/merge":          {"protocol", "router/plan"},
 	"router/exec/stream":         {"protocol", "router/exec/merge"},
 	"router/exec/sequence":       {"protocol", "shardmap"},
@@ -70,12 +71,13 @@ var imports = map[string][]string{
 
 // inTests is what only the _test.go files of a package may import besides.
 var inTests = map[string][]string{
-	"protocol":       {"test/fakemysql"},
-	"router/backend": {"test/fakemysql"},
-	"router/exec":    {"test/fakemysql", "router/parse"},
-	"router":         {"test/fakemysql", "router/backend", "router/backend/health"},
-	"router/admin":   {"protocol", "router/exec", "test/fakemysql"},
-	"router/plan":    {},
+	"protocol":             {"test/fakemysql"},
+	"router/backend":       {"test/fakemysql"},
+	"router/exec":          {"test/fakemysql", "router/parse"},
+	"router":               {"test/fakemysql", "router/backend", "router/backend/health"},
+	"router/admin":         {"protocol", "router/exec", "test/fakemysql"},
+	"router/plan":          {},
+	"router/parse/rewrite": {"router/parse"},
 
 	"shardmap/etcdstore": {"test/cluster"},
 	"shardmap/failover":  {"test/cluster"},

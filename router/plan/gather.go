@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -68,6 +69,17 @@ func (p *Gather) String() string {
 		out.WriteString("; as " + p.SQL.String())
 	}
 	return out.String() + "; " + p.Why
+}
+
+// Reads is the number of shards that are read.
+func (p *Gather) Reads() int {
+	shards := map[*shardmap.Shard]bool{p.Shard: true}
+	for i := range p.Copies {
+		for _, s := range p.Copies[i].Shards {
+			shards[s] = true
+		}
+	}
+	return len(shards)
 }
 
 // String is the table, the shards, and the conditions.
@@ -189,6 +201,8 @@ func (b *builder) unbringable() string {
 		return "it uses a sequence"
 	case st.Is(parse.FlagStoredFunction):
 		return "it calls a function that may be a stored one (" + st.Why + ")"
+	case st.Is(parse.FlagConnectionID), st.Is(parse.FlagOwnVariable):
+		return "it is about the connection (" + st.Why + ")"
 	case st.Is(parse.FlagFoundRows), st.Is(parse.FlagCalcFoundRows), st.Is(parse.FlagRowCount), st.Is(parse.FlagDiagnostics):
 		return "it is about another statement's result (" + st.Why + ")"
 	case b.vars:
@@ -340,9 +354,10 @@ func (w *bringing) copy(g *tableGroup, members []int, name string) Copy {
 			c.Where = append(c.Where, list)
 		}
 	}
-	if c.All {
+	if slices.Sort(c.Columns); c.All {
 		c.Columns = nil
 	}
+	c.Columns = slices.Compact(c.Columns)
 	if g.kind == kindReference {
 		need = only(c.Home)
 	}

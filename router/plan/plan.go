@@ -155,6 +155,7 @@ type Facts struct {
 	// refuses what it could merge if it knew them.
 	Tables map[string][]string
 
+	FullGroupBy    bool // sql_mode has ONLY_FULL_GROUP_BY
 	PlainBackslash bool // sql_mode has NO_BACKSLASH_ESCAPES
 	BinaryParams   bool // among the bound values are strings of bytes
 	Reopens        bool // the servers read a temporary table more than once in a statement, as MariaDB does
