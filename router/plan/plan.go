@@ -148,6 +148,7 @@ type Facts struct {
 	Charset string   // character_set_client, lower case
 	Strict  bool     // sql_mode has STRICT_TRANS_TABLES or STRICT_ALL_TABLES; without it more INSERTs are refused
 	FirstID uint64   // the first of the numbers drawn for an INSERT's rows, see Numbers; 0: none were drawn
+	Primary []string // the columns of the primary key of the table that a Pick writes to; nil if not known
 	ZeroID  bool     // sql_mode has NO_AUTO_VALUE_ON_ZERO: 0 is a value of its own
 	Columns []string // the target's columns in order, without invisible ones, for an INSERT without a column list; nil if not known
 

@@ -21,6 +21,9 @@ func (b *builder) beyond() Plan {
 	if p != nil {
 		return p
 	}
+	if p := b.picked("the shards can't each change their own rows: " + why); p != nil {
+		return p
+	}
 	r := b.spread()
 	if refused, ok := r.(*Refuse); ok && why != "" {
 		refused.Message = strings.Replace(refused.Message, ". Statements over several shards aren't supported: ",

@@ -11,6 +11,9 @@ func (b *builder) copied() Plan {
 	t := b.copies
 	in := owners(t, b.m)
 	no := func(why string) Plan {
+		if p := b.picked(fullName(t) + " is a reference table, and the same statement might do something else to each copy: " + why); p != nil {
+			return p
+		}
 		return refuse(verb(st) + " of the reference table " + fullName(t) + ", which has a copy on each of " + in.names(b.m) + ": " + why)
 	}
 	switch st.Kind {
