@@ -125,7 +125,14 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 		}
 	}
 	s.bindFacts(t)
-	switch p := s.plan(ctx, t, m, f).(type) {
+	planned := s.plan(ctx, t, m, f)
+	if pick, ok := planned.(*plan.Pick); ok {
+		var err error
+		if planned, err = s.withKeys(ctx, t, m, f, pick); err != nil {
+			return err
+		}
+	}
+	switch p := planned.(type) {
 	case *plan.One:
 		s.event.Way, s.event.Shards = WayOne, 1
 		if t.st.Kind == parse.Set && scopesOf(t.st) == 1<<parse.ScopeNext {
@@ -140,6 +147,11 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 			return s.readOnlyError(o)
 		}
 		return s.runMany(ctx, o, t, p)
+	case *plan.Pick:
+		if f.TxReadOnly {
+			return s.readOnlyError(o)
+		}
+		return s.runPick(ctx, o, t, p)
 	case *plan.Gather:
 		return s.runGather(ctx, o, t, p)
 	case *plan.Local:

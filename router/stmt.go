@@ -87,6 +87,8 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 		shard, role = p.Parts[0].Shard.ID, roleOf(p.Role)
 	case *plan.Gather:
 		shard, role = p.Shard.ID, roleOf(p.Role)
+	case *plan.Pick:
+		shard, role = s.homeOf(m, st)
 	case *plan.Refuse:
 		// The values decide where a statement runs, and they come later; what no value can cure is refused now.
 		if hopeless(p.Code) {

@@ -23,6 +23,8 @@ type Gathering struct {
 	Plan *plan.Gather
 	// Rows and Bytes bound what is brought; 0 is no limit.
 	Rows, Bytes uint64
+	// Lock keeps the rows as they are until the transaction ends in which they are read.
+	Lock bool
 }
 
 // Gathered is what a Gathering has brought.
@@ -204,7 +206,11 @@ func (w *gathering) copy(ctx context.Context, p *plan.Copy) error {
 	w.made = append(w.made, c.Drop())
 	w.got.Copies++
 	where := p.Condition(func(f *plan.Filter) bool { return usable(t, f) })
-	return w.fill(ctx, p, c, c.Select(p.DB, p.Table, where))
+	sql := c.Select(p.DB, p.Table, where)
+	if w.g.Lock {
+		sql += " FOR UPDATE"
+	}
+	return w.fill(ctx, p, c, sql)
 }
 
 // usable says whether a condition can be sent to the shards: all its columns are the table's, and comparing them gives no

@@ -438,7 +438,7 @@ func (m *many) sum() {
 		m.answer.Changes = append(m.answer.Changes, reply.Changes...)
 		info := reply.Info
 		if len(m.branches) > 1 && i < len(m.r.Rows) && m.r.Rows[i] == 1 && info == "" {
-			info = infoOfOne(reply)
+			info = InfoOfOne(reply)
 		}
 		m.answer.Info = addNumbers(m.answer.Info, info)
 	}
@@ -446,8 +446,8 @@ func (m *many) sum() {
 	m.answer.Status = m.s.Status()
 }
 
-// infoOfOne is what a server would say of an INSERT of one row if it said anything: it does so of several rows alone.
-func infoOfOne(reply *protocol.Reply) string {
+// InfoOfOne is what a server would say of an INSERT of one row if it said anything: it does so of several rows alone.
+func InfoOfOne(reply *protocol.Reply) string {
 	duplicates := uint64(0)
 	switch {
 	case reply.AffectedRows > 1: // the row and those that it replaced, or two for one that was updated

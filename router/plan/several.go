@@ -12,6 +12,11 @@ func (b *builder) beyond() Plan {
 	switch {
 	case b.copies != nil:
 		return b.copied()
+	case b.pick != "":
+		if p := b.picked(b.pick); p != nil {
+			return p
+		}
+		return b.pickless()
 	case b.rowwise():
 		return b.byRows()
 	case b.st.Kind == parse.Select:
@@ -30,6 +35,11 @@ func (b *builder) beyond() Plan {
 			". The shards can't each change their own rows: "+why+": ", 1)
 	}
 	return r
+}
+
+// pickless refuses an INSERT whose SELECT can't be run first.
+func (b *builder) pickless() Plan {
+	return refuse(verb(b.st) + " into " + fullName(b.ins.table) + ": " + b.pick + ", and its SELECT can't be run by itself first; SELECT the rows, and insert them with VALUES")
 }
 
 // several plans a SELECT whose rows are on several shards: each answers for its own rows where it can, else rows are
