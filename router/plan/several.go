@@ -62,7 +62,7 @@ func (b *builder) asks() (list []parse.Table) {
 }
 
 // tiedToOne are the flags of what a session keeps on one connection, or what acts on one server: it isn't run on several.
-const tiedToOne = parse.FlagSetsUserVar | parse.FlagUsesUserVar | parse.FlagLastInsertID | parse.FlagSetsLastInsertID |
+const tiedToOne = parse.FlagSetsUserVar | parse.FlagLastInsertID | parse.FlagSetsLastInsertID |
 	parse.FlagFoundRows | parse.FlagCalcFoundRows | parse.FlagRowCount | parse.FlagDiagnostics | parse.FlagConnectionID |
 	parse.FlagGetLock | parse.FlagReleaseLock | parse.FlagSequenceNext | parse.FlagStoredFunction | parse.FlagInto |
 	parse.FlagForeignData | parse.FlagExecutable | parse.FlagOwnVariable
@@ -70,7 +70,8 @@ const tiedToOne = parse.FlagSetsUserVar | parse.FlagUsesUserVar | parse.FlagLast
 // scatter makes the plan that runs a SELECT on each shard for the shard's own rows. why says why it can't.
 func (b *builder) scatter() (p *Many, why string) {
 	st := b.st
-	if st.Flags&tiedToOne != 0 || !st.Is(parse.FlagRead) && !st.Is(parse.FlagLocks) {
+	variables := strings.HasPrefix(st.Why, "user variable ") && !b.vars // every connection is given them
+	if st.Flags&tiedToOne != 0 || !st.Is(parse.FlagRead) && !st.Is(parse.FlagLocks) && !variables {
 		return nil, "it depends on what one connection keeps" + b.kept()
 	}
 	t, why := b.together()

@@ -102,6 +102,9 @@ func (s *builder) groups(groups []group) (why string) {
 		if why != "" {
 			return why
 		}
+		if e.Constant() {
+			continue
+		}
 		g := s.groupKey(e)
 		if g < 0 {
 			final = true
@@ -147,6 +150,9 @@ func (s *builder) groups(groups []group) (why string) {
 		e, at, why := s.ordering(it)
 		if why != "" {
 			return why
+		}
+		if e.Constant() {
+			continue
 		}
 		if g := s.groupKey(e); g >= 0 {
 			k := keys[g]

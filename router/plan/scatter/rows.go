@@ -189,6 +189,9 @@ func (s *builder) rows() (why string) {
 		if why != "" {
 			return why
 		}
+		if e.Constant() {
+			continue
+		}
 		key := s.whole && s.groupKey(e) >= 0
 		if s.whole && !key && at < 0 && e.Aggregates == 0 && s.q.Listed {
 			// It would be appended to the select list.
@@ -233,6 +236,9 @@ func (s *builder) distinct() (why string) {
 		e, at, why := s.ordering(it)
 		if why != "" {
 			return why
+		}
+		if e.Constant() {
+			continue
 		}
 		if at < 0 {
 			return "DISTINCT with ORDER BY an expression that isn't selected"
