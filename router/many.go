@@ -3,7 +3,6 @@ package router
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"shardway/protocol"
 	"shardway/router/exec"
@@ -11,34 +10,10 @@ import (
 	"shardway/router/parse"
 	"shardway/router/parse/rewrite"
 	"shardway/router/plan"
-	"shardway/shardmap"
 )
 
 // several is the shard of an Event that is about more than one.
 const several = "several"
-
-// build plans a statement. The planner asks for the columns of tables where a name in the statement is a column or not.
-func (s *session) build(ctx context.Context, t *text, m *shardmap.Map, f *plan.Facts) (plan.Plan, error) {
-	p := plan.Build(t.st, t.args, m, f)
-	asks := plan.Asks(p)
-	if len(asks) == 0 {
-		return p, nil
-	}
-	f.Tables = make(map[string][]string, len(asks))
-	for _, table := range asks {
-		names, err := s.x.Columns(ctx, m.DefaultShard(table.DB).ID, table.DB, table.Name)
-		if err != nil {
-			if e, ok := errors.AsType[*protocol.Error](err); ok && e.Code == 1146 {
-				continue // a server says so, if it matters
-			}
-			return nil, err
-		}
-		f.Tables[strings.ToLower(table.DB+"."+table.Name)] = names
-	}
-	p = plan.Build(t.st, t.args, m, f)
-	f.Tables = nil
-	return p, nil
-}
 
 // runMany runs a statement on several shards.
 func (s *session) runMany(ctx context.Context, o *Options, t *text, p *plan.Many) error {
@@ -130,10 +105,4 @@ func (s *session) partRequest(t *text, r exec.Request, sql *rewrite.Template, fi
 		}
 	}
 	return r, nil
-}
-
-// runGather brings a statement's rows to one server and runs it there.
-func (s *session) runGather(_ context.Context, _ *Options, _ *text, p *plan.Gather) error {
-	s.event.Way = WayGather
-	return protocol.Errorf(1235, "42000", "shardway: statements over several shards that can't be merged aren't run yet (%s)", p)
 }

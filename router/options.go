@@ -84,6 +84,9 @@ type Event struct {
 	User, DB, Client string
 	Digest           []byte // the text without its literals; nil for commands without text
 	Rows, Affected   uint64
+
+	Gathered                    bool // rows of several shards were brought to one server
+	GatheredRows, GatheredBytes uint64
 }
 
 // The outcomes of an Event.

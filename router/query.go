@@ -61,7 +61,10 @@ func (s *session) sqlMode() parse.Mode {
 		s.facts.Charset = s.x.Charset()
 		mode := s.x.SQLMode()
 		s.mode = parse.ModeOf(mode, s.facts.Charset)
+		s.facts.FullGroupBy = strings.Contains(mode, "ONLY_FULL_GROUP_BY") || strings.Contains(mode, "ANSI,")
 		s.facts.Strict = strings.Contains(mode, "STRICT_") || strings.Contains(mode, "TRADITIONAL")
+		s.facts.PlainBackslash = strings.Contains(mode, "NO_BACKSLASH_ESCAPES")
+		s.facts.Reopens = strings.Contains(s.srv.options.Load().Executor.Cluster().Learned().Version, "MariaDB")
 	}
 	return s.mode
 }
@@ -73,7 +76,8 @@ func (s *session) know() *plan.Facts {
 	f := &s.facts
 	f.DB = s.x.Schema()
 	f.User, f.Databases, f.ReadOnlyUser = s.user.Name, s.user.Databases, s.user.ReadOnly
-	f.InTx, f.TxReadOnly, f.TxShard = s.x.InTransaction(), s.x.ReadOnlyTransaction(), s.x.TransactionShard()
+	f.InTx, f.TxReadOnly, f.TxShards = s.x.InTransaction(), s.x.ReadOnlyTransaction(), s.x.TransactionShards()
+	f.OneShard = s.x.CrossShard() == exec.CrossShardForbid
 	f.Autocommit = s.x.Autocommit()
 	f.PinShard, f.PinWhy, f.TempTables = "", "", nil
 	if s.x.Holding() {
@@ -115,11 +119,8 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 			return err
 		}
 	}
-	planned, err := s.build(ctx, t, m, f)
-	if err != nil {
-		return err
-	}
-	switch p := planned.(type) {
+	s.bindFacts(t)
+	switch p := s.plan(ctx, t, m, f).(type) {
 	case *plan.One:
 		s.event.Way, s.event.Shards = WayOne, 1
 		if t.st.Kind == parse.Set && scopesOf(t.st) == 1<<parse.ScopeNext {
@@ -177,6 +178,9 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 		r.LocalFile = t.sql
 		s.show([]byte("LOAD DATA LOCAL")) // the file is read into the text's memory
 	}
+	if err := s.commitsFirst(ctx, st, r.Shard); err != nil {
+		return err
+	}
 	s.event.Shard, s.event.Role = r.Shard, r.Role.String()
 	out, err := s.x.Run(ctx, &r)
 	if err == nil && out.Reply.Err == nil && (st.Is(parse.FlagTemporary) || st.Kind == parse.DDL && strings.HasPrefix(st.Name, "drop table")) {
@@ -186,6 +190,26 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 		s.made(t)
 	}
 	return s.ranText(t, &out, err)
+}
+
+// commitsFirst commits the open transaction before a statement that does so by itself, where that statement's server
+// alone can't.
+func (s *session) commitsFirst(ctx context.Context, st *parse.Statement, shard string) error {
+	commits := st.Is(parse.FlagImplicitCommit)
+	if st.Kind == parse.Set && !s.x.Autocommit() {
+		for i := range st.Set {
+			v := &st.Set[i]
+			commits = commits || v.Scope == parse.ScopeSession && v.Name == "autocommit"
+		}
+	}
+	if !commits {
+		return nil
+	}
+	shards := s.x.TransactionShards()
+	if len(shards) == 0 || len(shards) == 1 && shards[0] == shard {
+		return nil
+	}
+	return s.x.CommitSilently(ctx)
 }
 
 func roleOf(r plan.Role) exec.Role {

@@ -92,14 +92,7 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 		if hopeless(p.Code) {
 			return &protocol.Error{Code: p.Code, State: p.State, Message: p.Message}
 		}
-		home := homeTable(st)
-		if home == "" {
-			home = s.x.Schema()
-		}
-		shard = s.asks(m, home)
-		if st.Is(parse.FlagRead) {
-			role = exec.Replica
-		}
+		shard, role = s.homeOf(m, st)
 	}
 	s.event.Shard, s.event.Role = shard, role.String()
 	prepared, err := s.x.Prepare(ctx, stmt.prepared, shard, role, st.Is(parse.FlagRead))
@@ -113,6 +106,18 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 	}
 	stmt.params = prepared.Params
 	return s.answerPrepare(stmt, prepared)
+}
+
+// homeOf says where a statement is asked about whose shards aren't known yet, or are several.
+func (s *session) homeOf(m *shardmap.Map, st *parse.Statement) (shard string, role exec.Role) {
+	home := homeTable(st)
+	if home == "" {
+		home = s.x.Schema()
+	}
+	if role = exec.Any; st.Is(parse.FlagRead) {
+		role = exec.Replica
+	}
+	return s.asks(m, home), role
 }
 
 // asks is the shard that is asked about a statement before its values say where it runs: the default shard of the

@@ -46,9 +46,11 @@ var imports = map[string][]string{
 	"router/backend/replication": {"protocol", "shardmap/gtid"},
 	"router/backend/roles":       {"router/backend/health", "shardmap/gtid"},
 	"router/plan":                {"router/parse", "router/parse/rewrite", "shardmap"},
+	"router/exec/gather":         {},
 	"router/exec/merge":          {"protocol", "router/plan"},
 	"router/exec/stream":         {"protocol", "router/exec/merge"},
-	"router/exec":                {"protocol", "router/backend", "router/exec/merge", "router/exec/stream", "router/parse/rewrite", "router/plan", "shardmap", "shardmap/gtid"},
+	"router/exec/xact":           {"protocol", "router/backend", "shardmap"},
+	"router/exec":                {"protocol", "router/backend", "router/exec/gather", "router/exec/merge", "router/exec/stream", "router/exec/xact", "router/parse/rewrite", "router/plan", "shardmap", "shardmap/gtid"},
 	"router":                     {"protocol", "protocol/secret", "router/exec", "router/exec/merge", "router/parse", "router/parse/rewrite", "router/plan", "shardmap"},
 	"router/admin":               {"router", "shardmap"},
 	"cmd/shardway":               {"*"},
@@ -68,12 +70,13 @@ var imports = map[string][]string{
 
 // inTests is what only the _test.go files of a package may import besides.
 var inTests = map[string][]string{
-	"protocol":       {"test/fakemysql"},
-	"router/backend": {"test/fakemysql"},
-	"router/exec":    {"test/fakemysql", "router/parse"},
-	"router":         {"test/fakemysql", "router/backend", "router/backend/health"},
-	"router/admin":   {"protocol", "router/exec", "test/fakemysql"},
-	"router/plan":    {},
+	"protocol":             {"test/fakemysql"},
+	"router/backend":       {"test/fakemysql"},
+	"router/exec":          {"test/fakemysql", "router/parse"},
+	"router":               {"test/fakemysql", "router/backend", "router/backend/health"},
+	"router/admin":         {"protocol", "router/exec", "test/fakemysql"},
+	"router/plan":          {},
+	"router/parse/rewrite": {"router/parse"},
 
 	"shardmap/etcdstore": {"test/cluster"},
 	"shardmap/failover":  {"test/cluster"},

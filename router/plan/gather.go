@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -68,6 +69,17 @@ func (p *Gather) String() string {
 		out.WriteString("; as " + p.SQL.String())
 	}
 	return out.String() + "; " + p.Why
+}
+
+// Reads is the number of shards that are read.
+func (p *Gather) Reads() int {
+	shards := map[*shardmap.Shard]bool{p.Shard: true}
+	for i := range p.Copies {
+		for _, s := range p.Copies[i].Shards {
+			shards[s] = true
+		}
+	}
+	return len(shards)
 }
 
 // String is the table, the shards, and the conditions.
@@ -189,12 +201,14 @@ func (b *builder) unbringable() string {
 		return "it uses a sequence"
 	case st.Is(parse.FlagStoredFunction):
 		return "it calls a function that may be a stored one (" + st.Why + ")"
+	case st.Is(parse.FlagConnectionID), st.Is(parse.FlagOwnVariable):
+		return "it is about the connection (" + st.Why + ")"
 	case st.Is(parse.FlagFoundRows), st.Is(parse.FlagCalcFoundRows), st.Is(parse.FlagRowCount), st.Is(parse.FlagDiagnostics):
 		return "it is about another statement's result (" + st.Why + ")"
 	case b.vars:
 		return "it uses user variables that one connection alone has"
-	case b.f.InTx, !b.f.Autocommit:
-		return "it runs in a transaction"
+	case b.inTx() && b.f.OneShard:
+		return "it runs in a transaction, which stays on one shard"
 	}
 	for i := range b.all() {
 		if b.all()[i].kind == kindTemporary {
@@ -203,6 +217,9 @@ func (b *builder) unbringable() string {
 	}
 	return ""
 }
+
+// inTx reports whether a SELECT runs in a transaction, or opens one.
+func (b *builder) inTx() bool { return b.f.InTx || !b.f.Autocommit }
 
 // bringing is the work on a Gather.
 type bringing struct {
@@ -255,9 +272,12 @@ func (w *bringing) source(i int) *source {
 	return &w.b.of(w.list[i].Block)[w.list[i].Table]
 }
 
-// whole reports whether a shard has all rows of a table that can matter.
-func (g *tableGroup) whole(s *shardmap.Shard) bool {
+// whole reports whether a shard has all rows of a table that can matter. In a transaction none has: the connection that
+// finishes the statement isn't the transaction's.
+func (w *bringing) whole(g *tableGroup, s *shardmap.Shard) bool {
 	switch {
+	case w.b.inTx():
+		return false
 	case g.kind == kindReference, g.need.count() == 0:
 		return true
 	default:
@@ -271,7 +291,7 @@ func (w *bringing) finish() *shardmap.Shard {
 	try := func(s *shardmap.Shard) {
 		n := 0
 		for i := range w.groups {
-			if !w.groups[i].whole(s) {
+			if !w.whole(&w.groups[i], s) {
 				n++
 			}
 		}
@@ -297,7 +317,7 @@ func (w *bringing) plan() Plan {
 	var again []int // further references of a copied table, whose names change
 	for i := range w.groups {
 		g := &w.groups[i]
-		if g.whole(p.Shard) {
+		if w.whole(g, p.Shard) {
 			continue
 		}
 		if b.f.Reopens {
@@ -340,11 +360,18 @@ func (w *bringing) copy(g *tableGroup, members []int, name string) Copy {
 			c.Where = append(c.Where, list)
 		}
 	}
-	if c.All {
+	if slices.Sort(c.Columns); c.All {
 		c.Columns = nil
 	}
+	c.Columns = slices.Compact(c.Columns)
 	if g.kind == kindReference {
-		need = only(c.Home)
+		from := c.Home
+		for _, id := range b.f.TxShards {
+			if s := b.m.Shard(id); s != nil {
+				from = s // which is in the transaction already
+			}
+		}
+		need = only(from)
 	}
 	for _, s := range b.m.Shards() {
 		if need.has(s.Index) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"shardway/router/parse"
+	"shardway/router/parse/rewrite"
 	"shardway/router/plan"
 	"shardway/shardmap"
 )
@@ -145,6 +146,13 @@ func readMap(t testing.TB, name string) *shardmap.Map {
 	return m
 }
 
+func shardList(v string) []string {
+	if v == "" {
+		return nil
+	}
+	return strings.Split(v, ",")
+}
+
 // facts reads words like "db=shop tx=s0 ro". Without any: autocommit on, strict mode, utf8mb4.
 func facts(t testing.TB, words string) *plan.Facts {
 	f := &plan.Facts{Autocommit: true, Strict: true, Charset: "utf8mb4", User: "app"}
@@ -158,9 +166,11 @@ func facts(t testing.TB, words string) *plan.Facts {
 		case "ro":
 			f.ReadOnlyUser = true
 		case "tx":
-			f.InTx, f.TxShard = true, v
+			f.InTx, f.TxShards = true, shardList(v)
 		case "txro":
-			f.InTx, f.TxReadOnly, f.TxShard = true, true, v
+			f.InTx, f.TxReadOnly, f.TxShards = true, true, shardList(v)
+		case "oneshard":
+			f.OneShard = true
 		case "noauto":
 			f.Autocommit = false
 		case "pin":
@@ -186,4 +196,45 @@ func facts(t testing.TB, words string) *plan.Facts {
 		}
 	}
 	return f
+}
+
+// TestShardsStatement plans the statements that shards get as if a client had sent them: they must be for the same shards
+// and servers.
+func TestShardsStatement(t *testing.T) {
+	file, err := os.ReadFile("testdata/many.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, f := readMap(t, "two"), facts(t, "db=shop")
+	n := 0
+	for sql := range strings.Lines(string(file)) {
+		if strings.HasPrefix(sql, " ") || strings.HasPrefix(sql, "#") {
+			continue
+		}
+		sql = strings.TrimSpace(sql)
+		st, args := read(sql, nil)
+		p, ok := plan.Build(st, args, m, f).(*plan.Many)
+		if !ok || p.Parts[0].SQL == nil {
+			continue
+		}
+		n++
+		text, err := p.Parts[0].SQL.Append(nil, &rewrite.Fill{SQL: []byte(sql), Window: 7})
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, ok := build(string(text), nil, m, f).(*plan.Many)
+		if !ok {
+			g, ok := build(string(text), nil, m, f).(*plan.Gather)
+			if !ok || len(g.Copies) != 1 || len(g.Copies[0].Shards) != len(p.Parts) || !strings.Contains(g.Why, "an expression over aggregate functions") {
+				t.Errorf("%s\nbecame %s\nwhich is planned as %s", sql, text, build(string(text), nil, m, f))
+			}
+			continue
+		}
+		if q.Why != p.Why || q.Role != p.Role || len(q.Parts) != len(p.Parts) {
+			t.Errorf("%s: %s\nbecame %s: %s", sql, p.Why, text, q.Why)
+		}
+	}
+	if n < 20 {
+		t.Errorf("only %d statements", n)
+	}
 }

@@ -193,7 +193,12 @@ func (s *scatter) rows() (why string) {
 		if why != "" {
 			return why
 		}
-		s.merge.Order = append(s.merge.Order, s.key(e, at, it.Desc, s.whole && s.groupKey(e) >= 0))
+		key := s.whole && s.groupKey(e) >= 0
+		if s.whole && !key && at < 0 && e.Aggregates == 0 && s.b.f.FullGroupBy && s.b.f.Reopens {
+			// MariaDB checks the select list, to which it would be appended, and not ORDER BY.
+			return "ORDER BY an expression that GROUP BY hasn't, under ONLY_FULL_GROUP_BY"
+		}
+		s.merge.Order = append(s.merge.Order, s.key(e, at, it.Desc, key))
 	}
 	return ""
 }
