@@ -1,10 +1,10 @@
 package plan
 
 import (
-	"slices"
 	"strings"
 
 	"shardway/router/parse"
+	"shardway/router/plan/scatter"
 )
 
 // several plans a SELECT whose rows are on several shards: each answers for its own rows where it can, else rows are
@@ -12,7 +12,8 @@ import (
 func (b *builder) several() Plan {
 	many, why := b.scatter()
 	if many != nil {
-		if many.Merge.unsure() {
+		// Columns may turn out to be of a kind that servers alone can compare or add.
+		if m := many.Merge; len(m.Order)+len(m.Group)+len(m.Sums) > 0 {
 			many.Else, _ = b.brought().(*Gather)
 		}
 		return many
@@ -30,11 +31,6 @@ func (b *builder) several() Plan {
 	default:
 		return p
 	}
-}
-
-// unsure reports whether the shards' columns may turn out to be of a kind that servers alone can compare or add.
-func (m *Merge) unsure() bool {
-	return len(m.Order)+len(m.Group)+len(m.Sums) > 0
 }
 
 // Asks are the tables whose columns would let Build find a better plan than p: give them in Facts.Tables, and build again.
@@ -65,34 +61,78 @@ func (b *builder) asks() (list []parse.Table) {
 	return list
 }
 
-// presence says whether a table has a column.
-type presence uint8
+// tiedToOne are the flags of what a session keeps on one connection, or what acts on one server: it isn't run on several.
+const tiedToOne = parse.FlagSetsUserVar | parse.FlagLastInsertID | parse.FlagSetsLastInsertID |
+	parse.FlagFoundRows | parse.FlagCalcFoundRows | parse.FlagRowCount | parse.FlagDiagnostics | parse.FlagConnectionID |
+	parse.FlagGetLock | parse.FlagReleaseLock | parse.FlagSequenceNext | parse.FlagStoredFunction | parse.FlagInto |
+	parse.FlagForeignData | parse.FlagExecutable | parse.FlagOwnVariable
 
-const (
-	unknown presence = iota
-	present
-	absent
-)
-
-// has says whether a table of the outermost block has a column.
-func (b *builder) has(column string) presence {
-	out := absent
-	for i := range b.st.Blocks[0].Tables {
-		t := &b.st.Blocks[0].Tables[i]
-		if t.Source >= 0 || t.Name == "" {
-			return unknown
-		}
-		db := t.DB
-		if db == "" {
-			db = b.f.DB
-		}
-		columns, ok := b.f.Tables[strings.ToLower(db+"."+t.Name)]
-		switch {
-		case !ok:
-			out = unknown
-		case slices.ContainsFunc(columns, func(c string) bool { return strings.EqualFold(c, column) }):
-			return present
+// scatter makes the plan that runs a SELECT on each shard for the shard's own rows. why says why it can't.
+func (b *builder) scatter() (p *Many, why string) {
+	st := b.st
+	variables := strings.HasPrefix(st.Why, "user variable ") && !b.vars // every connection is given them
+	if st.Flags&tiedToOne != 0 || !st.Is(parse.FlagRead) && !st.Is(parse.FlagLocks) && !variables {
+		return nil, "it depends on what one connection keeps" + b.kept()
+	}
+	t, why := b.together()
+	if why != "" {
+		return nil, why
+	}
+	shape := st.Shape()
+	if shape == nil {
+		return nil, "its clauses can't be told apart with certainty"
+	}
+	merge, sql, why := scatter.Build(&scatter.Query{
+		Shape: shape, Args: b.args, Single: len(st.Blocks[0].Tables) == 1, Listed: b.f.FullGroupBy && b.f.Reopens, Tables: t,
+	})
+	if why != "" {
+		return nil, why
+	}
+	p = &Many{Merge: merge, Why: b.whyScattered()}
+	p.Role, _ = b.chooseRole()
+	for i, shard := range b.m.Shards() {
+		if t.anchor.in.has(i) {
+			p.Parts = append(p.Parts, Part{Shard: shard, SQL: sql})
 		}
 	}
-	return out
+	if len(p.Parts) == 0 {
+		p.Parts = []Part{{Shard: b.m.Shards()[b.need.first()], SQL: sql}} // no row can matter: one shard says so
+	}
+	return p, ""
+}
+
+// kept names what ties a statement to one connection.
+func (b *builder) kept() string {
+	switch {
+	case b.st.Why != "":
+		return " (" + b.st.Why + ")"
+	case b.st.Is(parse.FlagCalcFoundRows):
+		return " (SQL_CALC_FOUND_ROWS)"
+	default:
+		return ""
+	}
+}
+
+// whyScattered says what lets each shard answer for its own rows.
+func (b *builder) whyScattered() string {
+	var parts []string
+	in := b.of(0)
+	for i := range in {
+		switch in[i].kind {
+		case kindSharded:
+			parts = append(parts, aliased(&in[i])+" is on "+in[i].in.names(b.m)+b.by(&in[i]))
+		case kindReference:
+			parts = append(parts, aliased(&in[i])+" is a reference table")
+		default:
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// by is the condition that narrowed a table, in words.
+func (b *builder) by(s *source) string {
+	if s.by == nil {
+		return ""
+	}
+	return " by " + b.bound(s.table, s.by, s.op)
 }

@@ -1,9 +1,11 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 
 	"shardway/router/parse"
+	"shardway/router/plan/scatter"
 )
 
 // together reports whether each shard can answer for its own rows: every row of the outermost block has a row of one
@@ -149,7 +151,7 @@ func (t *together) holds(col *parse.Column, blk int, in []source, i int) bool {
 	return false
 }
 
-// key reports whether a column of the outermost block is the key of a table that has a row in each of its rows.
+// key is the table that has a row in each row of the outermost block, and whose key a column of that block is.
 func (t *together) key(db, table, name string) *source {
 	in := t.b.of(0)
 	for i := range in {
@@ -161,6 +163,46 @@ func (t *together) key(db, table, name string) *source {
 		}
 	}
 	return nil
+}
+
+// Key implements scatter.Tables.
+func (t *together) Key(db, table, name string) (integer, ok bool) {
+	s := t.key(db, table, name)
+	return s != nil && s.table.KeyType.Integer(), s != nil
+}
+
+// Keyed implements scatter.Tables.
+func (t *together) Keyed(table string) bool {
+	in := t.b.of(0)
+	for i := range in {
+		if in[i].kind == kindSharded && !in[i].text.Outer && (table == "" || t.named(&in[i], "", table)) {
+			return true
+		}
+	}
+	return false
+}
+
+// Has implements scatter.Tables.
+func (t *together) Has(column string) scatter.Presence {
+	b, out := t.b, scatter.Absent
+	for i := range b.st.Blocks[0].Tables {
+		table := &b.st.Blocks[0].Tables[i]
+		if table.Source >= 0 || table.Name == "" {
+			return scatter.Unknown
+		}
+		db := table.DB
+		if db == "" {
+			db = b.f.DB
+		}
+		columns, ok := b.f.Tables[strings.ToLower(db+"."+table.Name)]
+		switch {
+		case !ok:
+			out, b.ask = scatter.Unknown, true
+		case slices.ContainsFunc(columns, func(c string) bool { return strings.EqualFold(c, column) }):
+			return scatter.Present
+		}
+	}
+	return out
 }
 
 // named reports whether a qualifier means a table.

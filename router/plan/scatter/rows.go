@@ -1,67 +1,59 @@
-package plan
+package scatter
 
 import (
 	"strconv"
 	"strings"
 
-	"shardway/router/parse"
+	"shardway/router/parse/digest"
 	"shardway/router/parse/rewrite"
 )
 
-// tied are the flags of what a session keeps on one connection, or what acts on one server: it isn't run on several.
-const tiedToOne = parse.FlagSetsUserVar | parse.FlagUsesUserVar | parse.FlagLastInsertID | parse.FlagSetsLastInsertID |
-	parse.FlagFoundRows | parse.FlagCalcFoundRows | parse.FlagRowCount | parse.FlagDiagnostics | parse.FlagConnectionID |
-	parse.FlagGetLock | parse.FlagReleaseLock | parse.FlagSequenceNext | parse.FlagStoredFunction | parse.FlagInto |
-	parse.FlagForeignData | parse.FlagExecutable | parse.FlagOwnVariable
+// Query is a SELECT, each of whose rows is made on one shard.
+type Query struct {
+	Shape *rewrite.Shape
+	// Args are the values of its parameters.
+	Args []digest.Value
+	// Single says that the outermost block has one table.
+	Single bool
+	// Listed says that the server wants in the select list what GROUP BY determines, and not in ORDER BY: MariaDB under
+	// ONLY_FULL_GROUP_BY.
+	Listed bool
+	Tables Tables
+}
 
-// scatter makes the plan that runs a SELECT on each shard for the shard's own rows. why says why it can't.
-func (b *builder) scatter() (p *Many, why string) {
-	st := b.st
-	if st.Flags&tiedToOne != 0 || !st.Is(parse.FlagRead) && !st.Is(parse.FlagLocks) {
-		return nil, "it depends on what one connection keeps" + b.kept()
-	}
-	t, why := b.together()
-	if why != "" {
-		return nil, why
-	}
-	shape := st.Shape()
-	if shape == nil {
-		return nil, "its clauses can't be told apart with certainty"
-	}
-	s := scatter{b: b, t: t, shape: shape}
+// Tables answers what Build asks of the tables of the outermost block.
+type Tables interface {
+	// Key reports whether a column decides the shard of a row, in a table that has a row in each of the block's, and
+	// whether it is an integer.
+	Key(db, table, name string) (integer, ok bool)
+	// Keyed reports whether such a column is among those of table.*, or of * for "".
+	Keyed(table string) bool
+	// Has says whether any table has a column.
+	Has(column string) Presence
+}
+
+// Presence says whether a table has a column.
+type Presence uint8
+
+// What can be known of a column.
+const (
+	Unknown Presence = iota
+	Present
+	Absent
+)
+
+// Build says how a SELECT is merged, and what each shard runs: nil for the client's own text. why says why it can't be.
+func Build(q *Query) (m *Merge, sql *rewrite.Template, why string) {
+	s := builder{q: q, shape: q.Shape}
 	if why := s.build(); why != "" {
-		return nil, why
+		return nil, nil, why
 	}
-	p = &Many{Merge: &s.merge}
-	p.Role, _ = b.chooseRole()
-	for i, shard := range b.m.Shards() {
-		if t.anchor.in.has(i) {
-			p.Parts = append(p.Parts, Part{Shard: shard, SQL: s.sql})
-		}
-	}
-	if len(p.Parts) == 0 {
-		p.Parts = []Part{{Shard: b.m.Shards()[b.need.first()], SQL: s.sql}} // no row can matter: one shard says so
-	}
-	p.Why = s.why()
-	return p, ""
+	return &s.merge, s.sql, ""
 }
 
-// kept names what ties a statement to one connection.
-func (b *builder) kept() string {
-	switch {
-	case b.st.Why != "":
-		return " (" + b.st.Why + ")"
-	case b.st.Is(parse.FlagCalcFoundRows):
-		return " (SQL_CALC_FOUND_ROWS)"
-	default:
-		return ""
-	}
-}
-
-// scatter is the work on one SELECT for several shards.
-type scatter struct {
-	b     *builder
-	t     *together
+// builder is the work on one Query.
+type builder struct {
+	q     *Query
 	shape *rewrite.Shape
 	by    []rewrite.Item // ORDER BY, without what orders nothing
 	merge Merge
@@ -85,7 +77,7 @@ type appended struct {
 // afterStar numbers the appended columns as long as their number isn't known.
 const afterStar = 1 << 20
 
-func (s *scatter) build() (why string) {
+func (s *builder) build() (why string) {
 	shape := s.shape
 	switch {
 	case shape.Windows:
@@ -135,12 +127,16 @@ func (s *scatter) build() (why string) {
 }
 
 // isKey reports whether rows that are equal in an expression are on one shard.
-func (s *scatter) isKey(it *rewrite.Item) bool {
-	return it.Column != nil && s.t.key(it.Column.DB, it.Column.Table, it.Column.Name) != nil
+func (s *builder) isKey(it *rewrite.Item) bool {
+	if it.Column == nil {
+		return false
+	}
+	_, ok := s.q.Tables.Key(it.Column.DB, it.Column.Table, it.Column.Name)
+	return ok
 }
 
 // limit reads LIMIT and OFFSET.
-func (s *scatter) limit() (why string) {
+func (s *builder) limit() (why string) {
 	l := s.shape.Limit
 	if l == nil {
 		return ""
@@ -156,25 +152,25 @@ func (s *scatter) limit() (why string) {
 	return ""
 }
 
-func (s *scatter) bound(n *rewrite.Number) (Bound, bool) {
+func (s *builder) bound(n *rewrite.Number) (Bound, bool) {
 	if !n.Set {
 		return Bound{}, true
 	}
 	if n.Arg < 0 {
 		return Bound{true, n.Value}, true
 	}
-	if n.Arg >= len(s.b.args) {
+	if n.Arg >= len(s.q.Args) {
 		return Bound{}, false
 	}
-	switch v := &s.b.args[n.Arg]; v.Kind {
-	case parse.Int:
+	switch v := &s.q.Args[n.Arg]; v.Kind {
+	case digest.Int:
 		return Bound{true, uint64(v.I)}, v.I >= 0
-	case parse.Uint:
+	case digest.Uint:
 		return Bound{true, v.U}, true
-	case parse.String: // a driver that binds everything as text
+	case digest.String: // a driver that binds everything as text
 		u, err := strconv.ParseUint(string(v.S), 10, 64)
 		return Bound{true, u}, err == nil
-	case parse.Marker:
+	case digest.Marker:
 		return Bound{Set: true}, true // while it is prepared
 	default:
 		return Bound{}, false
@@ -182,7 +178,7 @@ func (s *scatter) bound(n *rewrite.Number) (Bound, bool) {
 }
 
 // rows is for rows that stay what they are: no two of them become one, but by DISTINCT.
-func (s *scatter) rows() (why string) {
+func (s *builder) rows() (why string) {
 	shape := s.shape
 	if shape.Distinct && !s.distinctByKey() {
 		return s.distinct()
@@ -193,9 +189,12 @@ func (s *scatter) rows() (why string) {
 		if why != "" {
 			return why
 		}
+		if e.Constant() {
+			continue
+		}
 		key := s.whole && s.groupKey(e) >= 0
-		if s.whole && !key && at < 0 && e.Aggregates == 0 && s.b.f.FullGroupBy && s.b.f.Reopens {
-			// MariaDB checks the select list, to which it would be appended, and not ORDER BY.
+		if s.whole && !key && at < 0 && e.Aggregates == 0 && s.q.Listed {
+			// It would be appended to the select list.
 			return "ORDER BY an expression that GROUP BY hasn't, under ONLY_FULL_GROUP_BY"
 		}
 		s.merge.Order = append(s.merge.Order, s.key(e, at, it.Desc, key))
@@ -204,7 +203,7 @@ func (s *scatter) rows() (why string) {
 }
 
 // distinctByKey reports whether rows of different shards differ in a visible column.
-func (s *scatter) distinctByKey() bool {
+func (s *builder) distinctByKey() bool {
 	for i := range s.shape.Items {
 		it := &s.shape.Items[i]
 		if !it.Star {
@@ -213,18 +212,15 @@ func (s *scatter) distinctByKey() bool {
 			}
 			continue
 		}
-		in := s.b.of(0)
-		for j := range in {
-			if in[j].kind == kindSharded && !in[j].text.Outer && (it.Of == "" || s.t.named(&in[j], "", it.Of)) {
-				return true
-			}
+		if s.q.Tables.Keyed(it.Of) {
+			return true
 		}
 	}
 	return false
 }
 
 // distinct is for SELECT DISTINCT of rows that several shards may have: they come in the order of all columns.
-func (s *scatter) distinct() (why string) {
+func (s *builder) distinct() (why string) {
 	shape := s.shape
 	if s.stars {
 		return "DISTINCT of *"
@@ -240,6 +236,9 @@ func (s *scatter) distinct() (why string) {
 		e, at, why := s.ordering(it)
 		if why != "" {
 			return why
+		}
+		if e.Constant() {
+			continue
 		}
 		if at < 0 {
 			return "DISTINCT with ORDER BY an expression that isn't selected"
@@ -266,7 +265,7 @@ func (s *scatter) distinct() (why string) {
 }
 
 // copyOrder writes the client's ORDER BY with more expressions after it.
-func (s *scatter) copyOrder(t *rewrite.Template, more []string) {
+func (s *builder) copyOrder(t *rewrite.Template, more []string) {
 	if len(s.shape.Order) > 0 {
 		t.Copy(s.shape.OrderBy)
 		if len(more) > 0 {
@@ -280,7 +279,7 @@ func (s *scatter) copyOrder(t *rewrite.Template, more []string) {
 }
 
 // ordering finds what an item of ORDER BY means: an expression, and its column where it is selected, else -1.
-func (s *scatter) ordering(it *rewrite.Item) (e *rewrite.Item, at int, why string) {
+func (s *builder) ordering(it *rewrite.Item) (e *rewrite.Item, at int, why string) {
 	e, at = it, -1
 	switch {
 	case it.Position > 0:
@@ -316,7 +315,7 @@ func (s *scatter) ordering(it *rewrite.Item) (e *rewrite.Item, at int, why strin
 }
 
 // named are the selected expressions that go by a name: their alias, or their column's own.
-func (s *scatter) named(name string) (list []int) {
+func (s *builder) named(name string) (list []int) {
 	for i := range s.shape.Items {
 		it := &s.shape.Items[i]
 		if it.Alias != "" && strings.EqualFold(it.Alias, name) || it.Alias == "" && it.Column != nil && strings.EqualFold(it.Column.Name, name) {
@@ -327,7 +326,7 @@ func (s *scatter) named(name string) (list []int) {
 }
 
 // clash is a name in an expression that means a column of a table there, and might mean a selected expression here.
-func (s *scatter) clash(it *rewrite.Item) string {
+func (s *builder) clash(it *rewrite.Item) string {
 	for i := range it.Names {
 		n := &it.Names[i]
 		if n.Table != "" {
@@ -343,7 +342,7 @@ func (s *scatter) clash(it *rewrite.Item) string {
 }
 
 // selected is the selected expression that is written as it is, -1 for none.
-func (s *scatter) selected(it *rewrite.Item) int {
+func (s *builder) selected(it *rewrite.Item) int {
 	for i := range s.shape.Items {
 		if sel := &s.shape.Items[i]; !sel.Star && s.same(it, sel) {
 			return i
@@ -353,7 +352,7 @@ func (s *scatter) selected(it *rewrite.Item) int {
 }
 
 // same reports whether two expressions are the same.
-func (s *scatter) same(a, c *rewrite.Item) bool {
+func (s *builder) same(a, c *rewrite.Item) bool {
 	if a.Column != nil && c.Column != nil {
 		if !strings.EqualFold(a.Column.Name, c.Column.Name) {
 			return false
@@ -361,14 +360,14 @@ func (s *scatter) same(a, c *rewrite.Item) bool {
 		if a.Column.Table == c.Column.Table {
 			return true
 		}
-		return (a.Column.Table == "" || c.Column.Table == "") && len(s.b.st.Blocks[0].Tables) == 1
+		return (a.Column.Table == "" || c.Column.Table == "") && s.q.Single
 	}
-	return s.shape.Norm.Same(a.Range, c.Range, s.b.args)
+	return s.shape.Norm.Same(a.Range, c.Range, s.q.Args)
 }
 
 // grouping finds what an item of GROUP BY means. Where a name may be a column or a selected expression, the column
 // counts, and whether there is one isn't known.
-func (s *scatter) grouping(it *rewrite.Item) (e *rewrite.Item, at int, ok bool) {
+func (s *builder) grouping(it *rewrite.Item) (e *rewrite.Item, at int, ok bool) {
 	switch {
 	case it.Position > 0:
 		if it.Position > s.visible {
@@ -380,15 +379,10 @@ func (s *scatter) grouping(it *rewrite.Item) (e *rewrite.Item, at int, ok bool) 
 		for _, i := range s.named(it.Column.Name) {
 			sel := &s.shape.Items[i]
 			if sel.Column == nil || !strings.EqualFold(sel.Column.Name, it.Column.Name) {
-				switch s.b.has(it.Column.Name) {
-				case absent:
+				if s.q.Tables.Has(it.Column.Name) == Absent {
 					return sel, i, i < s.visible
-				case present:
-					return it, -1, false // and ORDER BY would mean the selected expression
-				default:
-					s.b.ask = true
-					return nil, -1, false
 				}
+				return it, -1, false // ORDER BY would mean the selected expression
 			}
 			if i < s.visible {
 				at = i
@@ -405,7 +399,7 @@ func (s *scatter) grouping(it *rewrite.Item) (e *rewrite.Item, at int, ok bool) 
 }
 
 // groupKey is the item of GROUP BY that an expression is, -1 for none.
-func (s *scatter) groupKey(e *rewrite.Item) int {
+func (s *builder) groupKey(e *rewrite.Item) int {
 	for i := range s.shape.Group {
 		if g, _, ok := s.grouping(&s.shape.Group[i]); ok && (g == e || s.same(g, e)) {
 			return i
@@ -416,7 +410,7 @@ func (s *scatter) groupKey(e *rewrite.Item) int {
 
 // key appends what is needed to compare by an expression, which is column at, or -1 where it isn't visible. Of an
 // expression that is the same in all rows of a group, each server takes MIN for certain.
-func (s *scatter) key(e *rewrite.Item, at int, desc, grouped bool) Key {
+func (s *builder) key(e *rewrite.Item, at int, desc, grouped bool) Key {
 	before, after := "", ""
 	if grouped && e.Column == nil {
 		before, after = "MIN(", ")"
@@ -429,7 +423,7 @@ func (s *scatter) key(e *rewrite.Item, at int, desc, grouped bool) Key {
 		return k
 	}
 	if e.Column != nil {
-		if src := s.t.key(e.Column.DB, e.Column.Table, e.Column.Name); src != nil && src.table.KeyType.Integer() {
+		if integer, ok := s.q.Tables.Key(e.Column.DB, e.Column.Table, e.Column.Name); ok && integer {
 			return k
 		}
 	}
@@ -439,7 +433,7 @@ func (s *scatter) key(e *rewrite.Item, at int, desc, grouped bool) Key {
 }
 
 // append adds a column after the client's and returns its number.
-func (s *scatter) append(before string, r rewrite.Range, after string) int {
+func (s *builder) append(before string, r rewrite.Range, after string) int {
 	s.appended = append(s.appended, appended{before, r, after})
 	n := len(s.appended) - 1
 	if s.stars {
@@ -449,7 +443,7 @@ func (s *scatter) append(before string, r rewrite.Range, after string) int {
 }
 
 // finish numbers the columns and writes the shards' statement.
-func (s *scatter) finish() {
+func (s *builder) finish() {
 	m := &s.merge
 	m.Visible, m.Appended = s.visible, len(s.appended)
 	if s.stars {
@@ -491,28 +485,4 @@ func space(s string) string {
 		return ""
 	}
 	return " " + s
-}
-
-// why says what lets each shard answer for its own rows.
-func (s *scatter) why() string {
-	var parts []string
-	in := s.b.of(0)
-	for i := range in {
-		switch in[i].kind {
-		case kindSharded:
-			parts = append(parts, aliased(&in[i])+" is on "+in[i].in.names(s.b.m)+s.b.by(&in[i]))
-		case kindReference:
-			parts = append(parts, aliased(&in[i])+" is a reference table")
-		default:
-		}
-	}
-	return strings.Join(parts, ", ")
-}
-
-// by is the condition that narrowed a table, in words.
-func (b *builder) by(s *source) string {
-	if s.by == nil {
-		return ""
-	}
-	return " by " + b.bound(s.table, s.by, s.op)
 }

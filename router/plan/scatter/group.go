@@ -1,11 +1,11 @@
-package plan
+package scatter
 
 import (
 	"shardway/router/parse/rewrite"
 )
 
 // one is for aggregate functions without GROUP BY: each shard gives one row, and they become one.
-func (s *scatter) one() (why string) {
+func (s *builder) one() (why string) {
 	if why := s.having(); why != "" {
 		return why
 	}
@@ -35,7 +35,7 @@ func (s *scatter) one() (why string) {
 	return ""
 }
 
-func (s *scatter) having() string {
+func (s *builder) having() string {
 	if s.shape.Having == nil {
 		return ""
 	}
@@ -43,7 +43,7 @@ func (s *scatter) having() string {
 }
 
 // grouped is for groups that several shards may have a part of.
-func (s *scatter) grouped() (why string) {
+func (s *builder) grouped() (why string) {
 	if why := s.having(); why != "" {
 		return why
 	}
@@ -85,7 +85,7 @@ type group struct {
 }
 
 // groups puts the shards' rows in an order in which groups are together, which is the client's where it can be.
-func (s *scatter) groups(groups []group) (why string) {
+func (s *builder) groups(groups []group) (why string) {
 	type ordered struct {
 		group int
 		desc  bool
@@ -101,6 +101,9 @@ func (s *scatter) groups(groups []group) (why string) {
 		e, _, why := s.ordering(it)
 		if why != "" {
 			return why
+		}
+		if e.Constant() {
+			continue
 		}
 		g := s.groupKey(e)
 		if g < 0 {
@@ -148,6 +151,9 @@ func (s *scatter) groups(groups []group) (why string) {
 		if why != "" {
 			return why
 		}
+		if e.Constant() {
+			continue
+		}
 		if g := s.groupKey(e); g >= 0 {
 			k := keys[g]
 			k.Desc = it.Desc
@@ -179,7 +185,7 @@ func (s *scatter) groups(groups []group) (why string) {
 }
 
 // sum says how the values of an aggregate function, column at, become one.
-func (s *scatter) sum(at int, it *rewrite.Item) (why string) {
+func (s *builder) sum(at int, it *rewrite.Item) (why string) {
 	a := it.Aggregate
 	if a == nil || it.Subquery || it.Random {
 		return "an expression over aggregate functions"
@@ -218,7 +224,10 @@ func (s *scatter) sum(at int, it *rewrite.Item) (why string) {
 }
 
 // distinctKey reports whether equal arguments of an aggregate function are on one shard.
-func (s *scatter) distinctKey(a *rewrite.Aggregate) bool {
+func (s *builder) distinctKey(a *rewrite.Aggregate) bool {
 	c, ok := s.shape.Norm.Column(a.Args)
-	return ok && s.t.key(c.DB, c.Table, c.Name) != nil
+	if ok {
+		_, ok = s.q.Tables.Key(c.DB, c.Table, c.Name)
+	}
+	return ok
 }
