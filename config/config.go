@@ -138,7 +138,10 @@ type Failover struct {
 
 // Transactions is about transactions over several shards.
 type Transactions struct {
-	CrossShard string
+	CrossShard   string
+	ResolveAfter time.Duration
+	MaxAge       time.Duration // 0: no limit
+	IdleTimeout  time.Duration // 0: no limit
 }
 
 // Limits protect Shardway and the servers.

@@ -15,10 +15,6 @@ func inert() []inertKey {
 			func(c *Config) bool { return !c.Pool.Multiplex },
 		},
 		{
-			"transactions.cross_shard", "a transaction stays on one shard, and a statement that needs another is refused",
-			func(c *Config) bool { return c.Transactions.CrossShard != "forbid" },
-		},
-		{
 			"limits.gather_rows", "statements over several shards are refused",
 			func(c *Config) bool { return c.IsSet("limits.gather_rows") },
 		},

@@ -269,8 +269,20 @@ func Keys() []Key {
 		},
 
 		{
-			Name: "transactions.cross_shard", Kind: Word, Default: "atomic", Allowed: []string{"atomic", "forbid"}, field: func(c *Config) any { return &c.Transactions.CrossShard },
-			Doc: "Whether a transaction may write on several shards (all or nothing), or is refused at the second.",
+			Name: "transactions.cross_shard", Kind: Word, Default: "atomic", Allowed: []string{"atomic", "forbid", "unsafe"}, field: func(c *Config) any { return &c.Transactions.CrossShard },
+			Doc: "What becomes of a transaction that needs a second shard: all its shards commit or none (`atomic`), the statement is refused (`forbid`), or each shard commits for itself (`unsafe`).",
+		},
+		{
+			Name: "transactions.resolve_after", Kind: Duration, Default: "5s", NotZero: true, field: func(c *Config) any { return &c.Transactions.ResolveAfter },
+			Doc: "How long a branch in doubt of another proxy is left to it before this one ends it.",
+		},
+		{
+			Name: "transactions.max_age", Kind: Duration, Default: "0s", field: func(c *Config) any { return &c.Transactions.MaxAge },
+			Doc: "How long a transaction may be open; then its session is ended, which rolls it back. 0 means no limit.",
+		},
+		{
+			Name: "transactions.idle_timeout", Kind: Duration, Default: "0s", field: func(c *Config) any { return &c.Transactions.IdleTimeout },
+			Doc: "How long a client may be idle in a transaction; then its session is ended, which rolls the transaction back. 0 means no limit.",
 		},
 
 		{

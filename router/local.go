@@ -9,6 +9,7 @@ import (
 	"shardway/router/exec"
 	"shardway/router/parse"
 	"shardway/router/plan"
+	"shardway/shardmap"
 )
 
 // runLocal does what a session does itself.
@@ -48,21 +49,31 @@ func (s *session) runLocal(ctx context.Context, o *Options, t *text, p *plan.Loc
 
 func (s *session) begin(ctx context.Context, o *Options, t *text) error {
 	if s.x.InTransaction() {
-		if err := s.x.CommitSilently(); err != nil {
+		if err := s.x.CommitSilently(ctx); err != nil {
 			return err
 		}
 	}
 	s.x.Begin(string(t.sql), t.st.Tx.ReadOnly, t.st.Tx.ReadWrite)
 	if t.st.Tx.Snapshot {
-		// A snapshot is of the moment when it is asked for, so it can't wait for the first statement.
-		shard := o.Maps.Current().DefaultShard(s.x.Schema()).ID
+		// A snapshot is of the moment when it is asked for, so it can't wait for the first statement on a shard.
+		m := o.Maps.Current()
+		home := m.DefaultShard(s.x.Schema())
+		shards := []*shardmap.Shard{home}
+		if s.x.CrossShard() != exec.CrossShardForbid {
+			shards = append(shards, m.Shards()...)
+		}
 		role := exec.Primary
 		if t.st.Tx.ReadOnly {
 			role = exec.Replica
 		}
-		if err := s.x.Open(ctx, shard, role); err != nil {
-			s.x.EndUnbound(false)
-			return err
+		for i, shard := range shards {
+			if i > 0 && shard == home {
+				continue
+			}
+			if err := s.x.Open(ctx, shard.ID, role); err != nil {
+				s.x.Abandon()
+				return err
+			}
 		}
 	}
 	return s.ok()
@@ -75,11 +86,12 @@ func (s *session) end(ctx context.Context, t *text) error {
 	chain := tx.Chain || completion == "CHAIN" && !tx.NoChain
 	release := tx.Release || completion == "RELEASE" && !tx.NoRelease
 	var err error
-	if s.x.TransactionShard() == "" {
+	shards := s.x.TransactionShards()
+	if len(shards) == 0 {
 		s.x.EndUnbound(chain)
 		err = s.ok()
 	} else {
-		s.event.Shard, s.event.Role = s.x.TransactionShard(), exec.Primary.String()
+		s.event.Shard, s.event.Role = strings.Join(shards, ","), exec.Primary.String()
 		sql := t.sql
 		if release || chain {
 			sql = []byte("COMMIT AND NO CHAIN NO RELEASE")
@@ -88,7 +100,7 @@ func (s *session) end(ctx context.Context, t *text) error {
 			}
 		}
 		var out exec.Outcome
-		out, err = s.x.End(ctx, sql, chain && !release)
+		out, err = s.x.End(ctx, sql, t.st.Kind == parse.Rollback, chain && !release)
 		err = s.ranText(t, &out, err)
 	}
 	if err == nil && release {
@@ -99,23 +111,29 @@ func (s *session) end(ctx context.Context, t *text) error {
 
 func (s *session) savepoint(ctx context.Context, t *text, op plan.LocalOp) error {
 	name := t.st.Tx.Savepoint
-	if shard := s.x.TransactionShard(); shard != "" {
-		s.event.Shard, s.event.Role = shard, exec.Primary.String()
-		out, err := s.x.Run(ctx, &exec.Request{
-			Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery, Shard: shard,
-			Role: exec.Primary, Uses: exec.WhyTransaction,
-		})
+	if shards := s.x.TransactionShards(); len(shards) > 0 {
+		s.event.Shard, s.event.Role = strings.Join(shards, ","), exec.Primary.String()
+		out, err := s.x.RunSavepoint(ctx, t.sql)
+		if err == nil && out.Reply.Err == nil {
+			s.keepSavepoint(t, op, name)
+		}
 		return s.ranText(t, &out, err)
 	}
-	switch {
-	case op == plan.OpSavepoint:
-		if s.x.InTransaction() || !s.x.Autocommit() {
-			s.x.Savepoint(name, string(t.sql))
-		}
-	case !s.x.RollbackTo(name, op == plan.OpReleaseSavepoint):
+	if !s.keepSavepoint(t, op, name) {
 		return protocol.Errorf(1305, "42000", "SAVEPOINT %s does not exist", name)
 	}
 	return s.ok()
+}
+
+// keepSavepoint takes a savepoint over for the shards that are yet to join. It says false if there is none of that name.
+func (s *session) keepSavepoint(t *text, op plan.LocalOp, name string) bool {
+	if op != plan.OpSavepoint {
+		return s.x.RollbackTo(name, op == plan.OpReleaseSavepoint)
+	}
+	if s.x.InTransaction() || !s.x.Autocommit() {
+		s.x.Savepoint(name, string(t.sql))
+	}
+	return true
 }
 
 func (s *session) setTransaction(ctx context.Context, o *Options, t *text) error {

@@ -76,7 +76,8 @@ func (s *session) know() *plan.Facts {
 	f := &s.facts
 	f.DB = s.x.Schema()
 	f.User, f.Databases, f.ReadOnlyUser = s.user.Name, s.user.Databases, s.user.ReadOnly
-	f.InTx, f.TxReadOnly, f.TxShard = s.x.InTransaction(), s.x.ReadOnlyTransaction(), s.x.TransactionShard()
+	f.InTx, f.TxReadOnly, f.TxShards = s.x.InTransaction(), s.x.ReadOnlyTransaction(), s.x.TransactionShards()
+	f.OneShard = s.x.CrossShard() == exec.CrossShardForbid
 	f.Autocommit = s.x.Autocommit()
 	f.PinShard, f.PinWhy, f.TempTables = "", "", nil
 	if s.x.Holding() {
@@ -177,6 +178,9 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 		r.LocalFile = t.sql
 		s.show([]byte("LOAD DATA LOCAL")) // the file is read into the text's memory
 	}
+	if err := s.commitsFirst(ctx, st, r.Shard); err != nil {
+		return err
+	}
 	s.event.Shard, s.event.Role = r.Shard, r.Role.String()
 	out, err := s.x.Run(ctx, &r)
 	if err == nil && out.Reply.Err == nil && (st.Is(parse.FlagTemporary) || st.Kind == parse.DDL && strings.HasPrefix(st.Name, "drop table")) {
@@ -186,6 +190,26 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 		s.made(t)
 	}
 	return s.ranText(t, &out, err)
+}
+
+// commitsFirst commits the open transaction before a statement that does so by itself, where that statement's server
+// alone can't.
+func (s *session) commitsFirst(ctx context.Context, st *parse.Statement, shard string) error {
+	commits := st.Is(parse.FlagImplicitCommit)
+	if st.Kind == parse.Set && !s.x.Autocommit() {
+		for i := range st.Set {
+			v := &st.Set[i]
+			commits = commits || v.Scope == parse.ScopeSession && v.Name == "autocommit"
+		}
+	}
+	if !commits {
+		return nil
+	}
+	shards := s.x.TransactionShards()
+	if len(shards) == 0 || len(shards) == 1 && shards[0] == shard {
+		return nil
+	}
+	return s.x.CommitSilently(ctx)
 }
 
 func roleOf(r plan.Role) exec.Role {

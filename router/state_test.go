@@ -13,6 +13,7 @@ import (
 func TestATransactionIsOpenedAtTheShardOfItsFirstStatement(t *testing.T) {
 	p := newProxy(t, nil)
 	c := p.connect()
+	exec1(t, c, "SET shardway_cross_shard = 'forbid'")
 	if r := exec1(t, c, "BEGIN"); !r.Status.Has(protocol.StatusInTrans) {
 		t.Error("BEGIN is answered without a transaction in its status")
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"shardway/protocol"
+	"shardway/router/exec"
 	"shardway/router/parse"
 )
 
@@ -33,7 +34,23 @@ func variablesOfOwn() []ownVariable {
 				s.x.SetCausal(v == "session" || v == "" && s.srv.options.Load().Executor.Cluster().CausalReads())
 			},
 		},
+		{
+			name: "shardway_cross_shard", values: crossShards(),
+			get: func(s *session) string { return s.x.CrossShard().String() },
+			set: func(s *session, v string) {
+				own := s.srv.options.Load().Executor.CrossShard()
+				if i := slices.Index(crossShards(), v); i >= 0 {
+					own = exec.CrossShard(i)
+				}
+				s.x.SetCrossShard(own)
+			},
+		},
 	}
+}
+
+// crossShards are the values of shardway_cross_shard, by the number of their exec.CrossShard.
+func crossShards() []string {
+	return []string{exec.CrossShardAtomic.String(), exec.CrossShardForbid.String(), exec.CrossShardUnsafe.String()}
 }
 
 func ownVariableOf(name string) (ownVariable, *protocol.Error) {

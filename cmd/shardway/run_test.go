@@ -82,7 +82,7 @@ func TestCheckWithoutServers(t *testing.T) {
 		"bad.yaml", goodConfig+"log: {level: loud}\nnope: 1\n",
 		"badmap.yaml", strings.ReplaceAll(goodConfig, "shards.yaml", "broken.yaml"), "broken.yaml", strings.ReplaceAll(goodMap, "2-3", "1-3"),
 		"nomap.yaml", strings.ReplaceAll(goodConfig, "shards.yaml", "gone.yaml"),
-		"inert.yaml", strings.ReplaceAll(goodConfig, "cross_shard: forbid", "cross_shard: atomic"),
+		"inert.yaml", goodConfig+"log: {audit: audit.log}\n",
 		"tls.yaml", goodConfig+"tls: {cert: gone.pem, key: gone.pem}\n",
 		"other.yaml", strings.ReplaceAll(goodConfig, "[shop]", "[shop, stock]"),
 	)
@@ -95,7 +95,7 @@ func TestCheckWithoutServers(t *testing.T) {
 		{"bad.yaml", 1, []string{"fail  DIR/bad.yaml:7  configuration  nope: is not a key", `fail  DIR/bad.yaml:6  configuration  log.level: "loud" isn't one of debug, info, warn, error`, "0 ok, 0 warnings, 2 failures"}},
 		{"badmap.yaml", 1, []string{"fail  DIR/broken.yaml:", "slot 1", "1 failure\n"}},
 		{"nomap.yaml", 1, []string{"gone.yaml: no such file or directory", "-> write the map there, or set map in the configuration to where it is"}},
-		{"inert.yaml", 0, []string{"warn  DIR/inert.yaml:5  configuration  transactions.cross_shard: has no effect in this version", "1 warning,"}},
+		{"inert.yaml", 0, []string{"warn  DIR/inert.yaml:6  configuration  log.audit: has no effect in this version", "1 warning,"}},
 		{"tls.yaml", 1, []string{"fail  DIR/gone.pem", "no such file"}},
 		{"other.yaml", 0, []string{"user app may use stock, which the map doesn't list: it lives whole on shard s0"}},
 	} {

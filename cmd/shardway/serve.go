@@ -18,6 +18,7 @@ import (
 	"shardway/router/admin"
 	"shardway/router/backend"
 	"shardway/router/exec"
+	"shardway/router/exec/xact"
 	"shardway/router/parse"
 	"shardway/shardmap"
 	"shardway/shardmap/stores"
@@ -98,6 +99,7 @@ func (d *daemon) run(ctx context.Context, p *program, first *parts) error {
 	d.live = shardmap.NewLive(first.m)
 	defer d.live.Subscribe(d.cluster.Apply)()
 	d.executor = exec.New(d.cluster)
+	d.executor.SetCrossShard(exec.CrossShardOf(first.config.Transactions.CrossShard))
 	d.statements = parse.NewCache(cachedStatements, cachedBytes)
 	d.metrics = admin.NewMetrics(d.log)
 	d.metrics.SetSlow(first.config.Log.SlowQuery)
@@ -118,6 +120,12 @@ func (d *daemon) run(ctx context.Context, p *program, first *parts) error {
 	d.warn(first)
 
 	d.followStore(ctx)
+	recovery := xact.Recovery{
+		Transactions: d.executor.Transactions(), Map: d.live.Current, Every: xact.DefaultEvery, Keep: xact.DefaultKeep,
+		Grace:  func() time.Duration { return d.inForce().Transactions.ResolveAfter },
+		Spread: func() bool { return d.executor.CrossShard() == exec.CrossShardAtomic }, Log: d.log,
+	}
+	d.serving.Go(func() { recovery.Run(ctx) })
 	changed := make(chan struct{}, 1)
 	d.serving.Go(func() {
 		watchFiles(ctx, d.log, d.seen, d.files, func() {

@@ -128,7 +128,7 @@ func unheard(c *backend.Conn, err error) {
 
 // admitHeld is admit for a replica's connection that the session keeps and that alone can serve the read.
 func (s *Session) admitHeld(c *backend.Conn, r *Request) error {
-	if c.Role() != backend.Replica || s.tx.shard != "" || r.Role == backend.Any || r.Stale {
+	if c.Role() != backend.Replica || len(s.tx.parts) > 0 || r.Role == backend.Any || r.Stale {
 		return nil
 	}
 	t := s.trail(r.Shard)

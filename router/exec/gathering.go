@@ -409,7 +409,11 @@ type source struct {
 
 func (w *gathering) source(ctx context.Context, shard string) (*source, error) {
 	r := &Request{Shard: shard, Role: roleFor(w.g.Plan.From), Read: true, AnySchema: true, MaxLag: w.r.MaxLag, Stale: w.r.Stale}
-	c, err := w.s.connection(ctx, r, nil)
+	connect := func() (*backend.Conn, error) { return w.s.connection(ctx, r, nil) }
+	if w.s.InTransaction() || !w.s.autocommit {
+		connect = func() (*backend.Conn, error) { return w.s.participant(ctx, r) }
+	}
+	c, err := connect()
 	if err != nil {
 		if lost, ok := errors.AsType[*lostError](err); ok {
 			return nil, lost.forClient(r)
@@ -485,6 +489,7 @@ func (src *source) end(w *gathering) {
 	s := w.s
 	switch {
 	case src.conn == nil:
+	case src.held && s.holdOf(src.conn) == nil: // went with the transaction
 	case !src.asked:
 		src.settle(s, &protocol.Reply{OK: protocol.OK{Status: src.conn.Status()}})
 	case src.done || src.in.Reply.Err != nil:
@@ -541,7 +546,7 @@ func (w *gathering) finish(out *Outcome) (err error) {
 // relay relays the reply as it is.
 func (w *gathering) relay(out *Outcome) (err error) {
 	s, c, r := w.s, w.home, w.r
-	relay := protocol.Relay{HoldError: holdError, TrackKinds: s.tracked(), SetStatus: s.Status(), ClearStatus: transactional &^ s.Status()}
+	relay := protocol.Relay{HoldError: s.holdError, TrackKinds: s.tracked(), SetStatus: s.Status(), ClearStatus: transactional &^ s.Status()}
 	out.Reply, err = c.Forward(s.client, r.Reply, &relay)
 	if err != nil {
 		if side, ok := errors.AsType[*protocol.SideError](err); ok && side.Side == protocol.SideClient {

@@ -91,13 +91,16 @@ func (s *Session) holdWith(why Why) *hold {
 
 // holdFor returns the hold that a request has to use, nil when it may use any connection.
 func (s *Session) holdFor(r *Request) *hold {
-	if h := s.holdWith(WhyTransaction); h != nil && (h.shard == r.Shard || r.Role == Any) && r.Uses&whyShort == 0 {
-		return h
+	if p := s.partAt(r.Shard); p != nil && r.Uses&whyShort == 0 {
+		return s.holdOf(p.Conn)
 	}
 	if h := s.holdWith(r.Uses); h != nil {
 		return h // also where another connection takes the shard's statements
 	}
-	binds := s.binds(r)
+	if len(s.tx.parts) > 0 && r.Role == Any && r.Uses&whyShort == 0 {
+		return s.holdOf(s.tx.parts[0].Conn)
+	}
+	binds := s.binds(r) || s.joins(r)
 	primary := s.roleOf(r) == backend.Primary
 	for i := range s.holds {
 		h := &s.holds[i]
@@ -112,7 +115,7 @@ func (s *Session) holdFor(r *Request) *hold {
 }
 
 // binds says whether a request takes the open transaction to its shard.
-func (s *Session) binds(r *Request) bool { return s.tx.open && s.tx.shard == "" && r.Role != Any }
+func (s *Session) binds(r *Request) bool { return s.tx.open && len(s.tx.parts) == 0 && r.Role != Any }
 
 func (s *Session) holdOf(c *backend.Conn) *hold {
 	for i := range s.holds {

@@ -72,7 +72,7 @@ func (s *Session) oneTransaction(r *ManyRequest) error {
 		return nil
 	}
 	for i := range r.Parts {
-		if at := r.Parts[i].Shard; at != r.Parts[0].Shard || s.tx.shard != "" && at != s.tx.shard {
+		if at := r.Parts[i].Shard; at != r.Parts[0].Shard || len(s.tx.parts) > 0 && at != s.tx.parts[0].Shard {
 			return protocol.Errorf(1235, "42000", "shardway: a transaction that reads or writes on several shards isn't supported yet: this statement is for shard %s as well; run it outside the transaction", at)
 		}
 	}

@@ -133,7 +133,7 @@ const maxTries = 4
 // at the primary, since later writes follow it there.
 func (s *Session) roleOf(r *Request) backend.Role {
 	switch {
-	case s.binds(r):
+	case s.binds(r), s.joins(r):
 		if s.tx.readOnly && r.Role == backend.Replica {
 			return backend.Replica
 		}
@@ -164,7 +164,7 @@ func (s *Session) connection(ctx context.Context, r *Request, tried []string) (*
 	if h := s.holdWith(WhyVariable); h != nil && h.shard != r.Shard && r.Role == backend.Primary && !r.Read {
 		return nil, protocol.Errorf(1235, "42000", "shardway: this session has set a variable that one connection alone can have (insert_id and the like), on shard %s, and this statement is for shard %s: send it on another connection, or reset this one", h.shard, r.Shard)
 	}
-	binds := s.binds(r)
+	binds, joins := s.binds(r), s.joins(r)
 	c, err := s.acquire(ctx, r, s.roleOf(r), tried)
 	if err != nil {
 		return nil, err
@@ -172,6 +172,8 @@ func (s *Session) connection(ctx context.Context, r *Request, tried []string) (*
 	switch {
 	case binds:
 		err = s.bind(c, r.Shard)
+	case joins:
+		err = s.join(ctx, c, r.Shard)
 	case len(s.next) > 0 && r.Role != backend.Any:
 		err = s.applyNext(c, r.Shard)
 	}
@@ -184,8 +186,11 @@ func (s *Session) onHold(ctx context.Context, r *Request, h *hold) (*backend.Con
 	if err := s.resume(ctx, h); err != nil {
 		return nil, err
 	}
-	if s.binds(r) {
+	switch {
+	case s.binds(r):
 		return c, s.bind(c, shard)
+	case s.joins(r):
+		return c, s.join(ctx, c, shard)
 	}
 	if err := s.admitHeld(c, r); err != nil {
 		return nil, err
@@ -248,7 +253,7 @@ func (s *Session) needs(c *backend.Conn, r *Request) Handle {
 		return s.handle
 	}
 	held := s.holdOf(c) != nil
-	stays := r.Holds&^whyShort != 0 || s.binds(r) || !s.autocommit
+	stays := r.Holds&^whyShort != 0 || s.binds(r) || s.joins(r) || !s.autocommit
 	if free := r.AnySchema && (held || !stays) || held && r.Uses&whyShort != 0; !free {
 		return s.handle
 	}
@@ -315,10 +320,11 @@ func (s *Session) broke(c *backend.Conn, err error) {
 func (s *Session) lose(c *backend.Conn, err error) (held bool) {
 	held = s.holdOf(c) != nil
 	if held {
-		if h := s.holdOf(c); h.why&WhyTransaction != 0 {
-			s.tx = transaction{}
-		}
+		inTx := s.holdOf(c).why&WhyTransaction != 0
 		s.forget(c)
+		if inTx {
+			defer s.dissolve(c)
+		}
 	}
 	if _, ok := errors.AsType[*protocol.Error](err); ok {
 		c.Discard("state refused")
@@ -356,7 +362,7 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 		if err := s.send(c, r); err != nil {
 			return out, err
 		}
-		relay := protocol.Relay{HoldError: holdError, SetStatus: r.SetStatus, TrackKinds: s.tracked(), LocalFile: r.LocalFile}
+		relay := protocol.Relay{HoldError: s.holdError, SetStatus: r.SetStatus, TrackKinds: s.tracked(), LocalFile: r.LocalFile}
 		if s.tx.open && s.holdOf(c) == nil {
 			relay.SetStatus |= protocol.StatusInTrans
 		}
@@ -389,6 +395,10 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 		out.Reply.Err, out.Reply.Held = e, false
 		stop()
 		s.settle(c, r, &out.Reply, s.ran() || stopped())
+		if e.Code == lockTimeout && s.spread() {
+			e = s.deadlocked(c, e)
+			out.Reply.Err = e
+		}
 		return out, s.client.WriteError(e)
 	}
 	stop()
@@ -411,17 +421,18 @@ func (s *Session) prepareSession(c *backend.Conn, r *Request) error {
 	return nil
 }
 
-func holdError(e *protocol.Error) bool {
-	return e.Code == unknownStatement || e.Code == 1317 || serverGone(e)
+func (s *Session) holdError(e *protocol.Error) bool {
+	return e.Code == unknownStatement || e.Code == 1317 || e.Code == lockTimeout && s.spread() || serverGone(e)
 }
 
 // dropUnread ends a connection whose reply nobody reads any more.
 func (s *Session) dropUnread(c *backend.Conn) {
 	if h := s.holdOf(c); h != nil {
-		if h.why&WhyTransaction != 0 {
-			s.tx = transaction{}
-		}
+		inTx := h.why&WhyTransaction != 0
 		s.forget(c)
+		if inTx {
+			defer s.dissolve(c)
+		}
 	}
 	c.Discard("client left")
 }

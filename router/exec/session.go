@@ -12,17 +12,31 @@ import (
 
 	"shardway/protocol"
 	"shardway/router/backend"
+	"shardway/router/exec/xact"
 )
 
 // Executor makes sessions over one cluster of servers.
 type Executor struct {
-	cluster *backend.Cluster
-	columns columnCache
-	spaces  spaceCache
+	cluster      *backend.Cluster
+	transactions *xact.Transactions
+	cross        atomic.Uint32
+	columns      columnCache
+	spaces       spaceCache
 }
 
 // New returns an Executor over cluster, which the caller closes after the last session.
-func New(cluster *backend.Cluster) *Executor { return &Executor{cluster: cluster} }
+func New(cluster *backend.Cluster) *Executor {
+	return &Executor{cluster: cluster, transactions: xact.New(cluster)}
+}
+
+// Transactions ends the transactions that run on several shards.
+func (x *Executor) Transactions() *xact.Transactions { return x.transactions }
+
+// SetCrossShard says what new sessions do with a transaction that needs a second shard.
+func (x *Executor) SetCrossShard(c CrossShard) { x.cross.Store(uint32(c)) }
+
+// CrossShard is what new sessions do with it.
+func (x *Executor) CrossShard() CrossShard { return CrossShard(x.cross.Load()) }
 
 // Cluster is the cluster that the executor runs on.
 func (x *Executor) Cluster() *backend.Cluster { return x.cluster }
@@ -54,6 +68,7 @@ type Session struct {
 	// nextUsed is a connection that ran them and on which no transaction has ended since.
 	nextUsed *backend.Conn
 
+	cross  CrossShard
 	causal bool // read what it wrote, never less than before
 	trails []*backend.Trail
 	gtids  bool // the client asked to be told of GTIDs
@@ -102,6 +117,7 @@ func (s *Session) start(login *protocol.Client, schema string) {
 	}
 	s.autocommit = true
 	s.SetCausal(s.x.cluster.CausalReads())
+	s.cross = s.x.CrossShard()
 	s.changed()
 }
 
@@ -271,6 +287,12 @@ func cleanse(c *backend.Conn) {
 
 // Close rolls back and gives every connection back.
 func (s *Session) Close() {
+	if s.spread() {
+		for _, p := range s.tx.parts {
+			_ = p.Conn.SetDeadline(time.Now().Add(rollbackWait))
+		}
+		s.rollbackSpread()
+	}
 	for _, h := range s.holds {
 		h.why &^= whyShort
 		switch {

@@ -76,7 +76,7 @@ func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, str
 	} else {
 		add |= r.Holds & whyPartly
 	}
-	if !autocommit && s.autocommit && s.tx.open && s.tx.shard == "" {
+	if !autocommit && s.autocommit && s.tx.open && len(s.tx.parts) == 0 {
 		s.tx = transaction{} // autocommit came back on, which commits
 	}
 	drop := Why(0)
@@ -115,13 +115,18 @@ func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, str
 			}
 		}
 	}
-	if inTx && s.tx.shard == "" {
-		s.tx.shard = c.Shard()
+	part := s.partOn(c)
+	switch {
+	case part != nil:
+		part.Saw(reply, r.Read, c.Tracks && s.state.get("session_track_transaction_info") == "")
+	case inTx:
+		s.takePart(c, c.Shard(), "") // with autocommit off the statement has opened it
+		s.tx.parts[len(s.tx.parts)-1].Saw(reply, r.Read, false)
 		s.publish()
 	}
 	if drop != 0 {
-		if drop&WhyTransaction != 0 {
-			s.tx = transaction{}
+		if drop&WhyTransaction != 0 && part != nil {
+			s.endedAt(part, reply)
 		}
 		s.letOf(c, drop)
 	}

@@ -8,29 +8,41 @@ import (
 
 	"shardway/protocol"
 	"shardway/router/backend"
+	"shardway/router/exec/xact"
 )
 
 // transaction is the client's open transaction. It is opened at a server by the first statement that needs one.
 type transaction struct {
-	open     bool   // BEGIN was answered, or a savepoint was set with autocommit off
-	readOnly bool   // START TRANSACTION READ ONLY
-	start    string // the statement that opens it at a server; "" when autocommit off does
-	shard    string // where it is open; "" until the first statement
-	points   []savepoint
-	next     []string // the SET TRANSACTION statements that it was opened with
+	open     bool                // BEGIN was answered, or a savepoint was set with autocommit off
+	readOnly bool                // START TRANSACTION READ ONLY
+	start    string              // the statement that opens it at a server; "" when autocommit off does
+	parts    []*xact.Participant // where it is open, none until the first statement; the first one began it
+	id       xact.ID             // of its branches, "" while it has none
+	points   []savepoint         // a shard that joins gets them all
+	next     []string            // the SET TRANSACTION statements that it was opened with
 }
 
-// savepoint was asked for before the transaction had a shard.
+// savepoint is one that the client has set.
 type savepoint struct{ name, sql string }
 
 // InTransaction says whether a transaction is open for the client.
-func (s *Session) InTransaction() bool { return s.tx.open || s.tx.shard != "" }
+func (s *Session) InTransaction() bool { return s.tx.open || len(s.tx.parts) > 0 }
 
 // ReadOnlyTransaction says whether the open transaction is READ ONLY.
 func (s *Session) ReadOnlyTransaction() bool { return s.tx.readOnly }
 
-// TransactionShard is the shard that the open transaction is on, "" when there is none yet.
-func (s *Session) TransactionShard() string { return s.tx.shard }
+// TransactionShards are the shards that the open transaction is on, the one where it began first; none before its first
+// statement.
+func (s *Session) TransactionShards() []string {
+	if len(s.tx.parts) == 0 {
+		return nil
+	}
+	shards := make([]string, len(s.tx.parts))
+	for i, p := range s.tx.parts {
+		shards[i] = p.Shard
+	}
+	return shards
+}
 
 // Next keeps a SET TRANSACTION statement for the next transaction.
 func (s *Session) Next(sql string) { s.next = append(s.next, sql) }
@@ -108,14 +120,21 @@ func (s *Session) bind(c *backend.Conn, shard string) error {
 			return s.unopened(c, fmt.Errorf("%s can't open the transaction (%s): %w", c.Addr(), sql, err))
 		}
 	}
-	s.tx.shard = shard
-	s.tx.points = nil
-	s.keep(c, shard, WhyTransaction)
+	s.takePart(c, shard, "")
 	return nil
+}
+
+// takePart makes a connection on which the transaction is open now one of its participants.
+func (s *Session) takePart(c *backend.Conn, shard, branch string) {
+	s.tx.parts = append(s.tx.parts, &xact.Participant{Shard: shard, Conn: c, Branch: branch})
+	s.keep(c, shard, WhyTransaction)
 }
 
 // applyNext runs the SET TRANSACTION statements that wait for the next transaction.
 func (s *Session) applyNext(c *backend.Conn, shard string) error {
+	if !s.tx.open && !s.autocommit {
+		s.tx.next = append(s.tx.next, s.next...) // for the shards that join what this statement may open
+	}
 	for _, sql := range s.next {
 		if _, err := c.Exec(sql); err != nil {
 			err = s.unopened(c, fmt.Errorf("%s of shard %s doesn't take %s: %w", c.Addr(), shard, sql, err))
@@ -139,18 +158,24 @@ func (s *Session) unopened(c *backend.Conn, err error) error {
 	return err
 }
 
-// End sends a COMMIT or ROLLBACK to the server of the open transaction and relays the reply. chain opens the next
+// End sends a COMMIT or ROLLBACK to the servers of the open transaction and answers the client. chain opens the next
 // transaction with the same characteristics, at the server of its first statement; sql doesn't chain then.
-func (s *Session) End(ctx context.Context, sql []byte, chain bool) (Outcome, error) {
+func (s *Session) End(ctx context.Context, sql []byte, rollback, chain bool) (Outcome, error) {
 	was := s.tx
-	r := &Request{
-		Command: protocol.ComQuery, Payload: sql, Reply: protocol.ReplyQuery, Shard: was.shard, Role: backend.Primary,
-		Uses: WhyTransaction, EndsTransaction: true,
+	var out Outcome
+	var err error
+	if s.spread() {
+		out, err = s.endSpread(ctx, rollback, chain)
+	} else {
+		r := &Request{
+			Command: protocol.ComQuery, Payload: sql, Reply: protocol.ReplyQuery, Shard: was.parts[0].Shard, Role: backend.Primary,
+			Uses: WhyTransaction, EndsTransaction: true,
+		}
+		if chain {
+			r.SetStatus = protocol.StatusInTrans
+		}
+		out, err = s.endOne(ctx, r, rollback)
 	}
-	if chain {
-		r.SetStatus = protocol.StatusInTrans
-	}
-	out, err := s.Run(ctx, r)
 	if chain && err == nil && out.Reply.Err == nil {
 		if was.start == "" {
 			was.start = "START TRANSACTION"
@@ -161,14 +186,50 @@ func (s *Session) End(ctx context.Context, sql []byte, chain bool) (Outcome, err
 	return out, err
 }
 
+// endOne ends a transaction that is on one shard.
+func (s *Session) endOne(ctx context.Context, r *Request, rollback bool) (Outcome, error) {
+	c := s.tx.parts[0].Conn
+	if !rollback && !c.Clean() {
+		lost, _ := errors.AsType[*lostError](s.lost(c, &protocol.SideError{Side: protocol.SideServer, Err: xact.ErrEnded}, true))
+		return Outcome{Server: c.Addr()}, lost.forClient(&Request{Shard: r.Shard})
+	}
+	out, err := s.Run(ctx, r)
+	if _, told := errors.AsType[*protocol.Error](err); rollback && told && !s.InTransaction() {
+		// A server rolls back what its client has left.
+		out.Reply.Status = s.Status() | r.SetStatus
+		return out, s.client.WriteOK(protocol.OK{Status: out.Reply.Status})
+	}
+	return out, err
+}
+
+// endSpread ends a transaction that is on several shards and answers the client.
+func (s *Session) endSpread(ctx context.Context, rollback, chain bool) (Outcome, error) {
+	s.AskInsertID()
+	s.let(whyShort)
+	out := Outcome{Server: s.tx.parts[0].Conn.Addr()}
+	if rollback {
+		s.rollbackSpread()
+	} else if err := s.commitSpread(ctx); err != nil {
+		return out, err
+	}
+	out.Reply.Status = s.Status()
+	if chain {
+		out.Reply.Status |= protocol.StatusInTrans
+	}
+	return out, s.client.WriteOK(protocol.OK{Status: out.Reply.Status})
+}
+
 // CommitSilently commits the open transaction as a statement that commits implicitly does: nothing is relayed.
-func (s *Session) CommitSilently() error {
-	h := s.holdWith(WhyTransaction)
-	if h == nil {
+func (s *Session) CommitSilently(ctx context.Context) error {
+	switch len(s.tx.parts) {
+	case 0:
 		s.EndUnbound(false)
 		return nil
+	case 1:
+	default:
+		return s.commitSpread(ctx)
 	}
-	c, shard := h.conn, h.shard
+	c, shard := s.tx.parts[0].Conn, s.tx.parts[0].Shard
 	reply, err := c.Exec("COMMIT")
 	if err != nil {
 		err = s.lost(c, err, false)

@@ -174,8 +174,10 @@ func (b *builder) use() Plan {
 	b.place = placeSession
 	s := b.m.DefaultShard(b.st.Name)
 	if b.m.Database(b.st.Name) != nil {
-		if tx := b.m.Shard(b.f.TxShard); tx != nil {
-			s = tx
+		if len(b.f.TxShards) > 0 {
+			if tx := b.m.Shard(b.f.TxShards[0]); tx != nil {
+				s = tx
+			}
 		}
 	}
 	return b.one(s)

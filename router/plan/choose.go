@@ -328,10 +328,10 @@ func (b *builder) choose() Plan {
 		return &Refuse{Code: 1105, State: "HY000", Message: "shardway: the session keeps " + b.gone + " on shard " + f.PinShard +
 			", which the map no longer has: connect again"}
 	}
-	var tx *shardmap.Shard
-	if f.TxShard != "" {
-		if tx = b.m.Shard(f.TxShard); tx == nil {
-			return &Refuse{Code: 1105, State: "HY000", Message: "shardway: the open transaction is on shard " + f.TxShard +
+	var tx *shardmap.Shard // where the open transaction began
+	for i := len(f.TxShards) - 1; i >= 0; i-- {
+		if tx = b.m.Shard(f.TxShards[i]); tx == nil {
+			return &Refuse{Code: 1105, State: "HY000", Message: "shardway: the open transaction is on shard " + f.TxShards[i] +
 				", which the map no longer has: ROLLBACK and try again"}
 		}
 	}
@@ -354,11 +354,20 @@ func (b *builder) choose() Plan {
 		}
 		return b.spread()
 	}
-	if tx != nil && tx != s {
-		return refuse("the open transaction is on shard " + tx.ID + ", and this " + verb(b.st) + " needs shard " + s.ID + " (" + b.why(s) +
-			"): a transaction runs on one shard; COMMIT or ROLLBACK first, or leave this statement out. The transaction is still open")
+	if r := b.joins(s); r != nil {
+		return r
 	}
 	return b.one(s)
+}
+
+// joins refuses to take the open transaction to one more shard where it has to stay on one; nil otherwise.
+func (b *builder) joins(s *shardmap.Shard) Plan {
+	f := b.f
+	if !f.OneShard || len(f.TxShards) == 0 || slices.Contains(f.TxShards, s.ID) || b.st.Is(parse.FlagImplicitCommit) {
+		return nil
+	}
+	return refuse("the open transaction is on shard " + f.TxShards[0] + ", and this " + verb(b.st) + " needs shard " + s.ID + " (" + b.why(s) +
+		"): transactions over several shards are forbidden (transactions.cross_shard); COMMIT or ROLLBACK first, or leave this statement out. The transaction is still open")
 }
 
 // one is the plan for a shard.
@@ -420,7 +429,7 @@ func (b *builder) chooseRole() (Role, roleReason) {
 	switch {
 	case st.Hints.Primary:
 		return Primary, roleHint
-	case f.InTx && f.TxShard == "" && b.place == placeFree && st.Is(parse.FlagRead):
+	case f.InTx && len(f.TxShards) == 0 && b.place == placeFree && st.Is(parse.FlagRead):
 		return Any, roleTxLater
 	case f.InTx && f.TxReadOnly && st.Is(parse.FlagRead):
 		return Replica, roleTxReadOnly

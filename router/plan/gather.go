@@ -207,8 +207,8 @@ func (b *builder) unbringable() string {
 		return "it is about another statement's result (" + st.Why + ")"
 	case b.vars:
 		return "it uses user variables that one connection alone has"
-	case b.f.InTx, !b.f.Autocommit:
-		return "it runs in a transaction"
+	case b.inTx() && b.f.OneShard:
+		return "it runs in a transaction, which stays on one shard"
 	}
 	for i := range b.all() {
 		if b.all()[i].kind == kindTemporary {
@@ -217,6 +217,9 @@ func (b *builder) unbringable() string {
 	}
 	return ""
 }
+
+// inTx reports whether a SELECT runs in a transaction, or opens one.
+func (b *builder) inTx() bool { return b.f.InTx || !b.f.Autocommit }
 
 // bringing is the work on a Gather.
 type bringing struct {
@@ -269,9 +272,12 @@ func (w *bringing) source(i int) *source {
 	return &w.b.of(w.list[i].Block)[w.list[i].Table]
 }
 
-// whole reports whether a shard has all rows of a table that can matter.
-func (g *tableGroup) whole(s *shardmap.Shard) bool {
+// whole reports whether a shard has all rows of a table that can matter. In a transaction none has: the connection that
+// finishes the statement isn't the transaction's.
+func (w *bringing) whole(g *tableGroup, s *shardmap.Shard) bool {
 	switch {
+	case w.b.inTx():
+		return false
 	case g.kind == kindReference, g.need.count() == 0:
 		return true
 	default:
@@ -285,7 +291,7 @@ func (w *bringing) finish() *shardmap.Shard {
 	try := func(s *shardmap.Shard) {
 		n := 0
 		for i := range w.groups {
-			if !w.groups[i].whole(s) {
+			if !w.whole(&w.groups[i], s) {
 				n++
 			}
 		}
@@ -311,7 +317,7 @@ func (w *bringing) plan() Plan {
 	var again []int // further references of a copied table, whose names change
 	for i := range w.groups {
 		g := &w.groups[i]
-		if g.whole(p.Shard) {
+		if w.whole(g, p.Shard) {
 			continue
 		}
 		if b.f.Reopens {
@@ -359,7 +365,13 @@ func (w *bringing) copy(g *tableGroup, members []int, name string) Copy {
 	}
 	c.Columns = slices.Compact(c.Columns)
 	if g.kind == kindReference {
-		need = only(c.Home)
+		from := c.Home
+		for _, id := range b.f.TxShards {
+			if s := b.m.Shard(id); s != nil {
+				from = s // which is in the transaction already
+			}
+		}
+		need = only(from)
 	}
 	for _, s := range b.m.Shards() {
 		if need.has(s.Index) {

@@ -146,6 +146,13 @@ func readMap(t testing.TB, name string) *shardmap.Map {
 	return m
 }
 
+func shardList(v string) []string {
+	if v == "" {
+		return nil
+	}
+	return strings.Split(v, ",")
+}
+
 // facts reads words like "db=shop tx=s0 ro". Without any: autocommit on, strict mode, utf8mb4.
 func facts(t testing.TB, words string) *plan.Facts {
 	f := &plan.Facts{Autocommit: true, Strict: true, Charset: "utf8mb4", User: "app"}
@@ -159,9 +166,11 @@ func facts(t testing.TB, words string) *plan.Facts {
 		case "ro":
 			f.ReadOnlyUser = true
 		case "tx":
-			f.InTx, f.TxShard = true, v
+			f.InTx, f.TxShards = true, shardList(v)
 		case "txro":
-			f.InTx, f.TxReadOnly, f.TxShard = true, true, v
+			f.InTx, f.TxReadOnly, f.TxShards = true, true, shardList(v)
+		case "oneshard":
+			f.OneShard = true
 		case "noauto":
 			f.Autocommit = false
 		case "pin":

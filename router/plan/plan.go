@@ -134,10 +134,11 @@ type Facts struct {
 	Databases    []string // those the user may use; nil means all
 	ReadOnlyUser bool     // the user may only read
 
-	InTx       bool   // a transaction is open, whether or not it has reached a shard
-	TxReadOnly bool   // it was started READ ONLY
-	TxShard    string // the shard it already is on, "" if none yet
-	Autocommit bool   // @@autocommit of the session
+	InTx       bool     // a transaction is open, whether or not it has reached a shard
+	TxReadOnly bool     // it was started READ ONLY
+	TxShards   []string // the shards it already is on, the one where it began first; none yet if empty
+	OneShard   bool     // a transaction may not go to a second shard
+	Autocommit bool     // @@autocommit of the session
 
 	PinShard   string   // the shard of a server connection with state that statements may need, "" if none
 	PinWhy     string   // what that state is: "user variables", "temporary table shop.t", …

@@ -110,7 +110,7 @@ func (f Flavor) accounts() []string {
 	if f == MySQL {
 		return []string{
 			"CREATE USER '" + User + "'@'%' IDENTIFIED WITH caching_sha2_password BY '" + Password + "';",
-			"GRANT " + rights + " ON *.* TO '" + User + "'@'%';",
+			"GRANT " + rights + ", XA_RECOVER_ADMIN ON *.* TO '" + User + "'@'%';",
 			"CREATE USER 'repl'@'%' IDENTIFIED WITH caching_sha2_password BY 'repl';",
 			"GRANT REPLICATION SLAVE ON *.* TO 'repl'@'%';",
 			"CREATE USER '" + Operator + "'@'%' IDENTIFIED WITH caching_sha2_password BY '" + Password + "';",

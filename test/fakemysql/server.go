@@ -27,9 +27,10 @@ type Options struct {
 	Capabilities protocol.Capability // offered
 	Users        map[string]string   // passwords; nil lets everybody in
 	TLS          *tls.Config
-	Plugin       string // of authentication, named in the greeting
-	FullAuth     bool   // see protocol.Login
-	Network      string // "tcp", the default, or "unix"
+	Plugin       string         // of authentication, named in the greeting
+	FullAuth     bool           // see protocol.Login
+	Network      string         // "tcp", the default, or "unix"
+	Ended        func(*Session) // called when a session is over; nil for nobody
 }
 
 // Handler answers one command; payload is valid until it returns. One that
@@ -149,6 +150,17 @@ func (s *Server) Drop() {
 	}
 }
 
+// Cut cuts the connection of one session, if it is there.
+func (s *Server) Cut(id uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.sessions {
+		if c.ID == id {
+			c.Conn.Close()
+		}
+	}
+}
+
 // Refuse makes the server answer new connections with an error in place of a
 // greeting, 1040 for one; nil ends that.
 func (s *Server) Refuse(e *protocol.Error) {
@@ -253,6 +265,9 @@ func (s *Server) serve(nc net.Conn) {
 			s.mu.Lock()
 			delete(s.sessions, c)
 			s.mu.Unlock()
+			if ended := s.options.Ended; ended != nil {
+				ended(c)
+			}
 		}()
 		if refusal != nil {
 			c.Error(refusal.Code, refusal.State, refusal.Message)

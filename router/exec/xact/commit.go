@@ -1,0 +1,321 @@
+package xact
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"shardway/protocol"
+	"shardway/router/backend"
+)
+
+// Outcome is how a transaction ended.
+type Outcome uint8
+
+// The outcomes.
+const (
+	RolledBack Outcome = iota // nothing of it is left, or will be as soon as a server is back
+	Committed                 // so is every part of it, or will be as soon as a server is back
+	Unknown                   // the server that decided can't be asked: it may be either
+	Divided                   // without atomicity: some parts are committed, others not
+)
+
+// Result is how a transaction ended, and why.
+type Result struct {
+	Outcome Outcome
+	Why     error  // what went wrong; nil when nothing did
+	Server  string // where
+	Shard   string
+	// Waits says of Unknown that the transaction is decided as soon as the server that decides answers.
+	Waits bool
+	// Late are the shards whose part is still to be committed.
+	Late []string
+}
+
+// Transactions names, commits and resolves the transactions of one proxy.
+type Transactions struct {
+	// Wait bounds how long Commit waits for a decision that can't be had. It isn't changed once in use.
+	Wait time.Duration
+
+	cluster *backend.Cluster
+	names   names
+
+	mu    sync.Mutex
+	live  map[ID]struct{}      // in the hands of Commit
+	ready map[string]bool      // addresses of servers that can take part
+	seen  map[string]time.Time // branches in doubt, by shard and XA id: when they were first seen
+	doubt map[string]int       // shards' branches in doubt
+
+	counts counts
+}
+
+// New returns the Transactions over a cluster.
+func New(cluster *backend.Cluster) *Transactions {
+	return &Transactions{
+		Wait: DefaultWait, cluster: cluster, names: newNames(),
+		live: map[ID]struct{}{}, ready: map[string]bool{}, seen: map[string]time.Time{}, doubt: map[string]int{},
+	}
+}
+
+// Name gives a transaction its ID. shard is the one of its first participant.
+func (t *Transactions) Name(shard string) ID { return t.names.next(shard) }
+
+// Commit commits a transaction. The first of parts is where it began. It leaves each participant ended, or with an Err.
+func (t *Transactions) Commit(ctx context.Context, id ID, parts []*Participant) Result {
+	began := time.Now()
+	var writers []*Participant
+	for _, p := range parts {
+		if p.Wrote {
+			writers = append(writers, p)
+		}
+	}
+	var r Result
+	switch {
+	case len(writers) == 0, len(writers) == 1 && writers[0].Branch == "":
+		r = commitPlain(parts)
+	case len(writers) == 1:
+		r = commitOne(parts, writers[0])
+	default:
+		r = t.commitAll(ctx, id, parts, writers)
+	}
+	t.counts.committed(len(writers), r.Outcome, time.Since(began))
+	return r
+}
+
+// commitPlain commits where the first participant alone may have written, and all others just end.
+func commitPlain(parts []*Participant) Result {
+	for _, p := range parts[1:] {
+		p.rollBack()
+	}
+	r := commitHere(parts[0], parts[0].onePhase()...)
+	for _, p := range parts[1:] {
+		p.rolledBack()
+	}
+	return r
+}
+
+// commitOne commits where one branch has written: in one phase.
+func commitOne(parts []*Participant, writer *Participant) Result {
+	for _, p := range parts {
+		if p != writer {
+			p.rollBack()
+		}
+	}
+	r := commitHere(writer, writer.onePhase()...)
+	for _, p := range parts {
+		if p != writer {
+			p.rolledBack()
+		}
+	}
+	return r
+}
+
+// onePhase are the statements that commit a participant by itself.
+func (p *Participant) onePhase() []string {
+	if p.Branch == "" {
+		return []string{"COMMIT"}
+	}
+	return []string{"XA END " + p.Branch, "XA COMMIT " + p.Branch + " ONE PHASE"}
+}
+
+// commitHere commits at one server, which alone decides. A connection that breaks leaves the outcome unknown: no server
+// tells afterwards.
+func commitHere(p *Participant, statements ...string) Result {
+	if p.Err == nil && !p.Conn.Clean() {
+		p.Err = ErrEnded
+		return Result{Outcome: RolledBack, Why: ErrEnded, Server: p.Conn.Addr(), Shard: p.Shard}
+	}
+	p.send(statements...)
+	for range statements {
+		if !p.receive() {
+			break
+		}
+	}
+	why := p.fault()
+	if why == nil {
+		p.Ended = true
+		return Result{Outcome: Committed}
+	}
+	r := Result{Outcome: Unknown, Why: why, Server: p.Conn.Addr(), Shard: p.Shard}
+	if p.Err == nil {
+		p.Err = why // the reply to what came after may be unread, and the transaction open
+		if !isCode(why, interrupted...) {
+			r.Outcome = RolledBack
+		}
+	}
+	return r
+}
+
+// ErrEnded says that a server had ended a connection, and rolled back with it, before a COMMIT was sent.
+var ErrEnded = errors.New("the server had ended the connection before")
+
+// interrupted are the errors of a server that may have stopped a COMMIT before its work or after.
+var interrupted = []uint16{
+	1053, // shutdown in progress
+	1077, // normal shutdown
+	1152, // aborted connection
+	1317, // query execution was interrupted
+	1927, // MariaDB: connection was killed
+	3169, // session was killed
+}
+
+// commitAll commits in two phases. The branches are prepared while the first participant writes the decision; its COMMIT
+// is the moment at which the transaction is decided.
+func (t *Transactions) commitAll(ctx context.Context, id ID, parts, writers []*Participant) Result {
+	t.begin(id)
+	defer t.end(id)
+	first := parts[0]
+	branches := make([]*Participant, 0, len(writers))
+	for _, p := range parts[1:] {
+		if p.Wrote && p.Branch != "" {
+			branches = append(branches, p)
+			p.send("XA END "+p.Branch, "XA PREPARE "+p.Branch)
+		} else {
+			p.rollBack()
+		}
+	}
+	first.send(decide(id, true))
+
+	var failed *Participant
+	if !first.receive() {
+		failed = first
+	}
+	for _, p := range parts[1:] {
+		if !p.Wrote || p.Branch == "" {
+			p.rolledBack()
+			continue
+		}
+		p.receive()
+		ok := p.receive()
+		if !ok && failed == nil {
+			failed = p
+		}
+	}
+	if failed != nil {
+		r := Result{Outcome: RolledBack, Why: failed.fault(), Server: failed.Conn.Addr(), Shard: failed.Shard}
+		t.undo(first, branches)
+		return r
+	}
+
+	first.send("COMMIT")
+	if !first.receive() {
+		r := Result{Why: first.fault(), Server: first.Conn.Addr(), Shard: first.Shard}
+		if first.Err == nil {
+			first.Err = r.Why
+		}
+		committed, err := t.decided(ctx, id, first)
+		switch {
+		case err != nil:
+			r.Outcome, r.Waits = Unknown, true
+			for _, p := range branches {
+				p.Err = errUndecided
+			}
+			return r
+		case !committed:
+			t.undo(nil, branches)
+			return r
+		}
+	}
+	first.Ended = true
+	return Result{Outcome: Committed, Late: finish(branches)}
+}
+
+// finish commits prepared branches and returns the shards where that is left to the recovery.
+func finish(branches []*Participant) (late []string) {
+	for _, p := range branches {
+		p.limit()
+		p.send("XA COMMIT " + p.Branch)
+	}
+	for _, p := range branches {
+		p.Ended = p.receive() || p.Err == nil && p.Reply.Err.Code == codeUnknownXID // somebody else has ended it
+		if !p.Ended {
+			late = append(late, p.Shard)
+			if p.Err == nil {
+				p.Err = fmt.Errorf("XA COMMIT was refused: %w", p.Reply.Err)
+			}
+		}
+	}
+	return late
+}
+
+// undo rolls back the first participant, where it is open, and branches that may be prepared. What can't be reached is
+// rolled back by its server, or by the recovery: there never will be a decision to commit.
+func (t *Transactions) undo(first *Participant, branches []*Participant) {
+	if first != nil {
+		first.send("ROLLBACK")
+	}
+	for _, p := range branches {
+		p.limit()
+		p.send("XA ROLLBACK " + p.Branch)
+	}
+	if first != nil {
+		if first.Ended = first.receive(); !first.Ended && first.Err == nil {
+			first.Err = first.Reply.Err
+		}
+	}
+	for _, p := range branches {
+		p.Ended = p.receive() || p.Err == nil && p.Reply.Err.Code == codeUnknownXID
+		if !p.Ended && p.Err == nil {
+			p.Err = fmt.Errorf("XA ROLLBACK was refused: %w", p.Reply.Err)
+		}
+	}
+}
+
+// endWait bounds how long a client waits for a branch to end after the decision.
+const endWait = 5 * time.Second
+
+func (p *Participant) limit() {
+	if p.Err == nil {
+		_ = p.Conn.SetDeadline(time.Now().Add(endWait))
+	}
+}
+
+// CommitEach commits without atomicity: one participant after another.
+func CommitEach(parts []*Participant) Result {
+	var done []string
+	for i, p := range parts {
+		r := commitHere(p, p.onePhase()...)
+		if r.Outcome == Committed {
+			done = append(done, p.Shard)
+			continue
+		}
+		Rollback(parts[i+1:])
+		if len(done) > 0 {
+			r.Outcome = Divided
+			r.Why = fmt.Errorf("%w, after %s committed", r.Why, strings.Join(done, ", "))
+		}
+		return r
+	}
+	return Result{Outcome: Committed}
+}
+
+func (t *Transactions) begin(id ID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.live[id] = struct{}{}
+}
+
+func (t *Transactions) end(id ID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.live, id)
+}
+
+func (t *Transactions) isLive(id ID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, live := t.live[id]
+	return live
+}
+
+// codeUnknownXID is the error for an XA id that a server doesn't know.
+const codeUnknownXID = 1397
+
+func isCode(err error, codes ...uint16) bool {
+	e, ok := errors.AsType[*protocol.Error](err)
+	return ok && slices.Contains(codes, e.Code)
+}
