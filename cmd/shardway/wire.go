@@ -190,7 +190,8 @@ func routerOptions(p *parts) router.Options {
 		MaxConnections: c.Limits.MaxConnections,
 		LoginTimeout:   10 * time.Second,
 		QueryTimeout:   c.Limits.QueryTimeout,
-		Variables:      func() [][2]string { return variables(c) },
+		TxMaxAge:       c.Transactions.MaxAge, TxIdle: c.Transactions.IdleTimeout,
+		Variables: func() [][2]string { return variables(c) },
 	}
 	if p.client != nil {
 		o.TLS = p.client.Config
