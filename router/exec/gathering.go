@@ -415,7 +415,11 @@ type source struct {
 
 func (w *gathering) source(ctx context.Context, shard string) (*source, error) {
 	r := &Request{Shard: shard, Role: roleFor(w.g.Plan.From), Read: true, AnySchema: true, MaxLag: w.r.MaxLag, Stale: w.r.Stale}
-	c, err := w.s.connection(ctx, r, nil)
+	connect := func() (*backend.Conn, error) { return w.s.connection(ctx, r, nil) }
+	if w.s.InTransaction() || !w.s.autocommit {
+		connect = func() (*backend.Conn, error) { return w.s.participant(ctx, r) }
+	}
+	c, err := connect()
 	if err != nil {
 		if lost, ok := errors.AsType[*lostError](err); ok {
 			return nil, lost.forClient(r)
@@ -491,6 +495,7 @@ func (src *source) end(w *gathering) {
 	s := w.s
 	switch {
 	case src.conn == nil:
+	case src.held && s.holdOf(src.conn) == nil: // went with the transaction
 	case !src.asked:
 		src.settle(s, &protocol.Reply{OK: protocol.OK{Status: src.conn.Status()}})
 	case src.done || src.in.Reply.Err != nil:
