@@ -35,7 +35,7 @@ func (s *session) runLocal(ctx context.Context, o *Options, t *text, p *plan.Loc
 	case plan.OpShowShardway:
 		return s.showShardway(t)
 	case plan.OpExplainRoute:
-		return s.explainRoute(o, t)
+		return s.explainRoute(ctx, o, t)
 	case plan.OpKill:
 		return s.killStatement(ctx, t)
 	case plan.OpProcesslist:
@@ -191,12 +191,12 @@ func (s *session) showShardway(t *text) error {
 	return s.rowsOut(t, rows)
 }
 
-func (s *session) explainRoute(o *Options, t *text) error {
+func (s *session) explainRoute(ctx context.Context, o *Options, t *text) error {
 	d := digests.Get().(*parse.Digest)
 	defer putDigest(d, len(t.st.InnerText))
 	st := s.parse(o, d, []byte(t.st.InnerText))
 	m := o.Maps.Current()
-	columns, rows := plan.Rows(plan.Build(st, d.Args, m, s.know()), m)
+	columns, rows := plan.Rows(s.plan(ctx, &text{st: st, args: d.Args}, m, s.know()), m)
 	out := &protocol.Rows{}
 	for _, name := range columns {
 		out.Columns = append(out.Columns, protocol.Column{Name: name, Type: protocol.TypeVarString})

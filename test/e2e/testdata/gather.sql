@@ -28,6 +28,8 @@ SELECT a.id, b.id, c.id FROM users a LEFT JOIN users b ON b.id = a.id + 60 LEFT 
 # --- aggregates over joins
 SELECT u.country, COUNT(*), SUM(o.total), AVG(o.total), MIN(o.placed), MAX(o.note) FROM users u JOIN orders o ON o.user_id = u.id + 1 GROUP BY u.country ORDER BY u.country;
 SELECT u.country, COUNT(DISTINCT o.total) n FROM users u JOIN orders o ON o.user_id = u.id + 1 GROUP BY u.country HAVING n > 5 ORDER BY n, u.country;
+# rows
+# text
 SELECT u.country, u.age, SUM(o.total) FROM users u JOIN orders o ON o.user_id = u.id + 1 GROUP BY u.country, u.age WITH ROLLUP;
 SELECT GROUP_CONCAT(DISTINCT u.country ORDER BY u.country DESC SEPARATOR '|') FROM users u JOIN orders o ON o.user_id = u.id + 1;
 SELECT STDDEV(o.total), VAR_SAMP(o.total), STD(u.age), BIT_XOR(o.id) FROM users u JOIN orders o ON o.user_id = u.id + 1;
@@ -120,6 +122,7 @@ SELECT u.name, '\' FROM users u JOIN orders o ON o.user_id = u.id + 1 WHERE u.na
 SET sql_mode = DEFAULT;
 SELECT u.name, '\\', 'it''s' FROM users u JOIN orders o ON o.user_id = u.id + 1 WHERE u.name <> '\'' AND u.name <> 'x\\' AND u.id < 4 ORDER BY u.id, o.id;
 SET @a = 5, @b = 'de';
+# text
 SELECT u.name, @a FROM users u JOIN orders o ON o.user_id = u.id + @a WHERE u.country = @b ORDER BY u.id, o.id;
 SET sql_select_limit = 3;
 SELECT u.name FROM users u JOIN orders o ON o.user_id = u.id + 1 ORDER BY u.id, o.id;
@@ -146,7 +149,6 @@ SELECT nosuch FROM users u JOIN orders o ON o.user_id = u.id + 1;
 SHOW WARNINGS;
 SELECT id FROM users u JOIN orders o ON o.user_id = u.id + 1;
 SELECT u.name FROM users u JOIN nosuch n ON n.id = u.id + 1;
-# refused 1235
 SELECT u.name, COUNT(*) FROM users u JOIN orders o ON o.user_id = u.id + 1 GROUP BY o.total + u.id ORDER BY NOSUCHFUNCTION(u.name);
 SELECT name FROM users u WHERE age = (SELECT age FROM users WHERE country = 'de');
 SELECT u.id DIV (o.total - o.total) FROM users u JOIN orders o ON o.user_id = u.id + 1 WHERE u.id = 5 ORDER BY 1;
@@ -173,3 +175,19 @@ SELECT u.name FROM users u JOIN users o ON o.id = u.id + 1 WHERE u.country < ? O
 SELECT a.name FROM users a JOIN users b ON a.id = b.id + ? ORDER BY a.id LIMIT ?;
 # args '2026-01-10'
 SELECT u.name FROM users u JOIN orders o ON o.user_id = u.id + 1 WHERE o.placed >= ? ORDER BY u.id, o.id;
+
+# --- in a transaction
+BEGIN;
+UPDATE users SET age = 99 WHERE id = 3;
+UPDATE users SET age = 99 WHERE id = 12;
+SELECT a.id, b.id FROM users a JOIN users b ON a.age = b.age AND a.id < b.id WHERE a.age = 99;
+SELECT u.name, c.name FROM users u JOIN countries c ON c.code = u.country JOIN orders o ON o.user_id = u.id + 9 WHERE u.age = 99 ORDER BY u.id, o.id;
+ROLLBACK;
+SELECT a.id, b.id FROM users a JOIN users b ON a.age = b.age AND a.id < b.id WHERE a.age = 99;
+SET autocommit = 0;
+SELECT COUNT(*) FROM users a JOIN users b ON a.age = b.age + 1;
+COMMIT;
+SET autocommit = 1;
+START TRANSACTION READ ONLY;
+SELECT COUNT(*) FROM users a JOIN users b ON a.age = b.age + 1;
+COMMIT;
