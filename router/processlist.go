@@ -167,7 +167,7 @@ func (s *session) killUser(ctx context.Context, name, host string, query bool) e
 
 // unquotedName takes the quotes of any kind off a name.
 func unquotedName(name string) string {
-	if name == "" || !strings.Contains("'\"`", name[:1]) {
+	if name == "" || strings.Trim(name[:1], "'\"`") != "" {
 		return name
 	}
 	return strings.ReplaceAll(name[1:len(name)-1], name[:1]+name[:1], name[:1])
