@@ -55,9 +55,12 @@ func ownDatabases(u *User, st *parse.Statement, sql []byte) []byte {
 	list.WriteString(")")
 	switch pattern := string(m[3]); {
 	case len(m[2]) > 0:
-		title := strings.ReplaceAll(strings.Trim(pattern, "'"), "`", "``")
-		return []byte("SELECT schema_name AS `Database (" + title + ")` FROM information_schema.schemata WHERE schema_name LIKE " + pattern +
-			" AND schema_name IN " + list.String() + " ORDER BY schema_name")
+		name := strings.Trim(pattern, "'")
+		if mayUse(u, name) == nil { // the name of one that the user may see
+			return sql
+		}
+		return []byte("SELECT SCHEMA_NAME AS `Database (" + strings.ReplaceAll(name, "`", "``") + ")` FROM information_schema.SCHEMATA WHERE SCHEMA_NAME LIKE " + pattern +
+			" AND SCHEMA_NAME IN " + list.String() + " ORDER BY SCHEMA_NAME")
 	case len(m[4]) > 0:
 		return []byte(string(m[1]) + " WHERE `Database` IN " + list.String() + " AND (" + string(m[5]) + ")")
 	default:

@@ -12,10 +12,11 @@ func TestShowDatabasesIsOfTheUsersOwn(t *testing.T) {
 		"SHOW DATABASES":                       "SHOW DATABASES WHERE `Database` IN " + list,
 		"/* x */ show  schemas ;":              "/* x */ show  schemas WHERE `Database` IN " + list,
 		"SHOW DATABASES WHERE `Database` <> 1": "SHOW DATABASES WHERE `Database` IN " + list + " AND ( `Database` <> 1)",
-		"SHOW DATABASES LIKE 's%'": "SELECT schema_name AS `Database (s%)` FROM information_schema.schemata WHERE schema_name LIKE 's%'" +
-			" AND schema_name IN " + list + " ORDER BY schema_name",
-		"SHOW TABLES": "SHOW TABLES",
-		"SELECT 1":    "SELECT 1",
+		"SHOW DATABASES LIKE 's%'": "SELECT SCHEMA_NAME AS `Database (s%)` FROM information_schema.SCHEMATA WHERE SCHEMA_NAME LIKE 's%'" +
+			" AND SCHEMA_NAME IN " + list + " ORDER BY SCHEMA_NAME",
+		"SHOW DATABASES LIKE 'Shop'": "SHOW DATABASES LIKE 'Shop'",
+		"SHOW TABLES":                "SHOW TABLES",
+		"SELECT 1":                   "SELECT 1",
 	} {
 		st := parse.Parse(sql, 0)
 		if got := string(ownDatabases(&User{Databases: []string{"shop", "o'db"}}, st, []byte(sql))); got != want {
