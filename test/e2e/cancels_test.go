@@ -177,8 +177,10 @@ func (e *env) killed(d *daemon, w *wire, id int) error {
 		return e
 	}
 	want := fmt.Sprintf("user %d/%s", id, own)
-	if got, err := w.one(fmt.Sprintf("SELECT CONCAT(name, '/', %s) FROM users WHERE id = %d", own, id)); err != nil || got != want {
-		return fmt.Errorf("after KILL QUERY: %q, %v, want %q", got, err, want)
+	if got, err := w.one(fmt.Sprintf("SELECT CONCAT(name, '/', %s) FROM users WHERE id = %d", own, id)); err != nil {
+		return fmt.Errorf("after KILL QUERY: %w", err)
+	} else if got != want {
+		return fmt.Errorf("after KILL QUERY: the row of another: %q, want %q", got, want)
 	}
 	if err := w.send(comQuery, []byte(large)); err != nil {
 		return err
