@@ -75,6 +75,7 @@ type many struct {
 	r        *ManyRequest
 	mark     protocol.Mark
 	branches []branch
+	conns    []*backend.Conn // of the branches, also of those that are settled
 	streams  *stream.Streams
 	limit    *manyLimit
 	lostAt   int // the part whose connection broke
@@ -104,23 +105,23 @@ func (m *many) run(ctx context.Context, tried [][]string) (out Outcome, err erro
 		m.giveBack()
 		return out, err
 	}
-	conns := make([]*backend.Conn, len(m.branches))
+	m.conns = make([]*backend.Conn, len(m.branches))
 	wires := make([]*protocol.Conn, len(m.branches))
 	addrs := make([]string, len(m.branches))
 	for i := range m.branches {
 		c := m.branches[i].c
-		conns[i], wires[i], addrs[i] = c, c.Conn, c.Addr()
+		m.conns[i], wires[i], addrs[i] = c, c.Conn, c.Addr()
 	}
 	out.Server = strings.Join(addrs, ",")
-	s.runMany(conns)
+	s.runMany(m.conns)
 	m.streams = stream.New(wires, m.inOrder())
-	m.limit = s.limitMany(ctx, conns, m.r.Parts[0].Timeout)
+	m.limit = s.limitMany(ctx, m.conns, m.r.Parts[0].Timeout)
 	defer m.limit.stop()
 
 	if err = m.start(); err == nil {
 		err = m.bring(ctx)
 	}
-	m.finish(ctx, conns)
+	m.finish(ctx)
 	struck := s.ran()
 	timedOut := m.limit.stop()
 	return m.end(out, err, struck, timedOut)
@@ -303,6 +304,9 @@ func (m *many) end(out Outcome, err error, struck, timedOut bool) (Outcome, erro
 	case refused != nil && refused.Code == unknownStatement && m.r.Merge != nil && m.r.Parts[first].Statement != nil:
 		return out, errForgotten
 	case refused != nil:
+		if refused.Code == lockTimeout && s.spread() {
+			refused = s.deadlocked(m.conns[first], refused)
+		}
 		m.answer.Err = refused
 		out.Warnings = warningOf(refused)
 		out.Reply = m.answer
@@ -348,8 +352,8 @@ func isServer(err error) bool {
 
 // named is a server's error as the client sees it.
 func (m *many) named(e *protocol.Error, at int, timedOut bool) *protocol.Error {
-	if e.Code == 1317 && timedOut {
-		return protocol.Errorf(3024, "HY000", "shardway: stopped after %v, as its timeout asks", m.r.Parts[0].Timeout)
+	if e.Code == interrupted && timedOut {
+		return lateError(m.r.Parts[0].Timeout, func() bool { return true })(e)
 	}
 	return protocol.Errorf(e.Code, e.State, "%s (shard %s)", e.Message, m.r.Parts[at].Shard)
 }
