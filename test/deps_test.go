@@ -66,12 +66,13 @@ var imports = map[string][]string{
 
 // inTests is what only the _test.go files of a package may import besides.
 var inTests = map[string][]string{
-	"protocol":       {"test/fakemysql"},
-	"router/backend": {"test/fakemysql"},
-	"router/exec":    {"test/fakemysql", "router/parse"},
-	"router":         {"test/fakemysql", "router/backend", "router/backend/health"},
-	"router/admin":   {"protocol", "router/exec", "test/fakemysql"},
-	"router/plan":    {},
+	"protocol":         {"test/fakemysql"},
+	"router/backend":   {"test/fakemysql"},
+	"router/exec":      {"test/fakemysql", "router/parse"},
+	"router/exec/xact": {"test/fakemysql"},
+	"router":           {"test/fakemysql", "router/backend", "router/backend/health"},
+	"router/admin":     {"protocol", "router/exec", "test/fakemysql"},
+	"router/plan":      {},
 
 	"shardmap/etcdstore": {"test/cluster"},
 	"shardmap/failover":  {"test/cluster"},

@@ -165,8 +165,12 @@ func TestRollback(t *testing.T) {
 var steps = []struct{ shard, message string }{
 	{"s0", "INSERT INTO shardway.decisions"},
 	{"s0", "COMMIT"},
-	{"s1", "XA END"}, {"s1", "XA PREPARE"}, {"s1", "XA COMMIT"},
-	{"s2", "XA END"}, {"s2", "XA PREPARE"}, {"s2", "XA COMMIT"},
+	{"s1", "XA END"},
+	{"s1", "XA PREPARE"},
+	{"s1", "XA COMMIT"},
+	{"s2", "XA END"},
+	{"s2", "XA PREPARE"},
+	{"s2", "XA COMMIT"},
 }
 
 // breaks calls test for each message of a commit, before it and after it is run.
