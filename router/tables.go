@@ -23,10 +23,12 @@ func (s *Server) Table(name string) (*Table, error) {
 		return s.sessionsTable(), nil
 	case "pools":
 		return s.poolsTable(), nil
+	case "transactions":
+		return s.transactionsTable(), nil
 	case "variables":
 		return s.variablesTable(), nil
 	}
-	return nil, fmt.Errorf("SHOW SHARDWAY knows SERVERS, SHARDS, MAP, SESSIONS, POOLS and VARIABLES, not %q", strings.ToUpper(name))
+	return nil, fmt.Errorf("SHOW SHARDWAY knows SERVERS, SHARDS, MAP, SESSIONS, POOLS, TRANSACTIONS and VARIABLES, not %q", strings.ToUpper(name))
 }
 
 func (s *Server) serversTable() *Table {
@@ -46,6 +48,27 @@ func (s *Server) serversTable() *Table {
 			x.MapRole.String(), x.Observed, x.LagFrom, x.WarmUp, stamp(x.Ejected), x.ReplicaOf,
 			x.IO, x.SQL, x.Position, x.Heartbeat, x.SplitBrain,
 		})
+	}
+	return t
+}
+
+// transactionsTable is how long COMMITs of transactions over several shards took, by the shards that were written.
+func (s *Server) transactionsTable() *Table {
+	t := &Table{Columns: []string{"shards_written", "commits", "seconds"}}
+	for _, b := range exec.CommitBounds() {
+		t.Columns = append(t.Columns, "within_"+b.String())
+	}
+	commits := s.options.Load().Executor.Transactions().Counts().Commits
+	for n, l := range commits {
+		name := strconv.Itoa(n)
+		if n == len(commits)-1 {
+			name += "+"
+		}
+		row := []any{name, l.Count, l.Sum.Seconds()}
+		for _, within := range l.Within {
+			row = append(row, within)
+		}
+		t.Rows = append(t.Rows, row)
 	}
 	return t
 }
@@ -189,6 +212,14 @@ func (s *Server) variablesTable() *Table {
 	count("status.causal_waited", causal.Waited)
 	count("status.causal_primary", causal.Primary)
 	count("status.causal_positions", causal.Positions)
+	tx := o.Executor.Transactions().Counts()
+	count("status.transactions_in_doubt", uint64(tx.InDoubt))
+	count("status.transactions_committed", tx.Committed)
+	count("status.transactions_rolled_back", tx.RolledBack)
+	count("status.transactions_unknown", tx.Unknown)
+	count("status.transactions_divided", tx.Divided)
+	count("status.branches_committed", tx.ResolvedCommits)
+	count("status.branches_rolled_back", tx.ResolvedRollbacks)
 	count("status.plan_cache_hits", plans.Hits)
 	count("status.plan_cache_misses", plans.Misses)
 	count("status.plan_cache_evictions", plans.Evictions)

@@ -76,6 +76,7 @@ var inTests = map[string][]string{
 	"router/backend":       {"test/fakemysql"},
 	"router/exec":          {"test/fakemysql", "router/parse"},
 	"router/exec/stream":   {"test/fakemysql"},
+	"router/exec/xact":     {"test/fakemysql"},
 	"router":               {"test/fakemysql", "router/backend", "router/backend/health"},
 	"router/admin":         {"protocol", "router/exec", "test/fakemysql"},
 	"router/plan":          {},

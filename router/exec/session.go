@@ -34,6 +34,9 @@ func New(cluster *backend.Cluster) *Executor {
 // Transactions ends the transactions that run on several shards.
 func (x *Executor) Transactions() *xact.Transactions { return x.transactions }
 
+// CommitBounds are the bounds of the times of COMMITs in Transactions.Counts.
+func CommitBounds() []time.Duration { return xact.Bounds() }
+
 // SetCrossShard says what new sessions do with a transaction that needs a second shard.
 func (x *Executor) SetCrossShard(c CrossShard) { x.cross.Store(uint32(c)) }
 

@@ -334,10 +334,14 @@ func (b *builder) choose() Plan {
 			", which the map no longer has: connect again"}
 	}
 	var tx *shardmap.Shard // where the open transaction began
-	for i := len(f.TxShards) - 1; i >= 0; i-- {
-		if tx = b.m.Shard(f.TxShards[i]); tx == nil {
-			return &Refuse{Code: 1105, State: "HY000", Message: "shardway: the open transaction is on shard " + f.TxShards[i] +
+	for i, id := range f.TxShards {
+		s := b.m.Shard(id)
+		if s == nil {
+			return &Refuse{Code: 1105, State: "HY000", Message: "shardway: the open transaction is on shard " + id +
 				", which the map no longer has: ROLLBACK and try again"}
+		}
+		if i == 0 {
+			tx = s
 		}
 	}
 	var s *shardmap.Shard
