@@ -346,7 +346,7 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 			return out, err
 		}
 		relay := protocol.Relay{HoldError: holdError, SetStatus: r.SetStatus, TrackKinds: s.tracked(), LocalFile: r.LocalFile}
-		if s.tx.open && s.holdOf(c) == nil {
+		if h := s.holdOf(c); s.tx.open && (h == nil || h.why&WhyTransaction == 0) {
 			relay.SetStatus |= protocol.StatusInTrans
 		}
 		out.Reply, err = c.Forward(s.client, r.Reply, &relay)
