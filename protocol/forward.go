@@ -144,6 +144,7 @@ func (f *forward) resultSet(n int) (more bool, err error) {
 	if err := f.pass(n); err != nil {
 		return false, err
 	}
+	translates := f.translates()
 	for range columns {
 		n, first, err := f.next()
 		if err != nil {
@@ -155,7 +156,12 @@ func (f *forward) resultSet(n int) (more bool, err error) {
 		case headerEOF:
 			return false, f.server(malformed("an EOF packet where a column definition was due"))
 		}
-		if err := f.pass(n); err != nil {
+		if translates {
+			err = f.definition(n)
+		} else {
+			err = f.pass(n)
+		}
+		if err != nil {
 			return false, err
 		}
 	}
@@ -237,6 +243,7 @@ func (f *forward) cursorExists(n int) (bool, error) {
 
 // rows relays rows or column definitions up to the packet that ends them.
 func (f *forward) rows(count bool) (more bool, err error) {
+	translates := !count && f.translates()
 	limit := 9
 	if f.src.caps.Has(CapDeprecateEOF) {
 		limit = maxChunk
@@ -254,7 +261,12 @@ func (f *forward) rows(count bool) (more bool, err error) {
 			return false, f.fail(n)
 		}
 		f.begun = true
-		if err := f.pass(n); err != nil {
+		if translates {
+			err = f.definition(n)
+		} else {
+			err = f.pass(n)
+		}
+		if err != nil {
 			return false, err
 		}
 		if count {

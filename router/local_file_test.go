@@ -45,7 +45,7 @@ func TestJ17ALocalFileGoesToTheServer(t *testing.T) {
 				}
 				return true
 			})
-			cmd, payload = protocol.ComStmtExecute, protocol.AppendExecute(nil, prepare(t, c, loadNotes), &protocol.Execute{Iterations: 1}, nil)
+			cmd, payload = protocol.ComStmtExecute, protocol.AppendExecute(nil, prepare(t, c, loadNotes), &protocol.Execute{Iterations: 1}, nil, 0)
 		}
 		command(t, c, cmd, payload)
 		p1, err := c.ReadPacket()

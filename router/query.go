@@ -138,6 +138,8 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 	}
 	if t.execution != nil {
 		t.execution.fill(&r)
+	} else {
+		r.Attributes = s.conn.QueryAttributes()
 	}
 	if s.facts.DB == "" {
 		r.AnySchema = schemaFree(st, t.sql)

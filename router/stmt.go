@@ -185,7 +185,7 @@ func (s *session) stmtExecute(ctx context.Context, o *Options, payload []byte) e
 	if stmt.longErr != nil {
 		return stmt.longErr
 	}
-	if e.exec, err = protocol.DecodeExecute(payload, stmt.params); err != nil {
+	if e.exec, err = protocol.DecodeExecute(payload, stmt.params, s.conn.Capabilities()); err != nil {
 		return err
 	}
 	if e.exec.TypesSent {

@@ -253,7 +253,7 @@ func (s *Session) sendExecute(c *backend.Conn, r *Request) error {
 		}
 	}
 	st.open = r.Execute.Flags != 0
-	s.buf = protocol.AppendExecute(s.buf[:0], st.id, r.Execute, r.Types)
+	s.buf = protocol.AppendExecute(s.buf[:0], st.id, r.Execute, r.Types, c.Capabilities())
 	err := c.WriteCommand(protocol.ComStmtExecute, s.buf)
 	if cap(s.buf) > keepBuffer {
 		s.buf = nil

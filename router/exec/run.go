@@ -19,10 +19,12 @@ type Set struct{ Name, SQL string }
 type Request struct {
 	Command protocol.Command
 	Payload []byte // after the command byte
-	Reply   protocol.ReplyKind
-	Shard   string
-	Role    backend.Role
-	Read    bool // changes nothing, so it may run again on another server
+	// Attributes are a QUERY's query attributes, which servers without them don't get.
+	Attributes []byte
+	Reply      protocol.ReplyKind
+	Shard      string
+	Role       backend.Role
+	Read       bool // changes nothing, so it may run again on another server
 
 	Uses Why // holds whose connection it needs, if there is one
 	// Holds are the reasons for which the connection is kept when it succeeds, Frees those that end.
@@ -187,7 +189,7 @@ func (s *Session) onHold(ctx context.Context, r *Request, h *hold) (*backend.Con
 // acquire takes a connection from the cluster and gives it the session's state.
 func (s *Session) acquire(ctx context.Context, r *Request, role backend.Role, tried []string) (*backend.Conn, error) {
 	shard := r.Shard
-	want := backend.Want{Shard: shard, Role: role, Client: s.addr, Prefer: s.handle, Exclude: tried, FoundRows: s.found, MaxLag: r.MaxLag}
+	want := backend.Want{Shard: shard, Role: role, Client: s.addr, Prefer: s.handle, Exclude: tried, FoundRows: s.found, Extended: s.extended, MaxLag: r.MaxLag}
 	if role == backend.Replica && !r.Stale {
 		if err := s.follow(ctx, &want); err != nil {
 			return nil, err
@@ -405,7 +407,12 @@ func (s *Session) send(c *backend.Conn, r *Request) error {
 	if r.Statement != nil {
 		return s.sendExecute(c, r)
 	}
-	err := c.WriteCommand(r.Command, r.Payload)
+	var err error
+	if r.Command == protocol.ComQuery {
+		err = c.WriteQuery(r.Attributes, r.Payload)
+	} else {
+		err = c.WriteCommand(r.Command, r.Payload)
+	}
 	if err == nil {
 		err = c.Flush()
 	}
