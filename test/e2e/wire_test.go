@@ -37,6 +37,14 @@ const (
 	capPluginAuth     = 1 << 19
 	capSessionTrack   = 1 << 23
 	capDeprecateEOF   = 1 << 24
+	capAttributes     = 1 << 27
+)
+
+// MariaDB's own capability flags, in the handshake's other four bytes.
+const (
+	ownBulk     = 1 << 2
+	ownExtended = 1 << 3
+	ownCache    = 1 << 4
 )
 
 const modernCaps = capLongPassword | capLongFlag | capProtocol41 | capTransactions | capSecure | capMultiResults |
@@ -77,6 +85,7 @@ type wireOptions struct {
 	network, addr, user, password, db string
 	caps                              uint32 // besides modernCaps
 	without                           uint32 // of modernCaps
+	own                               uint32 // MariaDB's, where they are offered
 	collation                         byte
 	tls                               *tls.Config
 	before                            string // what is sent first, a PROXY header
@@ -93,6 +102,7 @@ type wire struct {
 	version  string
 	id       uint32
 	offered  uint32
+	own      uint32 // MariaDB's own that are offered
 	plugin   string // that the greeting named
 	charset  byte
 	loginOK  okPacket
@@ -162,6 +172,9 @@ func (w *wire) login(o wireOptions) error {
 	salt := append([]byte{}, p[4:12]...)
 	w.offered = uint32(binary.LittleEndian.Uint16(p[13:])) | uint32(binary.LittleEndian.Uint16(p[18:]))<<16
 	w.charset = p[15]
+	if w.offered&capLongPassword == 0 {
+		w.own = binary.LittleEndian.Uint32(p[27:])
+	}
 	n := max(13, int(p[20])-8)
 	salt = append(salt, bytes.TrimRight(p[31:31+n], "\x00")...)
 	w.salt = salt[:20]
@@ -175,6 +188,9 @@ func (w *wire) login(o wireOptions) error {
 	}
 	// CLIENT_LOCAL_FILES and the like are asked for only where offered.
 	w.caps &= w.offered | capConnectWithDB
+	if o.own != 0 {
+		w.caps &^= capLongPassword
+	}
 	if o.tls != nil && w.caps&capSSL == 0 {
 		return errors.New("TLS isn't offered")
 	}
@@ -184,7 +200,8 @@ func (w *wire) login(o wireOptions) error {
 	}
 	head := binary.LittleEndian.AppendUint32(nil, w.caps)
 	head = binary.LittleEndian.AppendUint32(head, 1<<30)
-	head = append(append(head, collation), make([]byte, 23)...)
+	head = append(append(head, collation), make([]byte, 19)...)
+	head = binary.LittleEndian.AppendUint32(head, o.own&w.own)
 	if o.tls != nil {
 		if err := w.writePacket(head); err != nil {
 			return err
@@ -470,7 +487,15 @@ func (w *wire) rows(r *result) error {
 
 // query runs a text query.
 func (w *wire) query(q string) ([]result, error) {
-	if err := w.send(comQuery, []byte(q)); err != nil {
+	return w.queryWith([]byte{0, 1}, q)
+}
+
+// queryWith runs a text query with query attributes, as they lie before it.
+func (w *wire) queryWith(attributes []byte, q string) ([]result, error) {
+	if w.caps&capAttributes == 0 {
+		attributes = nil
+	}
+	if err := w.send(comQuery, attributes, []byte(q)); err != nil {
 		return nil, err
 	}
 	return w.results()
