@@ -296,6 +296,7 @@ func (f *forward) finish(n int, header byte) (more bool, err error) {
 	}
 	more = o.status.Has(StatusMoreResults)
 	if f.dst == nil {
+		f.reply.Info = string(o.info)
 		return more, f.drop(n)
 	}
 	same := header == headerOK || f.src.caps&CapDeprecateEOF == f.dst.caps&CapDeprecateEOF
