@@ -25,9 +25,8 @@ func (c *Conn) Forward(dst *Conn, kind ReplyKind, r *Relay) (Reply, error) {
 	}
 	var before uint64
 	var n int
-	var seq uint8
 	if dst != nil {
-		before, n, seq = dst.BytesOut, dst.n, dst.seq
+		before, n, f.seq = dst.BytesOut, dst.n, dst.seq
 	}
 	c.beginReply()
 	err := f.run(kind)
@@ -41,7 +40,7 @@ func (c *Conn) Forward(dst *Conn, kind ReplyKind, r *Relay) (Reply, error) {
 			if f.reply.FirstByte {
 				f.reply.Broken = f.cut
 			} else if !dst.lost {
-				dst.n, dst.seq = n-int(sent), seq
+				dst.n, dst.seq = n-int(sent), f.seq
 			}
 		}
 	}
@@ -66,9 +65,10 @@ type forward struct {
 	src, dst *Conn
 	relay    Relay
 	reply    Reply
-	pos      int  // src.in[src.r:pos] is dst's, not yet copied
-	cut      bool // what dst has got ends inside a payload
-	begun    bool // the reply's first packet has been dealt with
+	pos      int   // src.in[src.r:pos] is dst's, not yet copied
+	cut      bool  // what dst has got ends inside a payload
+	begun    bool  // the reply's first packet has been dealt with
+	seq      uint8 // dst's at the beginning
 }
 
 func (f *forward) server(err error) error {

@@ -88,6 +88,9 @@ func (f *forward) give(n int) error {
 	defer buffers.Put(buf)
 	for {
 		n, err := f.relay.File.Read(buf[:])
+		if dst != nil {
+			f.seq = dst.seq // it may have been read from dst
+		}
 		if n > 0 {
 			if err := f.src.WritePacket(buf[:n]); err != nil {
 				return f.server(err)
@@ -103,10 +106,16 @@ func (f *forward) give(n int) error {
 			}
 			return nil
 		case err != nil:
-			return f.server(err)
+			return f.server(&FileError{Err: err})
 		}
 	}
 }
+
+// FileError is an error of reading Relay.File.
+type FileError struct{ Err error }
+
+func (e *FileError) Error() string { return "the file: " + e.Err.Error() }
+func (e *FileError) Unwrap() error { return e.Err }
 
 // LocalFile is a file that a client sends.
 type LocalFile struct {

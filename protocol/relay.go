@@ -32,9 +32,9 @@ type Relay struct {
 	// ask for the file that it names, once. Nil for all other statements.
 	LocalFile []byte
 	// File, with LocalFile, is what the server gets instead of the client's
-	// file, which the client isn't asked for. An error of reading it is the
-	// error of Forward, which is then one of the server's side: the statement
-	// must not be taken to have ended well.
+	// file, which the client isn't asked for. An error of reading it is in a
+	// *FileError of the server's side: the connection has to be closed, which
+	// undoes the statement.
 	File io.Reader
 
 	// Track names the system variables, in lower case, whose changes a client

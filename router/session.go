@@ -46,6 +46,8 @@ type session struct {
 	nextStmt uint32
 	several  bool // a text may hold several statements
 
+	crossShard string // @@shardway_cross_shard, "" for the default
+
 	interactive bool // interactive_timeout is its wait_timeout
 
 	affected int64  // what ROW_COUNT() is
@@ -358,6 +360,7 @@ func (s *session) resetConnection() error {
 func (s *session) forgetAll() {
 	clear(s.prepared)
 	s.kept = kept{}
+	s.crossShard = ""
 	s.affected, s.rows, s.refused, s.warnings = -1, 0, nil, nil
 }
 

@@ -80,6 +80,8 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 			return s.readOnlyError(o)
 		}
 		shard, role = p.Shard.ID, roleOf(p.Role)
+	case *plan.Load:
+		shard, role = p.Shards[0].ID, exec.Primary
 	case *plan.Refuse:
 		// The values decide where a statement runs, and they come later; what no value can cure is refused now.
 		if hopeless(p.Code) {

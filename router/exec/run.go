@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"time"
@@ -54,6 +55,7 @@ type Request struct {
 	LongData  []LongData
 
 	LocalFile       []byte          // the text of a LOAD DATA LOCAL: the server may ask for the client's file
+	File            io.Reader       // what the server gets instead of that file; nil for the file itself
 	EndsTransaction bool            // COMMIT or ROLLBACK
 	SetStatus       protocol.Status // flags that the client sees besides the server's
 
@@ -347,12 +349,16 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 		if err := s.send(c, r); err != nil {
 			return out, err
 		}
-		relay := protocol.Relay{HoldError: holdError, SetStatus: r.SetStatus, TrackKinds: s.tracked(), LocalFile: r.LocalFile}
+		relay := protocol.Relay{HoldError: holdError, SetStatus: r.SetStatus, TrackKinds: s.tracked(), LocalFile: r.LocalFile, File: r.File}
 		if h := s.holdOf(c); s.tx.open && (h == nil || h.why&WhyTransaction == 0) {
 			relay.SetStatus |= protocol.StatusInTrans
 		}
 		out.Reply, err = c.Forward(s.client, r.Reply, &relay)
 		if err != nil {
+			if own, ok := errors.AsType[*protocol.FileError](err); ok {
+				s.dropUnread(c)
+				return out, own.Err
+			}
 			var side *protocol.SideError
 			if errors.As(err, &side) && side.Side == protocol.SideClient {
 				s.dropUnread(c)
