@@ -99,6 +99,7 @@ const (
 	// is that part alone.
 	responseFixed = 4 + 4 + 1 + 23
 	maxLogin      = 256 << 10
+	maxAttrs      = 64 << 10
 )
 
 // parseResponse reads a handshake response of protocol 4.1. Capabilities that
@@ -171,6 +172,9 @@ func (r *response) readAttrs(d *decoder) error {
 		return nil
 	}
 	a := decoder{p: d.lenString(), bad: d.bad}
+	if len(a.p) > maxAttrs {
+		return badHandshake("connection attributes of %d bytes, of which servers take %d", len(a.p), maxAttrs)
+	}
 	r.attrs = make(map[string]string)
 	for len(a.p) > 0 && !a.bad {
 		key, value := a.lenString(), a.lenString()

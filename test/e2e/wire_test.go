@@ -27,7 +27,9 @@ const (
 	capLongFlag       = 1 << 2
 	capConnectWithDB  = 1 << 3
 	capLocalFiles     = 1 << 7
+	capIgnoreSpace    = 1 << 8
 	capProtocol41     = 1 << 9
+	capInteractive    = 1 << 10
 	capSSL            = 1 << 11
 	capTransactions   = 1 << 13
 	capSecure         = 1 << 15
@@ -35,6 +37,7 @@ const (
 	capMultiResults   = 1 << 17
 	capPSMultiResults = 1 << 18
 	capPluginAuth     = 1 << 19
+	capConnectAttrs   = 1 << 20
 	capSessionTrack   = 1 << 23
 	capDeprecateEOF   = 1 << 24
 	capAttributes     = 1 << 27
@@ -88,9 +91,11 @@ type wireOptions struct {
 	own                               uint32 // MariaDB's, where they are offered
 	collation                         byte
 	tls                               *tls.Config
-	before                            string // what is sent first, a PROXY header
-	from                              string // IP address that the client has; any when empty
-	plugin                            string // to begin with; the server's default when empty
+	before                            string            // what is sent first, a PROXY header
+	from                              string            // IP address that the client has; any when empty
+	attrs                             map[string]string // connection attributes
+	rawAttrs                          []byte            // or what stands in their place
+	plugin                            string            // to begin with; the server's default when empty
 }
 
 // wire is a client connection that shows everything a server sends.
@@ -183,6 +188,9 @@ func (w *wire) login(o wireOptions) error {
 	if o.db != "" {
 		w.caps |= capConnectWithDB
 	}
+	if o.attrs != nil || o.rawAttrs != nil {
+		w.caps |= capConnectAttrs
+	}
 	if o.tls != nil {
 		w.caps |= capSSL
 	}
@@ -223,6 +231,14 @@ func (w *wire) login(o wireOptions) error {
 		b = append(append(b, o.db...), 0)
 	}
 	b = append(append(b, plugin...), 0)
+	if o.attrs != nil {
+		var all []byte
+		for k, v := range o.attrs {
+			all = appendLenenc(appendLenenc(all, []byte(k)), []byte(v))
+		}
+		b = appendLenenc(b, all)
+	}
+	b = append(b, o.rawAttrs...)
 	if err := w.writePacket(b); err != nil {
 		return err
 	}
