@@ -445,8 +445,8 @@ func (f *Format) check() error {
 	return nil
 }
 
-// Split says whether the bytes of a character set can be read one by one: no byte of a character of several is in ASCII.
-func Split(charset string) bool {
+// singleBytes says whether the bytes of a character set can be read one by one: no byte of a character of several is in ASCII.
+func singleBytes(charset string) bool {
 	switch charset {
 	case "ascii", "binary", "latin1", "latin2", "latin5", "latin7", "utf8", "utf8mb3", "utf8mb4", "cp1250", "cp1251", "cp1256", "cp1257",
 		"koi8r", "koi8u", "greek", "hebrew", "tis620", "cp850", "cp852", "cp866":
