@@ -227,7 +227,7 @@ func (s *Session) AskLoadFacts(ctx context.Context, shard, schema, table string)
 
 // unusualColumn says of EXTRA that the column is generated or invisible. "DEFAULT_GENERATED" is neither.
 func unusualColumn(extra string) bool {
-	for _, word := range strings.Fields(strings.ToUpper(extra)) {
+	for word := range strings.FieldsSeq(strings.ToUpper(extra)) {
 		switch strings.Trim(word, ",") {
 		case "INVISIBLE", "VIRTUAL", "STORED", "PERSISTENT", "GENERATED":
 			return true

@@ -15,8 +15,10 @@ func TestParse(t *testing.T) {
 	}{
 		{"LOAD DATA LOCAL INFILE 'a.csv' INTO TABLE t", `a.csv [] [] {"\t" -1 92 "\n" 0 ""}`},
 		{"load data low_priority local infile \"it''s\" replace into table `db`.`t x`", `it''s [] [] {"\t" -1 92 "\n" 0 ""}`},
-		{"LOAD DATA LOCAL INFILE 'a' IGNORE INTO TABLE db.t PARTITION (p0, p1) CHARACTER SET 'UTF8MB4' FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\"' ESCAPED BY '' LINES TERMINATED BY '\\r\\n' IGNORE 2 LINES (a, `b`, @c, t.d)",
-			`a [a b @c d] [] {"," 34 -1 "\r\n" 2 "utf8mb4"}`},
+		{
+			"LOAD DATA LOCAL INFILE 'a' IGNORE INTO TABLE db.t PARTITION (p0, p1) CHARACTER SET 'UTF8MB4' FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\"' ESCAPED BY '' LINES TERMINATED BY '\\r\\n' IGNORE 2 LINES (a, `b`, @c, t.d)",
+			`a [a b @c d] [] {"," 34 -1 "\r\n" 2 "utf8mb4"}`,
+		},
 		{"LOAD DATA LOCAL INFILE 'a' INTO TABLE t CHARSET latin1 COLUMNS ESCAPED BY '\\\\' TERMINATED BY 0x7C7C LINES TERMINATED BY X'0A' IGNORE 1 ROWS", `a [] [] {"||" -1 92 "\n" 1 "latin1"}`},
 		{"LOAD DATA LOCAL INFILE 'a' INTO TABLE t (a, @b, @C) SET c = @b + @c, d := CONCAT(@B, ',', a), t.e = DEFAULT, f = @@sql_mode;", `a [a @b @C] [c d e f] {"\t" -1 92 "\n" 0 ""}`},
 		{"LOAD DATA LOCAL INFILE 'a' INTO TABLE t /* LINES */ # no\n -- no\n LINES STARTING BY '' TERMINATED BY ';'", `a [] [] {"\t" -1 92 ";" 0 ""}`},

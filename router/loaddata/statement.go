@@ -3,6 +3,7 @@ package loaddata
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -201,13 +202,11 @@ func (p *parser) is(w string) bool { return p.tok.kind == word && strings.EqualF
 
 // accept reads past one of the words and says whether it was there.
 func (p *parser) accept(words ...string) bool {
-	for _, w := range words {
-		if p.is(w) {
-			p.next()
-			return true
-		}
+	if !slices.ContainsFunc(words, p.is) {
+		return false
 	}
-	return false
+	p.next()
+	return true
 }
 
 func (p *parser) acceptSign(c string) bool {

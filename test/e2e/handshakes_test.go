@@ -38,7 +38,7 @@ func TestConnectionAttributes(t *testing.T) {
 		if got := shown(watcher); len(got) != 0 {
 			e.Errorf("of a client without are shown %v", got)
 		}
-		if code, body := d.get("/api/v1/sessions"); code != 200 || !strings.Contains(string(body), "_client_name") {
+		if code, body := d.get("/api/v1/sessions"); code != 200 || !strings.Contains(body, "_client_name") {
 			e.Errorf("over HTTP: %d %.300s", code, body)
 		}
 		// Too much, and malformed, at the plain server too: a login that fails, and nothing else.
