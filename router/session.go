@@ -46,6 +46,8 @@ type session struct {
 	nextStmt uint32
 	several  bool // a text may hold several statements
 
+	crossShard string // @@shardway_cross_shard, "" for the default
+
 	interactive bool // interactive_timeout is its wait_timeout
 
 	affected int64  // what ROW_COUNT() is
@@ -65,6 +67,7 @@ type session struct {
 	since   atomic.Int64 // unix nanoseconds: when doing changed
 	queries atomic.Uint64
 	schema  atomic.Pointer[string]
+	attrs   atomic.Pointer[map[string]string]
 	killed  atomic.Bool
 	cutting atomic.Bool  // a cut is under way
 	limit   atomic.Int64 // nanoseconds that the client may be idle
@@ -82,6 +85,7 @@ func newSession(s *Server, o *Options, c *protocol.Conn, id uint32, user *User, 
 	sess.interactive = client.Capabilities.Has(protocol.CapInteractive)
 	sess.several = client.Capabilities.Has(protocol.CapMultiStatements)
 	sess.schema.Store(&client.Database)
+	sess.attrs.Store(&client.Attrs)
 	sess.limit.Store(int64(sess.idleLimit()))
 	return sess
 }
@@ -361,6 +365,7 @@ func (s *session) resetConnection() error {
 func (s *session) forgetAll() {
 	clear(s.prepared)
 	s.kept = kept{}
+	s.crossShard = ""
 	s.affected, s.rows, s.refused, s.warnings = -1, 0, nil, nil
 }
 
@@ -394,6 +399,7 @@ func (s *session) changeUser(ctx context.Context, o *Options, payload []byte) er
 		return errLeave
 	}
 	s.client = client
+	s.attrs.Store(&client.Attrs)
 	s.x.Reset(client, client.Database)
 	s.forgetAll()
 	return s.ok()

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"regexp"
 	"slices"
@@ -32,6 +33,12 @@ func variablesOfOwn() []ownVariable {
 			set: func(s *session, v string) {
 				s.x.SetCausal(v == "session" || v == "" && s.srv.options.Load().Executor.Cluster().CausalReads())
 			},
+		},
+		{
+			// unsafe lets a statement write to several shards that isn't atomic over them.
+			name: "shardway_cross_shard", values: []string{"atomic", "forbid", "unsafe"},
+			get: func(s *session) string { return cmp.Or(s.crossShard, "atomic") },
+			set: func(s *session, v string) { s.crossShard = v },
 		},
 	}
 }

@@ -46,7 +46,8 @@ var imports = map[string][]string{
 	"router/backend/roles":       {"router/backend/health", "shardmap/gtid"},
 	"router/plan":                {"router/parse", "shardmap"},
 	"router/exec":                {"protocol", "router/backend", "router/plan", "shardmap", "shardmap/gtid"},
-	"router":                     {"protocol", "protocol/secret", "router/exec", "router/parse", "router/plan", "shardmap"},
+	"router":                     {"protocol", "protocol/secret", "router/exec", "router/loaddata", "router/parse", "router/plan", "shardmap"},
+	"router/loaddata":            {"protocol", "shardmap"},
 	"router/admin":               {"router", "shardmap"},
 	"cmd/shardway":               {"*"},
 	"cmd/shardway-demo":          {"*"},
@@ -269,7 +270,7 @@ var longer = map[string]int{}
 var larger = map[string]int{
 	// Login, framing and relaying of both sides of the wire: a client's part and
 	// a server's share every format, so two packages would share all of a third.
-	"protocol": 4400,
+	"protocol": 4800,
 	// A server's health, its pool and the views of its shards change in one step,
 	// under the same two locks (docs/design/0007). What is judged without is below.
 	"router/backend": 4900,
