@@ -3,6 +3,7 @@ package router
 import (
 	"bytes"
 	"regexp"
+	"slices"
 	"strings"
 
 	"shardway/protocol"
@@ -45,8 +46,7 @@ func (s *session) effects(t *text, r *exec.Request) error {
 		}
 	}
 	if st.Is(parse.FlagSetsUserVar) && st.Kind != parse.Set {
-		r.Uses |= exec.WhyUserVariable
-		r.Holds |= exec.WhyUserVariable
+		setsVariables(st, r)
 	}
 	if st.Is(parse.FlagTemporary) && st.Kind == parse.DDL && strings.HasPrefix(st.Name, "create") {
 		r.Holds |= exec.WhyTemporaryTable
@@ -151,12 +151,11 @@ func (s *session) setEffects(t *text, r *exec.Request) {
 		switch v.Scope {
 		case parse.ScopeUser:
 			r.Uses |= exec.WhyUserVariable
-			if v.Literal && isASCII(v.Text) {
+			if v.Literal && isASCII(v.Name) && isPlain(v.Text) {
 				r.Sets = append(r.Sets, exec.Set{Name: "@" + v.Name, SQL: v.Text})
 				continue
 			}
-			r.Sets = append(r.Sets, exec.Set{Name: "@" + v.Name})
-			r.Holds |= exec.WhyUserVariable
+			setsVariables(t.st, r)
 		case parse.ScopeSession:
 			switch {
 			case v.Name == "names" && v.Default:
@@ -174,6 +173,26 @@ func (s *session) setEffects(t *text, r *exec.Request) {
 		}
 	}
 }
+
+// setsVariables says that a statement gives user variables values that its text doesn't tell. Their server is asked for
+// them, unless it isn't known which variables these are.
+func setsVariables(st *parse.Statement, r *exec.Request) {
+	r.Uses |= exec.WhyUserVariable
+	if len(st.UserVars) == 0 || st.Flags&(parse.FlagStoredFunction|parse.FlagExecutable) != 0 || slices.ContainsFunc(st.UserVars, isForeign) {
+		r.Holds |= exec.WhyUserVariable
+		return
+	}
+	r.Variables = r.Variables[:0]
+	for _, name := range st.UserVars {
+		r.Variables = append(r.Variables, "@"+name)
+	}
+}
+
+// isForeign says that a name may equal others by the rules of its server's collation.
+func isForeign(name string) bool { return !isASCII(name) }
+
+// isPlain says that a literal means the same whatever the sql_mode is.
+func isPlain(text string) bool { return isASCII(text) && !strings.ContainsAny(text, `\"`) }
 
 func isASCII(s string) bool {
 	for i := range len(s) {

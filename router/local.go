@@ -198,7 +198,7 @@ func (s *session) diagnostics(ctx context.Context, o *Options, t *text) error {
 			if !s.x.HasDiagnostics() && (s.refused != nil || s.warnings != nil || bytes.Contains(bytes.ToLower(t.sql), []byte("row_count"))) || s.x.VariablesElsewhere() {
 				return protocol.Errorf(1235, "42000", "shardway: GET DIAGNOSTICS into variables needs the server connection of the last statement, which this session no longer keeps, or its variables are on another: use SHOW WARNINGS or SELECT ROW_COUNT()")
 			}
-			r.Holds = exec.WhyUserVariable
+			setsVariables(t.st, &r)
 		}
 		if t.execution != nil {
 			t.execution.fill(&r)

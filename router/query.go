@@ -107,6 +107,9 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 		s.affected, s.refused, s.warnings = 0, nil, nil
 		return s.ok() // a comment is a statement that does nothing
 	}
+	if s.x.Unknown() && !t.st.Is(parse.FlagDiagnostics) {
+		s.takeBack()
+	}
 	f := s.know()
 	if db, table, ok := plan.InsertTarget(t.st, m, f); ok {
 		var err error

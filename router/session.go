@@ -170,13 +170,20 @@ func (s *session) shed() bool {
 		return errors.Is(err, io.EOF)
 	}
 	if !ready {
-		warnings, found := s.x.Shed()
-		s.warnings = warnings
-		if found != nil {
-			s.rows = *found
-		}
+		s.takeBack()
 	}
 	return true
+}
+
+// takeBack gives back the connections that are kept for what the client may ask about its last statement.
+func (s *session) takeBack() {
+	warnings, found := s.x.Shed()
+	if warnings != nil {
+		s.warnings = warnings
+	}
+	if found != nil {
+		s.rows = *found
+	}
 }
 
 // errLeave ends a session in good order.

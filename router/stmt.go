@@ -63,6 +63,9 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 	case st.Is(parse.FlagOwnVariable):
 		return protocol.Errorf(1295, "HY000", "This command is not supported in the prepared statement protocol yet")
 	}
+	if s.x.Unknown() {
+		s.takeBack()
+	}
 	m := o.Maps.Current()
 	shard, role := m.DefaultShard(s.x.Schema()).ID, exec.Any
 	switch p := plan.Build(st, d.Args, m, s.know()).(type) {

@@ -21,7 +21,7 @@ const (
 	WhyNamedLock                      // GET_LOCK: until the last one is released
 	WhyHandler                        // HANDLER … OPEN: until the last one is closed
 	WhyXA                             // XA START: until the client leaves or resets
-	WhyUserVariable                   // one that isn't a plain literal: until the client leaves or resets
+	WhyUserVariable                   // one whose value no literal restores: until it gets another value
 	WhyPrepared                       // PREPARE … FROM: until the last one is deallocated
 	WhyVariable                       // a variable that no other connection can be given, such as insert_id: until the client leaves or resets
 	WhyUnknown                        // CALL, or a statement that can't be read: until the client leaves or resets
@@ -29,6 +29,7 @@ const (
 	WhyDiagnostics                    // warnings or an error: until the next statement that doesn't read them
 	WhyFoundRows                      // SQL_CALC_FOUND_ROWS: until the next statement that doesn't read it
 	WhyInsertID                       // an insert whose id may have been given: until the next statement
+	WhyAssigned                       // user variables whose values aren't known yet: until the next statement that doesn't read the warnings
 )
 
 const (
@@ -49,7 +50,7 @@ const (
 
 var whyNames = []string{
 	"transaction", "temporary table", "table lock", "named lock", "handler", "xa", "user variable", "prepared in SQL",
-	"variable", "unknown state", "cursor", "warnings", "found rows", "insert id",
+	"variable", "unknown state", "cursor", "warnings", "found rows", "insert id", "assigned variables",
 }
 
 func (w Why) String() string {
@@ -226,12 +227,13 @@ func (s *Session) Shed() (warnings *protocol.Result, found *uint64) {
 		}
 	}
 	s.AskInsertID()
+	s.askPending()
 	s.let(whyShort)
 	return warnings, found
 }
 
 // Keeps says whether Shed has anything to give back.
-func (s *Session) Keeps() bool { return len(s.holds) > 0 && s.holdWith(whyShort) != nil }
+func (s *Session) Keeps() bool { return len(s.holds) > 0 && s.holdWith(whyShort|WhyAssigned) != nil }
 
 // forget drops the hold of a connection that is gone.
 func (s *Session) forget(c *backend.Conn) {

@@ -34,6 +34,9 @@ type Request struct {
 	// the session's system variables that it assigns, which servers report.
 	Sets    []Set
 	Assigns []string
+	// Variables are the user variables, "@x" in lower case, to which the statement may give values that its text doesn't
+	// tell.
+	Variables []string
 	// Passing are variables that hold for the statement alone: what the server reports of them is over with it.
 	Passing []string
 	// Names is the text of SET NAMES without these words; AsksCharset says that it is SET CHARACTER SET.

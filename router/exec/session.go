@@ -63,6 +63,8 @@ type Session struct {
 	lastInsertID uint64
 	givenID      uint64   // the insert id behind WhyInsertID, 0 for any
 	tempTables   []string // on the connection held for WhyTemporaryTable
+	assigned     []string // user variables, on the connection held for WhyAssigned
+	fixed        []string // user variables, on the connection held for WhyUserVariable
 
 	buf  []byte // of the last EXECUTE
 	pins atomic.Pointer[[]Pin]
@@ -189,6 +191,9 @@ func (s *Session) Held() (shard string, why Why) {
 // Holding says whether the client keeps any connection for a reason that doesn't end by itself.
 func (s *Session) Holding() bool { return s.holdWith(^whyShort) != nil }
 
+// Unknown says whether user variables have values that aren't known yet: Shed asks for them.
+func (s *Session) Unknown() bool { return len(s.assigned) > 0 }
+
 // HasDiagnostics says whether the last statement left warnings or an error at a server.
 func (s *Session) HasDiagnostics() bool { return s.holdWith(WhyDiagnostics) != nil }
 
@@ -264,7 +269,7 @@ func (s *Session) Close() {
 	for _, h := range s.holds {
 		h.why &^= whyShort
 		switch {
-		case h.spoilt:
+		case h.spoilt, h.why&WhyAssigned != 0:
 			cleanse(h.conn)
 			continue
 		case h.why&WhyTransaction != 0:
@@ -280,7 +285,7 @@ func (s *Session) Close() {
 	s.holds = nil
 	s.tx = transaction{}
 	s.next = nil
-	s.tempTables = nil
+	s.tempTables, s.assigned, s.fixed = nil, nil, nil
 	s.publish()
 }
 
@@ -322,7 +327,7 @@ var untold = map[string]bool{
 
 // learn takes over what a statement changed on its connection, which had the session's state before.
 func (s *Session) learn(c *backend.Conn, r *Request, reply *protocol.Reply) {
-	changed, schema := false, stateOf(c.State).schema
+	changed, schema, lex := false, stateOf(c.State).schema, s.lex
 	asksPair := slices.ContainsFunc(r.Assigns, isLinked)
 	for i := range reply.Changes {
 		ch := &reply.Changes[i]
@@ -347,6 +352,7 @@ func (s *Session) learn(c *backend.Conn, r *Request, reply *protocol.Reply) {
 		for _, set := range r.Sets {
 			s.state.set(set.Name, set.SQL)
 			changed = true
+			s.unfix(set.Name)
 		}
 		if len(r.Assigns) > 0 {
 			changed = s.askAssigned(c, r, reply) || changed
@@ -367,6 +373,9 @@ func (s *Session) learn(c *backend.Conn, r *Request, reply *protocol.Reply) {
 		now := s.state
 		now.schema = schema // the connection's own, where the client has none
 		c.State = now.handle()
+	}
+	if s.lex != lex {
+		s.requote(c)
 	}
 }
 

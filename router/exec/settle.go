@@ -58,6 +58,12 @@ func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, str
 	if struck {
 		add &^= whyShort
 	}
+	if add&WhyUserVariable != 0 {
+		s.fix("")
+	}
+	if len(r.Variables) > 0 {
+		add |= s.learnUserVariables(c, r, reply, struck || add&(whyShort|WhyCursor) != 0)
+	}
 	if reply.Err == nil {
 		add |= r.Holds
 		if reply.Status&protocol.StatusCursorExists != 0 {
@@ -82,6 +88,9 @@ func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, str
 	}
 	if why&whyShort&^add != 0 {
 		drop |= whyShort &^ add
+	}
+	if why&WhyUserVariable != 0 && len(s.fixed) == 0 {
+		drop |= WhyUserVariable
 	}
 	switch {
 	case h == nil && add == 0:
@@ -135,7 +144,7 @@ func leaves(r *Request, reply *protocol.Reply) bool {
 		default:
 		}
 	}
-	return changed && len(r.Sets) == 0 && len(r.Assigns) == 0 && r.Names == "" && !r.AsksCharset && r.Schema == "" &&
+	return changed && len(r.Sets) == 0 && len(r.Variables) == 0 && len(r.Assigns) == 0 && r.Names == "" && !r.AsksCharset && r.Schema == "" &&
 		r.Holds&^WhyUnknown&whySpoils == 0
 }
 

@@ -67,11 +67,30 @@ func parseSource(src *source) *Statement {
 	if !utf8.Valid(src.Text) {
 		return unparsed(src, "a name isn't valid utf8")
 	}
+	vars := src.userVars()
 	st := src.statement(0)
 	st.Hints = src.Hints
 	st.Params = len(src.Markers)
+	if st.Is(FlagSetsUserVar) {
+		st.UserVars = vars
+	}
 	st.finish()
 	return st
+}
+
+// userVars are the names of the user variables in the text.
+func (src *source) userVars() (names []string) {
+	for _, t := range src.Tokens {
+		if t.Kind == digest.TokVar && t.B > t.A+1 && src.Text[t.A+1] != '@' {
+			names = append(names, src.userVar(t))
+		}
+	}
+	return digest.Tidy(names)
+}
+
+// userVar is the name of the user variable that a token is, as written.
+func (src *source) userVar(t digest.Token) string {
+	return src.Name(digest.Token{Kind: quotedKind(src.Str(t)[1:]), A: t.A + 1, B: t.B})
 }
 
 // finish puts the lists in order.

@@ -44,6 +44,9 @@ type Statement struct {
 	// Tables are among them. Where the text isn't read as a tree (Unparsed, Several, bodies of procedures) it is every
 	// a in a.b, so that it holds aliases of tables as well, but misses no database.
 	Qualifiers []string
+	// UserVars are the names of the user variables in the text, without @, lower case, sorted, each once, when it sets
+	// any (FlagSetsUserVar): it may set all of them.
+	UserVars []string
 	// ParseError is the parser's message, for Unparsed.
 	ParseError string
 	// Bridged is true when the parser can't read the text as written, and a rewrite of its tokens, for analysis

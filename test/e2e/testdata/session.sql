@@ -223,16 +223,53 @@ SELECT @w := @w + 1, @v := @v + 1;
 SELECT @w, @v;
 SELECT COUNT(*), MAX(code) INTO @x, @y FROM countries;
 SELECT @x, @y, COLLATION(@y);
-# refused 1235
 SELECT name INTO @z FROM users WHERE id = 8;
+SELECT @z, COLLATION(@z) FROM users WHERE id = 7;
 SET @a = DEFAULT;
 SELECT @a;
 SET @a = 6;
-# refused 1235
 SELECT @a FROM users WHERE id = 8;
 SELECT name FROM users WHERE id = 7 AND @a = 6;
 UPDATE notes SET user_id = @a WHERE id = 1;
 SELECT user_id FROM notes WHERE id = 1;
+SET @i = @a + 1, @u = CAST(@a AS UNSIGNED), @min = -9223372036854775808, @neg = -@a, @bool = @a = 6;
+SELECT @i, @u, @min, @neg, @bool, @min + 0, @u - 1;
+SET @d = 1.50 * @a, @e = @a / 7, @f = CAST(@a AS DECIMAL(20, 0)), @g = -0.5 + 0.25, @h = 0.1e0 + 0.2e0, @j = @h * 1e300, @k = -1e0 / 3;
+SELECT @d, @e, @f, @g, @h, @j, @k, @d + 1, @f / 3, @h = 0.1e0 + 0.2e0;
+SET @s = CONCAT('x', @a), @t = CONVERT(@s USING latin1), @v = CAST(@s AS BINARY), @w = CONCAT(@s, '\\' COLLATE utf8mb4_bin), @x = '', @y = CONCAT('', '');
+SELECT @s, @t, @v, @w, @x, @y, COLLATION(@s), COLLATION(@t), COLLATION(@v), COLLATION(@w), COERCIBILITY(@s), HEX(@w);
+SET @d = CAST('2026-01-02' AS DATE), @e = TIME '10:11:12', @f = TIMESTAMP '2026-01-02 03:04:05.678', @g = JSON_OBJECT('a', @a), @h = b'101' + 0;
+SELECT @d, @e, @f, @g, @h, COLLATION(@g), COLLATION(@d), @d + 0;
+SET @a = CAST(NULL AS SIGNED), @b = CAST(NULL AS DECIMAL(5, 2)), @c = 1e0 + NULL, @d = CONCAT('a', NULL), @e = CONVERT(NULL USING latin1), @f = CAST(NULL AS BINARY);
+SELECT @a, @b, @c, @d, @e, @f, COLLATION(@d), COLLATION(@e);
+SELECT @n := COUNT(*), @m := MAX(code) FROM countries;
+SELECT @n, @m;
+SELECT @n := @n + 1, nothing;
+SELECT @n;
+SELECT @n := @n + 1, CAST('abc' AS SIGNED);
+# text
+# rows
+SHOW WARNINGS;
+SELECT @n;
+SELECT @q := CAST('abc' AS SIGNED) + 5;
+SELECT @q, @never;
+BEGIN;
+SELECT name, age INTO @name, @age FROM users WHERE id = 8 FOR UPDATE;
+UPDATE users SET age = @age WHERE id = 8;
+SELECT @name, @age;
+COMMIT;
+SELECT @name, @age;
+SET @big = REPEAT('x', 65536), @bigger = REPEAT('x', 65537);
+SELECT LENGTH(@big), LENGTH(@bigger), @big = REPEAT('x', 65536);
+SET @bigger = 1;
+SELECT @bigger, LENGTH(@big);
+SET @lit = 'text', @lit2 = "te\"xt", @lit3 = 'b\\n';
+SET NAMES latin1;
+SELECT @lit, COLLATION(@lit), HEX(@lit2), HEX(@lit3);
+SET sql_mode = 'NO_BACKSLASH_ESCAPES,ANSI_QUOTES', @lit4 = 'a\n';
+SELECT HEX(@lit3), HEX(@lit4), COLLATION(@lit4);
+SET @`odd ``name` = @lit, @'quoted one' = CONCAT(@lit, 1);
+SELECT @`odd ``name`, @'quoted one', @`Quoted One`;
 
 # --- SET NAMES and the like
 # session
