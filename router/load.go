@@ -102,19 +102,22 @@ func (s *session) loadParts(ctx context.Context, o *Options, t *text, p *plan.Lo
 		Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery, Role: exec.Primary, LocalFile: t.sql, Timeout: o.QueryTimeout,
 	}
 	sum, err := s.x.Load(ctx, &r, ids, p.Table.Reference, l.Feed)
-	s.refused, s.warnings, s.affected = nil, nil, -1
+	s.told, s.affected = told{}, -1
 	if err != nil {
 		if e, ok := errors.AsType[*protocol.Error](err); ok {
 			s.event.Outcome, s.event.Code = OutcomeError, e.Code
 			e.Message = fmt.Sprintf("shardway: LOAD DATA on shards %s: %s; rows of other shards may be stored", strings.Join(ids, ", "), strings.TrimPrefix(e.Message, "shardway: "))
-			s.refused = e
+			s.told.refused = e
 		}
 		return err
 	}
 	if err := file.Drain(); err != nil {
 		return err
 	}
-	s.warnings, s.affected = sum.Warnings, int64(sum.Affected)
+	s.affected = int64(sum.Affected)
+	if sum.Warnings != nil {
+		s.told = told{warnings: sum.Warnings, count: uint64(len(sum.Warnings.Rows))}
+	}
 	s.event.Affected = sum.Affected
 	return s.conn.WriteOK(protocol.OK{
 		AffectedRows: sum.Affected, InsertID: sum.InsertID, Status: s.x.Status(), Info: sum.Info(), Warnings: uint16(min(sum.Warned, 1<<16-1)),

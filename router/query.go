@@ -104,10 +104,11 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 	case t.st.Kind == parse.Several:
 		return s.notOne(ctx, o, t.sql)
 	case t.st.Kind == parse.Empty && t.execution == nil && len(bytes.Trim(t.sql, "; \t\n\v\f\r")) > 0:
-		s.affected, s.refused, s.warnings = 0, nil, nil
+		s.affected = 0
+		s.forget(t)
 		return s.ok() // a comment is a statement that does nothing
 	}
-	if s.x.Unknown() && !t.st.Is(parse.FlagDiagnostics) {
+	if s.x.Keeps() && !t.st.Is(parse.FlagDiagnostics) && (s.x.Unknown() || s.x.HasDiagnostics() && s.keepsDiagnostics(t)) {
 		s.takeBack()
 	}
 	f := s.know()
@@ -159,7 +160,7 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 	r.MaxLag = st.Hints.MaxLag
 	unusual := st.Flags&^plain != 0 || len(st.Set) > 0 || special(st.Kind)
 	if unusual {
-		if answered, err := s.answerSelect(t); answered {
+		if answered, err := s.answerAbout(ctx, o, t); answered {
 			return err
 		}
 		if err := s.effects(t, &r); err != nil {
@@ -181,7 +182,7 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 	if unusual && err == nil && out.Reply.Err == nil {
 		s.made(t)
 	}
-	return s.ran(&out, err)
+	return s.ranText(t, &out, err)
 }
 
 func roleOf(r plan.Role) exec.Role {
@@ -246,7 +247,7 @@ func writes(st *parse.Statement) bool {
 
 // noLocalFiles is the servers' error for LOAD DATA LOCAL of a client that gives no files.
 func (s *session) noLocalFiles(o *Options) error {
-	if strings.Contains(o.Executor.Cluster().Learned().Version, "MariaDB") {
+	if o.mariaDB() {
 		return protocol.Errorf(4166, "HY000", "The used command is not allowed because the MariaDB server or client has disabled the local infile capability")
 	}
 	return protocol.Errorf(3948, "42000", "Loading local data is disabled; this must be enabled on both the client and server sides")
@@ -256,7 +257,7 @@ func (s *session) noLocalFiles(o *Options) error {
 // it refuses every write.
 func (s *session) readOnlyError(o *Options) error {
 	message := "Cannot execute statement in a READ ONLY transaction"
-	if !strings.Contains(o.Executor.Cluster().Learned().Version, "MariaDB") {
+	if !o.mariaDB() {
 		message += "."
 	}
 	return &protocol.Error{Code: 1792, State: "25006", Message: message}

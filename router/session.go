@@ -53,8 +53,7 @@ type session struct {
 	affected int64  // what ROW_COUNT() is
 	rows     uint64 // what FOUND_ROWS() is
 	kept     kept
-	refused  *protocol.Error  // of the last statement, when Shardway gave it
-	warnings *protocol.Result // of the last statement, when its connection was given back
+	told     told
 
 	event  Event
 	text   text          // of the COM_QUERY that runs
@@ -177,12 +176,12 @@ func (s *session) shed() bool {
 
 // takeBack gives back the connections that are kept for what the client may ask about its last statement.
 func (s *session) takeBack() {
-	warnings, found := s.x.Shed()
-	if warnings != nil {
-		s.warnings = warnings
+	left := s.x.Shed()
+	if left.Warnings != nil {
+		s.told = told{warnings: left.Warnings, count: left.Count}
 	}
-	if found != nil {
-		s.rows = *found
+	if left.Found != nil {
+		s.rows = *left.Found
 	}
 }
 
@@ -242,13 +241,20 @@ func (s *session) begun() time.Time {
 	return time.Now()
 }
 
+// notPrepared is the error after which a client sends as text what it couldn't prepare. What it asks about is then
+// still the statement before.
+const notPrepared = 1295
+
 // ended tells the client of the error that a statement of n bytes ended with, if it is one of the statement's own, and
 // observes the event. What it returns ends the session.
 func (s *session) ended(o *Options, started time.Time, n int, err error) error {
 	if e, ok := errors.AsType[*protocol.Error](err); ok {
 		if s.event.Outcome == OutcomeOK {
 			s.event.Outcome, s.event.Code = OutcomeRefused, e.Code
-			s.refused, s.warnings = e, nil
+			if e.Code != notPrepared {
+				s.x.ForgetDiagnostics()
+				s.told, s.affected = told{refused: e}, -1
+			}
 		}
 		err = s.conn.WriteError(e)
 	}
@@ -373,7 +379,7 @@ func (s *session) forgetAll() {
 	clear(s.prepared)
 	s.kept = kept{}
 	s.crossShard = ""
-	s.affected, s.rows, s.refused, s.warnings = -1, 0, nil, nil
+	s.affected, s.rows, s.told = -1, 0, told{}
 }
 
 func (s *session) changeUser(ctx context.Context, o *Options, payload []byte) error {
@@ -414,12 +420,12 @@ func (s *session) changeUser(ctx context.Context, o *Options, payload []byte) er
 
 // ran takes over the outcome of a command that a server answered.
 func (s *session) ran(out *exec.Outcome, err error) error {
-	s.refused, s.warnings = nil, nil
+	s.told = told{}
 	s.event.Server = out.Server
 	if err != nil {
 		if e, ok := errors.AsType[*protocol.Error](err); ok {
 			s.event.Outcome, s.event.Code = OutcomeLost, e.Code
-			s.refused = e
+			s.told.refused = e
 		}
 		s.affected = -1
 		return err

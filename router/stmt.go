@@ -105,7 +105,7 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 		s.event.Outcome = OutcomeError
 		if e, ok := errors.AsType[*protocol.Error](err); ok { // SHOW ERRORS is about it
 			s.x.ForgetDiagnostics()
-			s.refused, s.warnings, s.affected = e, nil, -1
+			s.told, s.affected = told{refused: e}, -1
 		}
 		return err
 	}

@@ -207,15 +207,30 @@ func (s *Session) let(why Why) {
 	s.publish()
 }
 
+// Left is what the client may ask about its last statement.
+type Left struct {
+	Warnings *protocol.Result // as SHOW WARNINGS gives them; nil without
+	Count    uint64           // of the warnings, of which servers don't keep all
+	Found    *uint64          // FOUND_ROWS(); nil where no server had to be asked
+}
+
+// fullList is how many warnings make it worth asking for their number: max_error_count has MariaDB's default of 64 or
+// more.
+const fullList = 64
+
 // Shed gives back the connections that are kept only for what the client may ask about its last statement, and
-// returns the answers: the warnings as SHOW WARNINGS gives them, and FOUND_ROWS(). Either may be absent.
-func (s *Session) Shed() (warnings *protocol.Result, found *uint64) {
+// returns the answers.
+func (s *Session) Shed() (left Left) {
 	if h := s.holdWith(WhyDiagnostics); h != nil {
 		res, err := h.conn.Query("SHOW WARNINGS")
+		if err == nil {
+			left.Warnings, left.Count = res, uint64(len(res.Rows))
+			if left.Count >= fullList || s.state.get("max_error_count") != "" {
+				left.Count, err = askNumber(h.conn, "SHOW COUNT(*) WARNINGS")
+			}
+		}
 		if err != nil {
 			s.broke(h.conn, err)
-		} else {
-			warnings = res
 		}
 	}
 	if h := s.holdWith(WhyFoundRows); h != nil {
@@ -223,13 +238,13 @@ func (s *Session) Shed() (warnings *protocol.Result, found *uint64) {
 		if err != nil {
 			s.broke(h.conn, err)
 		} else {
-			found = &n
+			left.Found = &n
 		}
 	}
 	s.AskInsertID()
 	s.askPending()
 	s.let(whyShort)
-	return warnings, found
+	return left
 }
 
 // Keeps says whether Shed has anything to give back.

@@ -46,6 +46,9 @@ type Request struct {
 	// AnySchema says that the statement is the same whatever the current schema is.
 	AnySchema bool
 
+	// Blank says that no warnings of another client's statement may be on the connection: MariaDB keeps them for long.
+	Blank bool
+
 	UsesLastInsertID, SetsLastInsertID bool
 	// Given says whether an insert id may come from the statement itself instead of the server; nil for never.
 	Given func(id uint64) bool
@@ -342,6 +345,11 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 			panic(p)
 		}
 	}()
+	if r.Blank {
+		if _, err := c.Exec("SELECT 1 FROM (SELECT 1) AS one"); err != nil {
+			return out, s.lost(c, err, true)
+		}
+	}
 	if r.UsesLastInsertID {
 		if _, err := c.Exec("SET last_insert_id=" + strconv.FormatUint(s.lastInsertID, 10)); err != nil {
 			return out, s.lost(c, err, true)

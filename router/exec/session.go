@@ -65,6 +65,10 @@ type Session struct {
 	tempTables   []string // on the connection held for WhyTemporaryTable
 	assigned     []string // user variables, on the connection held for WhyAssigned
 	fixed        []string // user variables, on the connection held for WhyUserVariable
+	warnings     struct { // the columns of SHOW WARNINGS
+		at      Handle // lex, when they were asked for
+		columns []protocol.Column
+	}
 
 	buf  []byte // of the last EXECUTE
 	pins atomic.Pointer[[]Pin]

@@ -77,26 +77,21 @@ SELECT LAST_INSERT_ID();
 # --- D: row counts and found rows
 # session
 UPDATE notes SET user_id = 90 WHERE id IN (1, 2, 3);
-# text
 SELECT ROW_COUNT();
-# text
 SELECT ROW_COUNT();
 UPDATE notes SET user_id = 90 WHERE id IN (1, 2, 3, 4);
 SELECT ROW_COUNT() AS n;
 SELECT 1;
-# text
 SELECT ROW_COUNT();
 SET @x = 1;
-# text
 SELECT ROW_COUNT();
 DELETE FROM notes WHERE id = 4;
-# refused 1235
-SELECT ROW_COUNT() + 1, ROW_COUNT();
+# rows
+SELECT ROW_COUNT() + 1, ROW_COUNT(), (SELECT ROW_COUNT()), 'ROW_COUNT()', concat(row_count ( ) , 'x');
 INSERT INTO notes (id, txt) VALUES (4, 'note 4');
-# refused 1235
-SELECT ROW_COUNT(), LAST_INSERT_ID();
+# own 0
+SELECT ROW_COUNT(), LAST_INSERT_ID(), FOUND_ROWS(), CONNECTION_ID() > 0;
 SELECT nothing;
-# text
 SELECT ROW_COUNT();
 SELECT * FROM countries;
 # own 0
@@ -107,91 +102,201 @@ SELECT SQL_CALC_FOUND_ROWS * FROM countries ORDER BY code LIMIT 2;
 # mariadb
 SELECT FOUND_ROWS();
 SELECT SQL_CALC_FOUND_ROWS * FROM countries ORDER BY code LIMIT 2;
+# own 0
+# rows
+SELECT FOUND_ROWS() * 2, ROW_COUNT();
+SELECT SQL_CALC_FOUND_ROWS * FROM countries ORDER BY code LIMIT 2;
 SELECT code FROM countries ORDER BY code LIMIT 3;
-# refused 1235
+# own 0
+# rows
 SELECT FOUND_ROWS() * 2;
 SELECT SQL_CALC_FOUND_ROWS id FROM orders WHERE user_id = 8 LIMIT 1;
 # mariadb
 SELECT FOUND_ROWS();
 UPDATE notes SET user_id = 91 WHERE id = 1;
 # own 0
-# mariadb
 SELECT FOUND_ROWS();
+SELECT code FROM countries ORDER BY code LIMIT 2;
+UPDATE notes SET user_id = 91 WHERE id IN (1, 2, 3);
+# own 0
+SELECT FOUND_ROWS();
+SELECT code FROM countries ORDER BY code LIMIT 2;
+INSERT INTO notes (txt) SELECT CONCAT('found ', code) FROM countries LIMIT 3;
+# own 0
+SELECT FOUND_ROWS();
+SELECT code FROM countries ORDER BY code LIMIT 2;
+DO 1;
+# own 0
+SELECT FOUND_ROWS();
+SELECT code FROM countries ORDER BY code LIMIT 2;
+SHOW CREATE TABLE notes;
+# own 0
+SELECT FOUND_ROWS();
+SELECT code FROM countries ORDER BY code LIMIT 2;
+EXPLAIN SELECT code FROM countries;
+# own 0
+SELECT FOUND_ROWS();
+SELECT code INTO @code FROM countries WHERE code = 'de';
+SELECT ROW_COUNT();
+SELECT code INTO @code FROM countries WHERE code = 'de';
+# own 0
+SELECT FOUND_ROWS();
+SELECT code FROM countries ORDER BY code LIMIT 2;
+BEGIN;
+# own 0
+SELECT FOUND_ROWS();
+COMMIT;
+SELECT ROW_COUNT();
+# text
+ANALYZE TABLE notes;
+SELECT ROW_COUNT();
 SHOW TABLES LIKE 'notes';
 # own 0
 SELECT FOUND_ROWS();
 SELECT 1 UNION SELECT 2 UNION SELECT 3;
 # own 0
 SELECT FOUND_ROWS();
-# refused 1235
+# rows
 SELECT CONNECTION_ID() = CONNECTION_ID();
-# refused 1235
-SELECT CONNECTION_ID() > 0, 'x';
-# refused 1235
+# rows
+SELECT CONNECTION_ID() > 0, 'x', @@pseudo_thread_id = CONNECTION_ID();
+UPDATE notes SET user_id = 94 WHERE id IN (1, 2);
+# text
 DO ROW_COUNT();
-# refused 1235
-SET @n = ROW_COUNT();
-# refused 1235
+UPDATE notes SET user_id = 93 WHERE id IN (1, 2);
+SET @n = ROW_COUNT() + 5;
+SELECT code FROM countries;
+# mariadb
 SET @f = FOUND_ROWS();
-# refused 1235
+SELECT @n, @f;
+UPDATE notes SET user_id = 95 WHERE id IN (1, 2);
 INSERT INTO notes (id, txt, user_id) VALUES (500, 'with count', ROW_COUNT());
+SELECT user_id, ROW_COUNT() FROM notes WHERE id = 500;
+UPDATE notes SET user_id = 96 WHERE id IN (1, 2);
+# rows
+# args 7
+SELECT ROW_COUNT() + ?, ROW_COUNT();
+UPDATE notes SET user_id = 97 WHERE id IN (1, 2);
+SELECT ROW_COUNT() INTO @rc;
+SELECT @rc;
+UPDATE notes SET user_id = 98 WHERE id IN (1, 2);
+CREATE TABLE counted SELECT ROW_COUNT() AS n, ROW_COUNT();
+# text
+# rows
+SELECT * FROM counted;
+DROP TABLE counted;
 
 # --- warnings and errors
 # session
-# rows
 # text
 SHOW WARNINGS;
+# text
+SHOW COUNT(*) WARNINGS;
+# text
+# rows
+SELECT @@warning_count, @@error_count;
 # text
 SELECT CAST('abc' AS SIGNED);
 # text
-# rows
 SHOW WARNINGS;
 # text
-# rows
 SHOW WARNINGS;
 # text
-# rows
 SHOW COUNT(*) WARNINGS;
 # text
 SELECT @@warning_count;
 # text
-# rows
-# mariadb
+SELECT @@warning_count;
+# text
 SHOW WARNINGS;
 # text
 SELECT CAST('abc' AS SIGNED), CAST('abd' AS SIGNED), CAST('abe' AS SIGNED);
 # text
-# rows
 SHOW WARNINGS LIMIT 1;
 # text
-# rows
 SHOW WARNINGS LIMIT 1, 5;
 # text
-# rows
 SHOW ERRORS;
+# text
+SHOW COUNT(*) WARNINGS;
+# text
+# rows
+SELECT @@warning_count, @@error_count, @@session.warning_count + 1;
+# text
+SHOW WARNINGS;
 # text
 SELECT nothing;
 # text
-# rows
 SHOW ERRORS;
 # text
-# rows
 SHOW WARNINGS;
 # text
-# rows
 SHOW COUNT(*) ERRORS;
 # text
 SELECT @@error_count;
 # text
 SELECT CAST('abc' AS SIGNED) FROM users WHERE id = 8;
 # text
-# rows
 SHOW WARNINGS;
 # text
 DROP TABLE IF EXISTS not_there;
 # text
-# rows
 SHOW WARNINGS;
+# text
+SELECT CAST('abc' AS SIGNED);
+# text
+SELECT 1;
+# text
+SHOW WARNINGS;
+# text
+SELECT CAST('abc' AS SIGNED);
+# text
+BEGIN;
+# text
+SHOW WARNINGS;
+# text
+COMMIT;
+# text
+SHOW WARNINGS;
+# text
+SET @x = 1;
+# text
+SHOW COUNT(*) WARNINGS;
+# text
+SELECT code FROM countries LIMIT 1;
+# text
+SHOW WARNINGS;
+# text
+SELECT CAST('abc' AS SIGNED);
+# text
+# rows
+SELECT @@warning_count + 0, ROW_COUNT();
+# text
+SHOW COUNT(*) WARNINGS;
+# text
+SET NAMES latin1;
+# text
+SHOW WARNINGS;
+# text
+SELECT CAST('abc' AS SIGNED);
+# text
+SHOW WARNINGS;
+# text
+SET NAMES utf8mb4;
+# text
+SELECT COUNT(CAST(txt AS SIGNED) + CAST(CONCAT('a', id) AS SIGNED)) FROM notes;
+# text
+SHOW COUNT(*) WARNINGS;
+# text
+SET max_error_count = 2;
+# text
+SELECT CAST('abc' AS SIGNED), CAST('abd' AS SIGNED), CAST('abe' AS SIGNED);
+# text
+SHOW COUNT(*) WARNINGS;
+# text
+SHOW WARNINGS;
+# text
+SET max_error_count = DEFAULT;
 # text
 SELECT nothing FROM users WHERE id = 8;
 # session
@@ -200,9 +305,12 @@ SELECT CAST('abc' AS SIGNED) FROM users WHERE id = 7;
 # text
 UPDATE notes SET user_id = 92 WHERE id IN (1, 2);
 # text
+GET DIAGNOSTICS @n = NUMBER;
+# text
+SELECT @n;
+# text
 SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'mine', MYSQL_ERRNO = 5000;
 # text
-# rows
 SHOW ERRORS;
 
 # --- user variables
