@@ -46,6 +46,9 @@ func (s *session) runLocal(ctx context.Context, o *Options, t *text, p *plan.Loc
 }
 
 func (s *session) begin(ctx context.Context, o *Options, t *text) error {
+	if err := s.unlockTables(); err != nil {
+		return err
+	}
 	if s.x.InTransaction() {
 		if err := s.x.CommitSilently(); err != nil {
 			return err

@@ -158,6 +158,11 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 		r.Timeout = st.Hints.Timeout
 	}
 	r.MaxLag = st.Hints.MaxLag
+	if s.kept.tables {
+		if err := s.lockedTables(st, p.Shard.ID); err != nil {
+			return err
+		}
+	}
 	unusual := st.Flags&^plain != 0 || len(st.Set) > 0 || special(st.Kind)
 	if unusual {
 		if answered, err := s.answerAbout(ctx, o, t); answered {

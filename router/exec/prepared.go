@@ -77,7 +77,15 @@ func (st *statements) get(key statementKey) *serverStatement {
 	return found
 }
 
-func (st *statements) forget(key statementKey) { delete(st.byKey, key) }
+// drop closes a statement; one that the server doesn't know does no harm.
+func (st *statements) drop(c *backend.Conn, key statementKey) error {
+	one := st.byKey[key]
+	if one == nil {
+		return nil
+	}
+	delete(st.byKey, key)
+	return c.WriteCommand(protocol.ComStmtClose, le32(one.id))
+}
 
 // closeAll closes the statements without an open cursor, and says whether there were any.
 func (st *statements) closeAll(c *backend.Conn) bool {

@@ -334,6 +334,10 @@ const unknownStatement = 1243
 // interrupted is the error of a statement that was killed.
 const interrupted = 1317
 
+// staleTypes is MySQL's error of an EXECUTE whose values don't fit the types that it has given the parameters for
+// earlier ones. Those may have been another client's: a statement that is prepared anew takes the values.
+const staleTypes = 3988
+
 // runOn runs a request on a connection that has the session's state.
 func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out Outcome, err error) {
 	out.Server = c.Addr()
@@ -391,9 +395,11 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 		}
 		e := out.Reply.Err
 		switch {
-		case e.Code == unknownStatement && r.Statement != nil && !again:
+		case (e.Code == unknownStatement || e.Code == staleTypes) && r.Statement != nil && !again:
 			again = true
-			statementsOf(c).forget(r.Statement.keyFor(r.Execute))
+			if err := statementsOf(c).drop(c, r.Statement.keyFor(r.Execute)); err != nil {
+				return out, s.lost(c, err, true)
+			}
 			continue
 		case serverGone(e):
 			return out, s.lost(c, e, e.Code == timedOut) // the others may have ended it halfway
@@ -423,7 +429,7 @@ func lateError(timeout time.Duration, stopped func() bool) func(*protocol.Error)
 }
 
 func holdError(e *protocol.Error) bool {
-	return e.Code == unknownStatement || e.Code == interrupted || serverGone(e)
+	return e.Code == unknownStatement || e.Code == staleTypes || e.Code == interrupted || serverGone(e)
 }
 
 // dropUnread ends a connection whose reply nobody reads any more.
