@@ -1,8 +1,10 @@
 package exec
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"strings"
 
 	"shardway/protocol"
 	"shardway/router/backend"
@@ -13,6 +15,10 @@ type Prepared struct {
 	Text string
 	key  statementKey
 	lex  Handle // the schema, character set and sql_mode under which the client prepared it
+
+	typed bool         // the server keeps the types of parameters
+	types []byte       // of the parameters at the last EXECUTE
+	bound statementKey // key with these
 }
 
 // statementKey is what makes two prepared statements the same for a server.
@@ -20,15 +26,41 @@ type statementKey struct {
 	lex    Handle
 	text   string
 	cursor *Prepared // whose cursor it may have; nil for a statement that is run without
+	types  string    // of its parameters, where the server keeps those of the first EXECUTE: see classesOf
 }
 
-// keyFor is the key of a statement that is run with or without a cursor. A server's statement has one cursor, so that
-// two of the client's can't share it.
-func (p *Prepared) keyFor(e *protocol.Execute) statementKey {
-	if e.Flags != 0 {
+// keyFor is the key of a statement that a request runs with or without a cursor. A server's statement has one cursor, so
+// that two of the client's can't share it. MySQL goes on with the types that it gave the parameters at first: a text
+// bound to what was a number for another client would become 0.
+func (p *Prepared) keyFor(r *Request) statementKey {
+	switch {
+	case r.Execute.Flags != 0:
 		return p.cursorKey()
+	case !p.typed || len(r.Types) == 0:
+		return p.key
+	case p.bound.types == "" || !bytes.Equal(r.Types, p.types):
+		p.types = append(p.types[:0], r.Types...)
+		p.bound = p.key
+		p.bound.types = classesOf(r.Types)
 	}
-	return p.key
+	return p.bound
+}
+
+// classesOf is the types of parameters, as EXECUTE has them, without what makes no difference: the widths of integers.
+func classesOf(types []byte) string {
+	classes := append([]byte(nil), types...)
+	for i := 0; i+1 < len(classes); i += 2 {
+		switch classes[i] {
+		case protocol.TypeTiny, protocol.TypeShort, protocol.TypeInt24, protocol.TypeLong:
+			classes[i] = protocol.TypeLongLong
+		case protocol.TypeFloat:
+			classes[i] = protocol.TypeDouble
+		case protocol.TypeVarchar, protocol.TypeString:
+			classes[i] = protocol.TypeVarString
+		default:
+		}
+	}
+	return string(classes)
 }
 
 func (p *Prepared) cursorKey() statementKey {
@@ -37,7 +69,10 @@ func (p *Prepared) cursorKey() statementKey {
 
 // Prepared makes a prepared statement of the session's present schema, character set and sql_mode.
 func (s *Session) Prepared(text string) *Prepared {
-	return &Prepared{Text: text, lex: s.lex, key: statementKey{lex: s.lex, text: text}}
+	return &Prepared{
+		Text: text, lex: s.lex, key: statementKey{lex: s.lex, text: text},
+		typed: !strings.Contains(s.x.cluster.Learned().Version, "MariaDB"),
+	}
 }
 
 // maxStatements bounds the prepared statements of one server connection; the least recently used goes first. A
@@ -75,6 +110,16 @@ func (st *statements) get(key statementKey) *serverStatement {
 		found.used = st.clock
 	}
 	return found
+}
+
+// bind gives the statement that hasn't been run yet to values of some types.
+func (st *statements) bind(unbound, key statementKey) *serverStatement {
+	one := st.get(unbound)
+	if one != nil {
+		delete(st.byKey, unbound)
+		st.byKey[key] = one
+	}
+	return one
 }
 
 // drop closes a statement; one that the server doesn't know does no harm.
@@ -241,8 +286,11 @@ func asServerError(err error) (*protocol.Error, bool) {
 // sendExecute writes an EXECUTE with the server's own id of the statement, after a PREPARE where this connection
 // doesn't know it yet.
 func (s *Session) sendExecute(c *backend.Conn, r *Request) error {
-	key := r.Statement.keyFor(r.Execute)
+	key := r.Statement.keyFor(r)
 	st := statementsOf(c).get(key)
+	if st == nil && key.types != "" {
+		st = statementsOf(c).bind(r.Statement.key, key)
+	}
 	if st == nil {
 		if _, err := s.prepareOn(c, r.Statement, key); err != nil {
 			if e, ok := asServerError(err); ok {

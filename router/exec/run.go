@@ -397,7 +397,7 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 		switch {
 		case (e.Code == unknownStatement || e.Code == staleTypes) && r.Statement != nil && !again:
 			again = true
-			if err := statementsOf(c).drop(c, r.Statement.keyFor(r.Execute)); err != nil {
+			if err := statementsOf(c).drop(c, r.Statement.keyFor(r)); err != nil {
 				return out, s.lost(c, err, true)
 			}
 			continue
