@@ -153,7 +153,8 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 	if s.facts.DB == "" {
 		r.AnySchema = schemaFree(st, t.sql)
 	}
-	r.Stale = st.Hints.Stale || readsNoTable(st)
+	r.NoTable = readsNoTable(st)
+	r.Stale = st.Hints.Stale || r.NoTable
 	if st.Hints.Timeout > 0 {
 		r.Timeout = st.Hints.Timeout
 	}

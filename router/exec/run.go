@@ -68,6 +68,7 @@ type Request struct {
 	Timeout time.Duration // 0 for none
 	MaxLag  time.Duration // of a replica that may serve it; 0 for what the configuration says
 	Stale   bool          // a read that takes what any replica has, whatever the session has written or seen
+	NoTable bool          // it reads no table, so that it begins no transaction
 
 	on *backend.Conn // the held connection that alone can serve it, as it is; nil for any
 }
@@ -169,7 +170,7 @@ func (s *Session) connection(ctx context.Context, r *Request, tried []string) (*
 	switch {
 	case binds:
 		err = s.bind(c, r.Shard)
-	case len(s.next) > 0 && r.Role != backend.Any:
+	case len(s.next) > 0 && r.Role != backend.Any && !r.NoTable:
 		err = s.applyNext(c, r.Shard)
 	}
 	return c, err

@@ -54,6 +54,7 @@ type Session struct {
 	next  []string // SET TRANSACTION statements for the next transaction
 	// nextUsed is a connection that ran them and on which no transaction has ended since.
 	nextUsed *backend.Conn
+	used     []string // these
 
 	causal bool // read what it wrote, never less than before
 	trails []*backend.Trail

@@ -232,3 +232,29 @@ func (e *env) dropUser(d *daemon, id int) {
 		}
 	}
 }
+
+// TestB5WaitTimeoutIsTheSessions: server connections have another wait_timeout than their clients.
+func TestB5WaitTimeoutIsTheSessions(t *testing.T) {
+	onEach(t, "timeouts", app, func(e *env) {
+		set := func(seconds int) {
+			for _, s := range e.c.Servers() {
+				e.must(s.Exec(e.ctx, fmt.Sprintf("SET GLOBAL wait_timeout = %d, GLOBAL interactive_timeout = %d", seconds, seconds+1)))
+			}
+		}
+		set(600)
+		defer set(28800)
+		d := e.serve(nil)
+		const capInteractive = 1 << 10
+		for _, caps := range []uint32{0, capInteractive} {
+			change := func(o *wireOptions) { o.caps = caps }
+			var all []statement
+			for _, sql := range []string{
+				"SELECT @@wait_timeout", "SELECT @@session.wait_timeout + 1 AS n, @@global.wait_timeout FROM users WHERE id = 7", "SET wait_timeout = 77",
+				"SELECT @@SESSION.wait_timeout, 'wait_timeout'", "SET @w = @@wait_timeout", "SELECT @w", "SET SESSION wait_timeout = DEFAULT", "SELECT @@wait_timeout",
+			} {
+				all = append(all, statement{text: sql, rows: true})
+			}
+			e.compare(all, false, func() *wire { return e.dial(d, change) }, func() *wire { return e.plain(change) }, nil)
+		}
+	})
+}

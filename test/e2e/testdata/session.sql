@@ -468,6 +468,23 @@ EXECUTE p USING @one;
 SET TRANSACTION READ ONLY;
 # text
 UPDATE notes SET user_id = 1 WHERE id = 1;
+# text
+UPDATE notes SET user_id = 1 WHERE id = 1;
+# text
+SELECT COUNT(*) FROM notes;
+# text
+UPDATE notes SET user_id = 1 WHERE id = 1;
+SET TRANSACTION READ ONLY;
+SELECT 1;
+# text
+UPDATE notes SET user_id = 1 WHERE id = 1;
+SET TRANSACTION READ ONLY;
+SELECT nothing;
+SELECT nothing FROM notes;
+# text
+UPDATE notes SET user_id = 1 WHERE id = 1;
+SELECT COUNT(*) FROM notes;
+UPDATE notes SET user_id = 1 WHERE id = 1;
 SET SESSION TRANSACTION READ ONLY;
 # text
 UPDATE notes SET user_id = 1 WHERE id = 1;
