@@ -116,7 +116,7 @@ func (s *session) loadParts(ctx context.Context, o *Options, t *text, p *plan.Lo
 	}
 	s.affected = int64(sum.Affected)
 	if sum.Warnings != nil {
-		s.told = told{warnings: sum.Warnings, count: uint64(len(sum.Warnings.Rows))}
+		s.told = told{warnings: sum.Warnings, count: uint64(sum.Warned)}
 	}
 	s.event.Affected = sum.Affected
 	return s.conn.WriteOK(protocol.OK{

@@ -271,6 +271,12 @@ var larger = map[string]int{
 	// Login, framing and relaying of both sides of the wire: a client's part and
 	// a server's share every format, so two packages would share all of a third.
 	"protocol": 4800,
+	// One session's commands and what each leaves for the next one to ask: the
+	// parts share the session's fields and nothing else has them.
+	"router": 3450,
+	// One reading of a text for all who ask about it; what is below the grammar
+	// is in digest and bridge.
+	"router/parse": 3450,
 	// A server's health, its pool and the views of its shards change in one step,
 	// under the same two locks (docs/design/0007). What is judged without is below.
 	"router/backend": 4900,

@@ -180,9 +180,20 @@ func TestSTheCollationOfTheHandshakeReachesTheServer(t *testing.T) {
 			collation byte
 			text      string // in its character set
 		}{
-			{"latin1_swedish_ci", 8, "caf\xe9"}, {"latin1_bin", 47, "\xfc"}, {"utf8mb3_general_ci", 33, "é日"}, {"utf8mb4_general_ci", 45, "é日😀"},
-			{"utf8mb4_bin", 46, "😀"}, {"utf8mb4_unicode_ci", 224, "😀"}, {"binary", 63, "\xff\x00\xe9"}, {"gbk_chinese_ci", 28, "abc"}, {"gbk_bin", 87, "abc"},
-			{"sjis_japanese_ci", 13, "abc"}, {"utf8mb4_0900_ai_ci", 255, "😀"}, {"ucs2_general_ci", 35, "abc"}, {"utf16_general_ci", 54, "abc"}, {"utf32_general_ci", 60, "abc"},
+			{"latin1_swedish_ci", 8, "caf\xe9"},
+			{"latin1_bin", 47, "\xfc"},
+			{"utf8mb3_general_ci", 33, "é日"},
+			{"utf8mb4_general_ci", 45, "é日😀"},
+			{"utf8mb4_bin", 46, "😀"},
+			{"utf8mb4_unicode_ci", 224, "😀"},
+			{"binary", 63, "\xff\x00\xe9"},
+			{"gbk_chinese_ci", 28, "abc"},
+			{"gbk_bin", 87, "abc"},
+			{"sjis_japanese_ci", 13, "abc"},
+			{"utf8mb4_0900_ai_ci", 255, "😀"},
+			{"ucs2_general_ci", 35, "abc"},
+			{"utf16_general_ci", 54, "abc"},
+			{"utf32_general_ci", 60, "abc"},
 			{"one that doesn't exist", 254, "abc"},
 		} {
 			change := func(o *wireOptions) { o.collation = c.collation }
