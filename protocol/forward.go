@@ -309,7 +309,8 @@ func (f *forward) finish(n int, header byte) (more bool, err error) {
 		} else {
 			same, o.track = false, nil
 		}
-	} else {
+	} else if o.status.Has(StatusSessionStateChanged) { // MariaDB, of nothing: the packet still has a place for it
+		same = false
 		o.status &^= StatusSessionStateChanged
 	}
 	o.status = f.rewrite(o.status)

@@ -184,11 +184,17 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 	if s.facts.DB == "" {
 		r.AnySchema = schemaFree(st, t.sql)
 	}
-	r.Stale = st.Hints.Stale || readsNoTable(st)
+	r.NoTable = readsNoTable(st)
+	r.Stale = st.Hints.Stale || r.NoTable
 	if st.Hints.Timeout > 0 {
 		r.Timeout = st.Hints.Timeout
 	}
 	r.MaxLag = st.Hints.MaxLag
+	if s.kept.tables {
+		if err := s.lockedTables(st, p.Shard.ID); err != nil {
+			return err
+		}
+	}
 	unusual := st.Flags&^plain != 0 || len(st.Set) > 0 || special(st.Kind)
 	if unusual {
 		if answered, err := s.answerAbout(ctx, o, t); answered {

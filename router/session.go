@@ -101,6 +101,16 @@ func mayUse(u *User, schema string) *protocol.Error {
 	return protocol.Errorf(1044, "42000", "Access denied for user '%s' to database '%s'", u.Name, schema)
 }
 
+// mayBegin says whether a client's character set can be one: texts in the wide ones aren't SQL to a server.
+func mayBegin(o *Options, collation uint16) *protocol.Error {
+	switch set := o.Executor.Cluster().Learned().Collations[collation].Charset; set {
+	case "ucs2", "utf16", "utf16le", "utf32":
+		return protocol.Errorf(1231, "42000", "Variable 'character_set_client' can't be set to the value of '%s'", set)
+	default:
+		return nil
+	}
+}
+
 // checkSchema asks a server whether the schema of the login exists. A server that is away is no reason to refuse.
 func (s *session) checkSchema(ctx context.Context, schema string) *protocol.Error {
 	m := s.srv.options.Load().Maps.Current()
@@ -397,6 +407,9 @@ func (s *session) changeUser(ctx context.Context, o *Options, payload []byte) er
 		refused = protocol.AccessDenied(s.conn, client.User, true)
 	} else {
 		refused = mayUse(user, client.Database)
+	}
+	if refused == nil {
+		refused = mayBegin(o, client.Collation)
 	}
 	if refused == nil && client.Database != "" {
 		refused = s.checkSchema(ctx, client.Database)

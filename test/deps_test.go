@@ -281,6 +281,12 @@ var larger = map[string]int{
 	// Login, framing and relaying of both sides of the wire: a client's part and
 	// a server's share every format, so two packages would share all of a third.
 	"protocol": 5200,
+	// One session's commands and what each leaves for the next one to ask: the
+	// parts share the session's fields and nothing else has them.
+	"router": 4300,
+	// One reading of a text for all who ask about it; what is below the grammar
+	// is in digest, bridge and rewrite.
+	"router/parse": 3600,
 	// A server's health, its pool and the views of its shards change in one step,
 	// under the same two locks (docs/design/0007). What is judged without is below.
 	"router/backend": 4900,

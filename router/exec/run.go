@@ -68,6 +68,7 @@ type Request struct {
 	Timeout time.Duration // 0 for none
 	MaxLag  time.Duration // of a replica that may serve it; 0 for what the configuration says
 	Stale   bool          // a read that takes what any replica has, whatever the session has written or seen
+	NoTable bool          // it reads no table, so that it begins no transaction
 
 	on *backend.Conn // the held connection that alone can serve it, as it is; nil for any
 }
@@ -178,7 +179,7 @@ func (s *Session) connection(ctx context.Context, r *Request, tried []string) (*
 		err = s.bind(c, r.Shard)
 	case joins:
 		err = s.join(ctx, c, r.Shard)
-	case len(s.next) > 0 && r.Role != backend.Any:
+	case len(s.next) > 0 && r.Role != backend.Any && !r.NoTable:
 		err = s.applyNext(c, r.Shard)
 	}
 	return c, err
@@ -347,6 +348,10 @@ const unknownStatement = 1243
 // interrupted is the error of a statement that was killed.
 const interrupted = 1317
 
+// staleTypes is MySQL's error of an EXECUTE whose values don't fit the types that it has given the parameters for
+// earlier ones. Those may have been another client's: a statement that is prepared anew takes the values.
+const staleTypes = 3988
+
 // runOn runs a request on a connection that has the session's state.
 func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out Outcome, err error) {
 	out.Server = c.Addr()
@@ -397,9 +402,11 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 		}
 		e := out.Reply.Err
 		switch {
-		case e.Code == unknownStatement && r.Statement != nil && !again:
+		case (e.Code == unknownStatement || e.Code == staleTypes) && r.Statement != nil && !again:
 			again = true
-			statementsOf(c).forget(r.Statement.keyFor(r.Execute))
+			if err := statementsOf(c).drop(c, r.Statement.keyFor(r)); err != nil {
+				return out, s.lost(c, err, true)
+			}
 			continue
 		case serverGone(e):
 			return out, s.lost(c, e, e.Code == timedOut) // the others may have ended it halfway
@@ -448,7 +455,7 @@ func lateError(timeout time.Duration, stopped func() bool) func(*protocol.Error)
 }
 
 func (s *Session) holdError(e *protocol.Error) bool {
-	return e.Code == unknownStatement || e.Code == interrupted || e.Code == lockTimeout && s.spread() || serverGone(e)
+	return e.Code == unknownStatement || e.Code == staleTypes || e.Code == interrupted || e.Code == lockTimeout && s.spread() || serverGone(e)
 }
 
 // dropUnread ends a connection whose reply nobody reads any more.

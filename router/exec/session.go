@@ -74,6 +74,7 @@ type Session struct {
 	next  []string // SET TRANSACTION statements for the next transaction
 	// nextUsed is a connection that ran them and on which no transaction has ended since.
 	nextUsed *backend.Conn
+	used     []string // these
 
 	cross  CrossShard
 	causal bool // read what it wrote, never less than before
