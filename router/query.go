@@ -3,6 +3,7 @@ package router
 import (
 	"bytes"
 	"context"
+	"io"
 	"strings"
 	"sync"
 
@@ -32,6 +33,8 @@ type text struct {
 	sql  []byte
 	// execution is set for COM_STMT_EXECUTE.
 	execution *execution
+	// file is what the server gets for a LOAD DATA LOCAL instead of the client's file, nil for that file itself.
+	file io.Reader
 }
 
 func (s *session) query(ctx context.Context, o *Options, sql []byte) error {
@@ -121,6 +124,8 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 			return s.readOnlyError(o)
 		}
 		return s.runOne(ctx, o, t, p)
+	case *plan.Load:
+		return s.load(ctx, o, t, p)
 	case *plan.Local:
 		return s.runLocal(ctx, o, t, p)
 	case *plan.Refuse:
@@ -134,11 +139,13 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) error {
 	st := t.st
 	r := exec.Request{
-		Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery,
+		Command: protocol.ComQuery, Payload: ownDatabases(s.user, st, t.sql), Reply: protocol.ReplyQuery,
 		Shard: p.Shard.ID, Role: roleOf(p.Role), Read: st.Is(parse.FlagRead), Timeout: o.QueryTimeout,
 	}
 	if t.execution != nil {
 		t.execution.fill(&r)
+	} else {
+		r.Attributes = s.conn.QueryAttributes()
 	}
 	if s.facts.DB == "" {
 		r.AnySchema = schemaFree(st, t.sql)
@@ -161,7 +168,7 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 		if !s.conn.Capabilities().Has(protocol.CapLocalFiles) {
 			return s.noLocalFiles(o)
 		}
-		r.LocalFile = t.sql
+		r.LocalFile, r.File = t.sql, t.file
 		s.show([]byte("LOAD DATA LOCAL")) // the file is read into the text's memory
 	}
 	if err := s.commitsFirst(ctx, st, r.Shard); err != nil {

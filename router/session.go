@@ -65,6 +65,7 @@ type session struct {
 	since   atomic.Int64 // unix nanoseconds: when doing changed
 	queries atomic.Uint64
 	schema  atomic.Pointer[string]
+	attrs   atomic.Pointer[map[string]string]
 	killed  atomic.Bool
 	cutting atomic.Bool  // a cut is under way
 	limit   atomic.Int64 // nanoseconds that the client may be idle
@@ -83,6 +84,7 @@ func newSession(s *Server, o *Options, c *protocol.Conn, id uint32, user *User, 
 	sess.interactive = client.Capabilities.Has(protocol.CapInteractive)
 	sess.several = client.Capabilities.Has(protocol.CapMultiStatements)
 	sess.schema.Store(&client.Database)
+	sess.attrs.Store(&client.Attrs)
 	sess.limit.Store(int64(sess.idleLimit()))
 	return sess
 }
@@ -327,6 +329,9 @@ func (s *session) initDB(ctx context.Context, o *Options, schema string) error {
 
 func (s *session) fieldList(ctx context.Context, o *Options, payload []byte) error {
 	s.event.Kind = "field_list"
+	if e := mayUse(s.user, s.x.Schema()); e != nil {
+		return e
+	}
 	out, err := s.x.Run(ctx, &exec.Request{
 		Command: protocol.ComFieldList, Payload: payload, Reply: protocol.ReplyFieldList,
 		Shard: o.Maps.Current().DefaultShard(s.x.Schema()).ID, Role: exec.Any, Read: true,
@@ -393,6 +398,7 @@ func (s *session) changeUser(ctx context.Context, o *Options, payload []byte) er
 		return errLeave
 	}
 	s.client = client
+	s.attrs.Store(&client.Attrs)
 	s.x.Reset(client, client.Database)
 	s.forgetAll()
 	return s.ok()

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -159,7 +160,7 @@ func (s *Server) mapTable() *Table {
 }
 
 func (s *Server) sessionsTable() *Table {
-	t := &Table{Columns: []string{"id", "user", "client", "db", "doing", "seconds", "statements", "pinned_to", "pinned_why", "pinned_seconds", "connected"}}
+	t := &Table{Columns: []string{"id", "user", "client", "db", "doing", "seconds", "statements", "pinned_to", "pinned_why", "pinned_seconds", "connected", "attributes"}}
 	for _, c := range s.list() {
 		doing := "idle"
 		if activity(c.doing.Load()) == running {
@@ -174,9 +175,22 @@ func (s *Server) sessionsTable() *Table {
 		}
 		t.Rows = append(t.Rows, []any{
 			uint64(c.id), c.user, c.addr, db, doing, seconds(time.Unix(0, c.since.Load())), c.queries.Load(), to, why, age, stamp(c.started),
+			attributes(*c.attrs.Load()),
 		})
 	}
 	return t
+}
+
+// attributes are a client's connection attributes as JSON, "" for none.
+func attributes(attrs map[string]string) string {
+	if len(attrs) == 0 {
+		return ""
+	}
+	text, err := json.Marshal(attrs)
+	if err != nil {
+		return ""
+	}
+	return string(text)
 }
 
 func describePins(pins []exec.Pin) (to, why string) {

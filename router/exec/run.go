@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"time"
@@ -19,10 +20,12 @@ type Set struct{ Name, SQL string }
 type Request struct {
 	Command protocol.Command
 	Payload []byte // after the command byte
-	Reply   protocol.ReplyKind
-	Shard   string
-	Role    backend.Role
-	Read    bool // changes nothing, so it may run again on another server
+	// Attributes are a QUERY's query attributes, which servers without them don't get.
+	Attributes []byte
+	Reply      protocol.ReplyKind
+	Shard      string
+	Role       backend.Role
+	Read       bool // changes nothing, so it may run again on another server
 
 	Uses Why // holds whose connection it needs, if there is one
 	// Holds are the reasons for which the connection is kept when it succeeds, Frees those that end.
@@ -52,6 +55,7 @@ type Request struct {
 	LongData  []LongData
 
 	LocalFile       []byte          // the text of a LOAD DATA LOCAL: the server may ask for the client's file
+	File            io.Reader       // what the server gets instead of that file; nil for the file itself
 	EndsTransaction bool            // COMMIT or ROLLBACK
 	SetStatus       protocol.Status // flags that the client sees besides the server's
 
@@ -192,7 +196,7 @@ func (s *Session) onHold(ctx context.Context, r *Request, h *hold) (*backend.Con
 // acquire takes a connection from the cluster and gives it the session's state.
 func (s *Session) acquire(ctx context.Context, r *Request, role backend.Role, tried []string) (*backend.Conn, error) {
 	shard := r.Shard
-	want := backend.Want{Shard: shard, Role: role, Client: s.addr, Prefer: s.handle, Exclude: tried, FoundRows: s.found, MaxLag: r.MaxLag}
+	want := backend.Want{Shard: shard, Role: role, Client: s.addr, Prefer: s.handle, Exclude: tried, FoundRows: s.found, Extended: s.extended, MaxLag: r.MaxLag}
 	if role == backend.Replica && !r.Stale {
 		if err := s.follow(ctx, &want); err != nil {
 			return nil, err
@@ -327,6 +331,9 @@ const timedOut = 4031
 // unknownStatement is the error of an EXECUTE whose statement the server doesn't know.
 const unknownStatement = 1243
 
+// interrupted is the error of a statement that was killed.
+const interrupted = 1317
+
 // runOn runs a request on a connection that has the session's state.
 func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out Outcome, err error) {
 	out.Server = c.Addr()
@@ -351,12 +358,19 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 		if err := s.send(c, r); err != nil {
 			return out, err
 		}
-		relay := protocol.Relay{HoldError: s.holdError, SetStatus: r.SetStatus, TrackKinds: s.tracked(), LocalFile: r.LocalFile}
-		if s.tx.open && s.holdOf(c) == nil {
+		relay := protocol.Relay{HoldError: s.holdError, SetStatus: r.SetStatus, TrackKinds: s.tracked(), LocalFile: r.LocalFile, File: r.File}
+		if r.Timeout > 0 {
+			relay.LateError = lateError(r.Timeout, stopped)
+		}
+		if h := s.holdOf(c); s.tx.open && (h == nil || h.why&WhyTransaction == 0) {
 			relay.SetStatus |= protocol.StatusInTrans
 		}
 		out.Reply, err = c.Forward(s.client, r.Reply, &relay)
 		if err != nil {
+			if own, ok := errors.AsType[*protocol.FileError](err); ok {
+				s.dropUnread(c)
+				return out, own.Err
+			}
 			var side *protocol.SideError
 			if errors.As(err, &side) && side.Side == protocol.SideClient {
 				s.dropUnread(c)
@@ -378,8 +392,10 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 			continue
 		case serverGone(e):
 			return out, s.lost(c, e, e.Code == timedOut) // the others may have ended it halfway
-		case e.Code == 1317 && stopped():
-			e = protocol.Errorf(3024, "HY000", "shardway: stopped after %v, as its timeout asks", r.Timeout)
+		default:
+			if r.Timeout > 0 {
+				e = lateError(r.Timeout, stopped)(e)
+			}
 		}
 		out.Reply.Err, out.Reply.Held = e, false
 		stop()
@@ -395,8 +411,18 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 	return out, nil
 }
 
+// lateError makes of a server's error the one of a statement that was stopped after its timeout.
+func lateError(timeout time.Duration, stopped func() bool) func(*protocol.Error) *protocol.Error {
+	return func(e *protocol.Error) *protocol.Error {
+		if e.Code != interrupted || !stopped() {
+			return e
+		}
+		return protocol.Errorf(3024, "HY000", "shardway: stopped after %v, as its timeout asks", timeout)
+	}
+}
+
 func (s *Session) holdError(e *protocol.Error) bool {
-	return e.Code == unknownStatement || e.Code == 1317 || e.Code == lockTimeout && s.spread() || serverGone(e)
+	return e.Code == unknownStatement || e.Code == interrupted || e.Code == lockTimeout && s.spread() || serverGone(e)
 }
 
 // dropUnread ends a connection whose reply nobody reads any more.
@@ -416,7 +442,12 @@ func (s *Session) send(c *backend.Conn, r *Request) error {
 	if r.Statement != nil {
 		return s.sendExecute(c, r)
 	}
-	err := c.WriteCommand(r.Command, r.Payload)
+	var err error
+	if r.Command == protocol.ComQuery {
+		err = c.WriteQuery(r.Attributes, r.Payload)
+	} else {
+		err = c.WriteCommand(r.Command, r.Payload)
+	}
 	if err == nil {
 		err = c.Flush()
 	}

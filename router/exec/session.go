@@ -59,6 +59,8 @@ type Session struct {
 	client *protocol.Conn
 	addr   netip.Addr
 	found  bool // CLIENT_FOUND_ROWS
+	// extended says that the client sees MariaDB's extended metadata.
+	extended bool
 
 	state  state
 	handle Handle // of state
@@ -99,6 +101,7 @@ func (x *Executor) NewSession(conn *protocol.Conn, addr netip.Addr, login *proto
 func (s *Session) start(login *protocol.Client, schema string) {
 	s.state = state{schema: schema}
 	s.found = login.Capabilities.Has(protocol.CapFoundRows)
+	s.extended = login.Capabilities.Has(protocol.CapExtendedMetadata)
 	learned := s.x.cluster.Learned()
 	if login.Capabilities.Has(protocol.CapIgnoreSpace) {
 		s.state.set("sql_mode", quote(strings.TrimPrefix(learned.SQLMode+",IGNORE_SPACE", ",")))

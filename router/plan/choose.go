@@ -63,6 +63,9 @@ func (b *builder) allShards(s *source) Plan {
 	if in.count() == 1 {
 		return nil
 	}
+	if b.st.Kind == parse.LoadData && b.st.Is(parse.FlagLocalInfile) {
+		return b.load(s.table, in)
+	}
 	what := " is on "
 	if s.kind == kindReference {
 		what = " is a reference table with a copy on each of "
@@ -78,6 +81,18 @@ func (b *builder) allShards(s *source) Plan {
 		advice = "the view would show one shard's rows; query the table itself"
 	}
 	return refuse(verb(b.st) + ": " + fullName(s.table) + what + in.names(b.m) + ": " + advice)
+}
+
+// load plans a LOAD DATA LOCAL into a table on several shards. A session that is on a shard already has to stay there,
+// which shows with the file's rows.
+func (b *builder) load(t *shardmap.Table, in set) Plan {
+	p := &Load{Table: t}
+	for _, s := range b.m.Shards() {
+		if in.has(s.Index) {
+			p.Shards = append(p.Shards, s)
+		}
+	}
+	return p
 }
 
 // databases refuses DDL on a whole database that several shards hold.

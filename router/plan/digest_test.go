@@ -141,8 +141,12 @@ func FuzzBuild(f *testing.F) {
 			if m.p.String() == "" {
 				t.Error("no text")
 			}
-			if cols, rows := plan.Rows(m.p, m2); len(rows) != 1 || len(rows[0]) != len(cols) {
-				t.Errorf("rows %v", rows)
+			steps := 1
+			if load, ok := m.p.(*plan.Load); ok {
+				steps = len(load.Shards)
+			}
+			if cols, rows := plan.Rows(m.p, m2); len(rows) != steps || len(rows[0]) != len(cols) {
+				t.Errorf("%d rows for %s", len(rows), m.p)
 			}
 		}
 	})
