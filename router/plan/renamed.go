@@ -41,6 +41,7 @@ func (w *bringing) part(p *Gather, from, to int, as string, self int, repeated b
 		after bool
 		text  string
 		of    int // definitions of commons[of] follow the token
+		name  rewrite.Range
 	}
 	var changes []change
 	for i := range w.list {
@@ -87,12 +88,26 @@ func (w *bringing) part(p *Gather, from, to int, as string, self int, repeated b
 			changes = append(changes, change{token: c.End, after: true, of: k})
 		}
 	}
+	if shape := w.b.st.Shape(); shape != nil && !repeated {
+		for i := range shape.Items {
+			it := &shape.Items[i]
+			within := func(c change) bool { return !c.after && c.token >= it.From && c.token < it.To }
+			if it.Alias == "" && !it.Star && slices.ContainsFunc(changes, within) {
+				changes = append(changes, change{token: it.To - 1, after: true, of: -1, name: it.Range})
+			}
+		}
+	}
 	slices.SortStableFunc(changes, func(a, b change) int { return a.token - b.token })
 	t := rewrite.New(w.norm)
 	for i := range changes {
 		c := &changes[i]
 		if c.after {
 			t.Copy(rewrite.Range{From: from, To: c.token + 1})
+			if c.of < 0 {
+				t.As(c.name)
+				from = c.token + 1
+				continue
+			}
 			for _, def := range w.more[c.of] {
 				t.Text(",").Join(def)
 			}
