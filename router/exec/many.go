@@ -220,8 +220,8 @@ func (m *many) start() error {
 		b, part := &m.branches[i], &m.r.Parts[i]
 		if part.Statement != nil {
 			b.unsent = s.writeExecute(b.c, part)
-		} else if b.unsent = b.c.WriteCommand(part.Command, part.Payload); b.unsent == nil {
-			b.unsent = b.c.Flush()
+		} else {
+			b.unsent = write(b.c, part)
 		}
 		if b.unsent != nil {
 			return &protocol.SideError{Side: protocol.SideServer, Err: b.unsent}

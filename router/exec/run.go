@@ -460,14 +460,19 @@ func (s *Session) send(c *backend.Conn, r *Request) error {
 	if r.Statement != nil {
 		return s.sendExecute(c, r)
 	}
+	if err := write(c, r); err != nil {
+		return s.lost(c, err, false)
+	}
+	return nil
+}
+
+// write sends a request's text. An error is of writing.
+func write(c *backend.Conn, r *Request) error {
 	err := c.WriteCommand(r.Command, r.Payload)
 	if err == nil {
 		err = c.Flush()
 	}
-	if err != nil {
-		return s.lost(c, err, false)
-	}
-	return nil
+	return err
 }
 
 // limit kills the statement at the server after d. stopped says whether that happened; stop waits for a kill that
