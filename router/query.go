@@ -199,17 +199,25 @@ func (s *session) commitsFirst(ctx context.Context, st *parse.Statement, shard s
 	if st.Kind == parse.Set && !s.x.Autocommit() {
 		for i := range st.Set {
 			v := &st.Set[i]
-			commits = commits || v.Scope == parse.ScopeSession && v.Name == "autocommit"
+			commits = commits || v.Scope == parse.ScopeSession && v.Name == "autocommit" && !isOff(v)
 		}
-	}
-	if !commits {
-		return nil
+		shard = "" // it runs where the transaction is
 	}
 	shards := s.x.TransactionShards()
-	if len(shards) == 0 || len(shards) == 1 && shards[0] == shard {
+	if !commits || len(shards) == 0 || len(shards) == 1 && (shard == "" || shards[0] == shard) {
 		return nil
 	}
 	return s.x.CommitSilently(ctx)
+}
+
+// isOff says whether a SET turns a switch off.
+func isOff(v *parse.SetVar) bool {
+	switch strings.ToLower(unquoted(v.Text)) {
+	case "0", "off", "false":
+		return v.Literal
+	default:
+		return false
+	}
 }
 
 func roleOf(r plan.Role) exec.Role {

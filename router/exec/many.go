@@ -305,7 +305,7 @@ func (m *many) end(out Outcome, err error, struck, timedOut bool) (Outcome, erro
 		return out, errForgotten
 	case refused != nil:
 		if refused.Code == lockTimeout && s.spread() {
-			refused = s.deadlocked(m.conns[first], refused)
+			refused = s.deadlocked(m.conns[first].Addr()+" of shard "+m.r.Parts[first].Shard, refused)
 		}
 		m.answer.Err = refused
 		out.Warnings = warningOf(refused)

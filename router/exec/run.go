@@ -404,7 +404,7 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 		stop()
 		s.settle(c, r, &out.Reply, s.ran() || stopped())
 		if e.Code == lockTimeout && s.spread() {
-			e = s.deadlocked(c, e)
+			e = s.deadlocked(c.Addr()+" of shard "+r.Shard, e)
 			out.Reply.Err = e
 		}
 		return out, s.client.WriteError(e)

@@ -163,15 +163,12 @@ func (b *builder) brought() Plan {
 	if why := b.unbringable(); why != "" {
 		return b.unbrought(why)
 	}
-	list, norm, why := b.st.Brings()
-	if why != "" {
-		return b.unbrought(why)
+	found := b.st.Brings()
+	if found.Why != "" {
+		return b.unbrought(found.Why)
 	}
-	w := bringing{b: b, list: list, norm: norm}
+	w := bringing{b: b, list: found.Tables, commons: found.Commons, norm: found.Norm}
 	w.group()
-	if w.why != "" {
-		return b.unbrought(w.why)
-	}
 	return w.plan()
 }
 
@@ -227,7 +224,14 @@ type bringing struct {
 	list   []parse.Bring
 	norm   *rewrite.Norm
 	groups []tableGroup
-	why    string
+
+	commons []parse.Common
+	// Where a server opens a temporary table once: the references of tables that are copied, and further definitions of
+	// common table expressions, by the one that they repeat.
+	copied map[int]*tableGroup
+	more   map[int][]*rewrite.Template
+	names  int // given
+	found  bool
 }
 
 // tableGroup are the places where a statement names one table.
@@ -314,7 +318,6 @@ func (w *bringing) plan() Plan {
 		p.From = Primary
 	}
 	p.Role = p.From
-	var again []int // further references of a copied table, whose names change
 	for i := range w.groups {
 		g := &w.groups[i]
 		if w.whole(g, p.Shard) {
@@ -324,21 +327,29 @@ func (w *bringing) plan() Plan {
 			p.Copies = append(p.Copies, w.copy(g, g.members, g.table))
 			continue
 		}
+		if w.copied == nil {
+			w.copied = map[int]*tableGroup{}
+		}
 		for k, member := range g.members {
+			w.copied[member] = g
 			name := g.table
 			if k > 0 {
-				name = "_shardway_" + strconv.Itoa(member)
-				again = append(again, member)
+				name = w.name(member)
 			}
 			p.Copies = append(p.Copies, w.copy(g, g.members[k:k+1], name))
 		}
 	}
-	if len(again) > 0 {
-		p.SQL = w.renamed(again)
+	if len(w.copied) > 0 {
+		if p.SQL = w.renamed(p); len(p.Copies) > maxCopies {
+			return b.unbrought("it would take more than " + strconv.Itoa(maxCopies) + " temporary tables, since MySQL opens each once in a statement")
+		}
 	}
 	p.Why = b.whyBrought()
 	return p
 }
+
+// maxCopies bounds the temporary tables of a statement.
+const maxCopies = 61
 
 // copy is a copy for some of a table's references.
 func (w *bringing) copy(g *tableGroup, members []int, name string) Copy {
@@ -382,31 +393,6 @@ func (w *bringing) copy(g *tableGroup, members []int, name string) Copy {
 		c.Home = c.Shards[0]
 	}
 	return c
-}
-
-// renamed is the statement with other names for some of its tables. A table without an alias keeps its name as one.
-func (w *bringing) renamed(again []int) *rewrite.Template {
-	t, from := rewrite.New(w.norm), 0
-	for i := range w.list { // in the order of their tokens
-		next := -1
-		for _, k := range again {
-			if at := w.list[k].Token; at >= from && (next < 0 || at < w.list[next].Token) {
-				next = k
-			}
-		}
-		if next < 0 || i > len(again) {
-			break
-		}
-		at := w.list[next].Token
-		t.Copy(rewrite.Range{From: from, To: at})
-		name := "`_shardway_" + strconv.Itoa(next) + "`"
-		if text := w.source(next).text; text.Alias == "" {
-			name += " AS `" + strings.ReplaceAll(text.Name, "`", "``") + "`"
-		}
-		t.Text(name)
-		from = at + 1
-	}
-	return t.Copy(rewrite.Range{From: from, To: w.norm.All().To})
 }
 
 // whyBrought says which tables are where.

@@ -84,6 +84,8 @@ WITH t AS (SELECT country, AVG(age) a FROM users GROUP BY country) SELECT u.name
 WITH t (x, y) AS (SELECT id, name FROM users WHERE id > 55), s AS (SELECT x FROM t WHERE x > 57) SELECT t.y FROM t JOIN s USING (x) ORDER BY x;
 WITH RECURSIVE r AS (SELECT id, name FROM users WHERE id = 3 UNION ALL SELECT u.id, u.name FROM users u JOIN r ON u.id = r.id + 7) SELECT * FROM r ORDER BY id;
 WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 5) SELECT n.i, u.name FROM n LEFT JOIN users u ON u.id = n.i * 10 ORDER BY n.i;
+WITH RECURSIVE r (i) AS (SELECT MIN(id) FROM users UNION ALL SELECT r.i + 1 FROM r JOIN users u ON u.id = r.i + 1 WHERE r.i < 5) SELECT a.i, b.i FROM r a JOIN r b ON a.i = b.i + 1 ORDER BY 1;
+WITH a AS (SELECT id FROM users WHERE id < 9), b AS (SELECT x.id FROM a x JOIN a y ON x.id = y.id + 2), c AS (SELECT id FROM b UNION ALL SELECT id FROM a) SELECT c.id, (SELECT COUNT(*) FROM c d WHERE d.id < c.id) n, b.id FROM c LEFT JOIN b ON b.id = c.id ORDER BY 1, 2, 3;
 WITH users AS (SELECT * FROM orders) SELECT COUNT(*) FROM users a JOIN users b ON a.id = b.id + 100;
 WITH t AS (SELECT id FROM users) SELECT (SELECT COUNT(*) FROM t), (SELECT MAX(id) FROM t);
 
@@ -149,7 +151,9 @@ SELECT nosuch FROM users u JOIN orders o ON o.user_id = u.id + 1;
 SHOW WARNINGS;
 SELECT id FROM users u JOIN orders o ON o.user_id = u.id + 1;
 SELECT u.name FROM users u JOIN nosuch n ON n.id = u.id + 1;
-SELECT u.name, COUNT(*) FROM users u JOIN orders o ON o.user_id = u.id + 1 GROUP BY o.total + u.id ORDER BY NOSUCHFUNCTION(u.name);
+# refused 1235
+# text
+SELECT u.name, NOSUCHFUNCTION(u.name) FROM users u JOIN orders o ON o.user_id = u.id + 1;
 SELECT name FROM users u WHERE age = (SELECT age FROM users WHERE country = 'de');
 SELECT u.id DIV (o.total - o.total) FROM users u JOIN orders o ON o.user_id = u.id + 1 WHERE u.id = 5 ORDER BY 1;
 SELECT POW(10, u.id * 1000) FROM users u JOIN orders o ON o.user_id = u.id + 1 WHERE u.id = 5;
@@ -175,6 +179,9 @@ SELECT u.name FROM users u JOIN users o ON o.id = u.id + 1 WHERE u.country < ? O
 SELECT a.name FROM users a JOIN users b ON a.id = b.id + ? ORDER BY a.id LIMIT ?;
 # args '2026-01-10'
 SELECT u.name FROM users u JOIN orders o ON o.user_id = u.id + 1 WHERE o.placed >= ? ORDER BY u.id, o.id;
+
+# args 9, 2
+WITH a AS (SELECT id FROM users WHERE id < ?) SELECT x.id FROM a x JOIN a y ON x.id = y.id + ? ORDER BY 1;
 
 # --- in a transaction
 BEGIN;
