@@ -285,7 +285,7 @@ func prepare(t *testing.T, c *protocol.Conn, sql string) uint32 {
 func executes(t *testing.T, c *protocol.Conn, id uint32, flags byte) protocol.Reply {
 	t.Helper()
 	e := protocol.Execute{Flags: flags, Iterations: 1}
-	command(t, c, protocol.ComStmtExecute, protocol.AppendExecute(nil, id, &e, nil))
+	command(t, c, protocol.ComStmtExecute, protocol.AppendExecute(nil, id, &e, nil, 0))
 	r, err := c.Forward(nil, protocol.ReplyQuery, nil)
 	if err != nil || r.Err != nil {
 		t.Fatal(err, r.Err)

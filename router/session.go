@@ -64,6 +64,7 @@ type session struct {
 	since   atomic.Int64 // unix nanoseconds: when doing changed
 	queries atomic.Uint64
 	schema  atomic.Pointer[string]
+	attrs   atomic.Pointer[map[string]string]
 	killed  atomic.Bool
 	cutting atomic.Bool  // a cut is under way
 	limit   atomic.Int64 // nanoseconds that the client may be idle
@@ -82,6 +83,7 @@ func newSession(s *Server, o *Options, c *protocol.Conn, id uint32, user *User, 
 	sess.interactive = client.Capabilities.Has(protocol.CapInteractive)
 	sess.several = client.Capabilities.Has(protocol.CapMultiStatements)
 	sess.schema.Store(&client.Database)
+	sess.attrs.Store(&client.Attrs)
 	sess.limit.Store(int64(sess.idleLimit()))
 	return sess
 }
@@ -409,6 +411,7 @@ func (s *session) changeUser(ctx context.Context, o *Options, payload []byte) er
 		return errLeave
 	}
 	s.client = client
+	s.attrs.Store(&client.Attrs)
 	s.x.Reset(client, client.Database)
 	s.forgetAll()
 	return s.ok()

@@ -262,7 +262,7 @@ func (m *many) bring(ctx context.Context) error {
 		return err
 	}
 	client := m.s.client
-	if err := client.WriteColumns(merger.Columns(), m.s.Status()); err != nil {
+	if err := client.WriteColumnsOf(m.conns[0].Conn, merger.Columns(), m.s.Status()); err != nil {
 		return &protocol.SideError{Side: protocol.SideClient, Err: err}
 	}
 	m.answer.ResultSets = 1

@@ -275,7 +275,7 @@ func (s *Session) writeExecute(c *backend.Conn, r *Request) error {
 		}
 	}
 	st.open = r.Execute.Flags != 0
-	s.buf = protocol.AppendExecute(s.buf[:0], st.id, r.Execute, r.Types)
+	s.buf = protocol.AppendExecute(s.buf[:0], st.id, r.Execute, r.Types, c.Capabilities())
 	err := c.WriteCommand(protocol.ComStmtExecute, s.buf)
 	if cap(s.buf) > keepBuffer {
 		s.buf = nil
@@ -295,11 +295,11 @@ type LongData struct {
 	Data  []byte
 }
 
-// Fetch asks for rows of the statement's open cursor. An error is as Run's.
-func (s *Session) Fetch(ctx context.Context, p *Prepared, rows uint32) (Outcome, error) {
+// Fetch asks for rows of the open cursor of a statement, which the client knows by id. An error is as Run's.
+func (s *Session) Fetch(ctx context.Context, p *Prepared, id, rows uint32) (Outcome, error) {
 	h := s.cursor(p)
 	if h == nil {
-		return Outcome{}, protocol.Errorf(1421, "HY000", "The statement has no open cursor.")
+		return Outcome{}, protocol.Errorf(1421, "HY000", "The statement (%d) has no open cursor.", id)
 	}
 	st := statementsOf(h.conn).get(p.cursorKey())
 	out, err := s.Run(ctx, &Request{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"time"
@@ -19,10 +20,12 @@ type Set struct{ Name, SQL string }
 type Request struct {
 	Command protocol.Command
 	Payload []byte // after the command byte
-	Reply   protocol.ReplyKind
-	Shard   string
-	Role    backend.Role
-	Read    bool // changes nothing, so it may run again on another server
+	// Attributes are a QUERY's query attributes, which servers without them don't get.
+	Attributes []byte
+	Reply      protocol.ReplyKind
+	Shard      string
+	Role       backend.Role
+	Read       bool // changes nothing, so it may run again on another server
 
 	Uses Why // holds whose connection it needs, if there is one
 	// Holds are the reasons for which the connection is kept when it succeeds, Frees those that end.
@@ -58,6 +61,7 @@ type Request struct {
 	LongData  []LongData
 
 	LocalFile       []byte          // the text of a LOAD DATA LOCAL: the server may ask for the client's file
+	File            io.Reader       // what the server gets instead of that file; nil for the file itself
 	EndsTransaction bool            // COMMIT or ROLLBACK
 	SetStatus       protocol.Status // flags that the client sees besides the server's
 
@@ -205,7 +209,7 @@ func (s *Session) onHold(ctx context.Context, r *Request, h *hold) (*backend.Con
 // acquire takes a connection from the cluster and gives it the session's state.
 func (s *Session) acquire(ctx context.Context, r *Request, role backend.Role, tried []string) (*backend.Conn, error) {
 	shard := r.Shard
-	want := backend.Want{Shard: shard, Role: role, Client: s.addr, Prefer: s.handle, Exclude: tried, FoundRows: s.found, MaxLag: r.MaxLag}
+	want := backend.Want{Shard: shard, Role: role, Client: s.addr, Prefer: s.handle, Exclude: tried, FoundRows: s.found, Extended: s.extended, MaxLag: r.MaxLag}
 	if role == backend.Replica && !r.Stale {
 		if err := s.follow(ctx, &want); err != nil {
 			return nil, err
@@ -365,15 +369,19 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 		if err := s.send(c, r); err != nil {
 			return out, err
 		}
-		relay := protocol.Relay{HoldError: s.holdError, SetStatus: r.SetStatus, TrackKinds: s.tracked(), LocalFile: r.LocalFile}
+		relay := protocol.Relay{HoldError: s.holdError, SetStatus: r.SetStatus, TrackKinds: s.tracked(), LocalFile: r.LocalFile, File: r.File}
 		if r.Timeout > 0 {
 			relay.LateError = lateError(r.Timeout, stopped)
 		}
-		if s.tx.open && s.holdOf(c) == nil {
+		if h := s.holdOf(c); s.tx.open && (h == nil || h.why&WhyTransaction == 0) {
 			relay.SetStatus |= protocol.StatusInTrans
 		}
 		out.Reply, err = c.Forward(s.client, r.Reply, &relay)
 		if err != nil {
+			if own, ok := errors.AsType[*protocol.FileError](err); ok {
+				s.dropUnread(c)
+				return out, own.Err
+			}
 			var side *protocol.SideError
 			if errors.As(err, &side) && side.Side == protocol.SideClient {
 				s.dropUnread(c)
@@ -468,7 +476,12 @@ func (s *Session) send(c *backend.Conn, r *Request) error {
 
 // write sends a request's text. An error is of writing.
 func write(c *backend.Conn, r *Request) error {
-	err := c.WriteCommand(r.Command, r.Payload)
+	var err error
+	if r.Command == protocol.ComQuery {
+		err = c.WriteQuery(r.Attributes, r.Payload)
+	} else {
+		err = c.WriteCommand(r.Command, r.Payload)
+	}
 	if err == nil {
 		err = c.Flush()
 	}

@@ -149,7 +149,7 @@ func TestPreparedStatements(t *testing.T) {
 }
 
 // TestLargePackets sends and receives payloads around 16 MiB and twice that.
-func TestLargePackets(t *testing.T) {
+func TestR27LargePackets(t *testing.T) {
 	onEach(t, "large", app, func(e *env) {
 		for _, s := range e.c.Servers() {
 			e.must(s.Exec(e.ctx, "SET GLOBAL max_allowed_packet = 1073741824"))

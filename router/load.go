@@ -1,0 +1,137 @@
+package router
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"shardway/protocol"
+	"shardway/router/exec"
+	"shardway/router/loaddata"
+	"shardway/router/plan"
+	"shardway/shardmap"
+)
+
+// load is LOAD DATA LOCAL into a table on several shards. The rows of one shard go there as any statement does; rows of
+// several go there only where the session has said that they needn't be stored all or none.
+func (s *session) load(ctx context.Context, o *Options, t *text, p *plan.Load) error {
+	if !s.conn.Capabilities().Has(protocol.CapLocalFiles) {
+		return s.noLocalFiles(o)
+	}
+	if s.facts.TxReadOnly {
+		return s.readOnlyError(o)
+	}
+	// Reading the file takes the place of the text in memory.
+	own := *t
+	own.sql = bytes.Clone(t.sql)
+	l, err := s.loader(ctx, &own, p)
+	if err != nil {
+		return err
+	}
+	unsafe := s.x.CrossShard() == exec.CrossShardUnsafe
+	switch single := !s.x.InTransaction() && s.x.Autocommit(); {
+	case p.Table.Reference && !unsafe:
+		return l.Refuse("it writes every shard's copy, which isn't all or none; SET shardway_cross_shard = 'unsafe' to load it so, or run it on each shard in turn")
+	case unsafe && !single:
+		if p.Table.Reference {
+			return l.Refuse("in a transaction it would have to be on every shard; load it outside of one")
+		}
+		unsafe = false // its rows have to be on the transaction's shard
+	case !single:
+		l.Whole = true
+	case unsafe && s.facts.PinWhy != "":
+		return l.Refuse("it goes to several shards, and this session keeps a connection for its " + s.facts.PinWhy + "; end that first, or load the file on another connection")
+	}
+	file, err := s.conn.AskFile(l.Statement.File)
+	if err != nil {
+		return err
+	}
+	l.File = file
+	s.show([]byte("LOAD DATA LOCAL"))
+	err = s.loadFile(ctx, o, &own, p, l, file, unsafe)
+	// The client sends its file to the end, whatever becomes of it.
+	if e, ok := errors.AsType[*protocol.Error](err); ok {
+		if err := file.Drain(); err != nil {
+			return err
+		}
+		return e
+	}
+	return err
+}
+
+func (s *session) loadFile(ctx context.Context, o *Options, t *text, p *plan.Load, l *loaddata.Loader, file *protocol.LocalFile, unsafe bool) error {
+	if p.Table.Reference {
+		return s.loadParts(ctx, o, t, p, l, file)
+	}
+	if err := l.LookAhead(unsafe); err != nil {
+		return err
+	}
+	if l.Several {
+		return s.loadParts(ctx, o, t, p, l, file)
+	}
+	shard := l.First
+	if shard == nil {
+		shard = p.Shards[0] // a file without rows
+	}
+	if tx := s.facts.TxShards; len(tx) > 0 && !slices.Contains(tx, shard.ID) && l.First != nil && s.facts.OneShard {
+		return l.Refuse("its rows belong to shard " + shard.ID + ", but this transaction is on " + tx[0] + "; commit first")
+	} else if len(tx) > 0 && l.First == nil {
+		if own := slices.IndexFunc(p.Shards, func(sh *shardmap.Shard) bool { return sh.ID == tx[0] }); own >= 0 {
+			shard = p.Shards[own]
+		}
+	}
+	t.file = l
+	err := s.runOne(ctx, o, t, &plan.One{Shard: shard, Role: plan.Primary})
+	if err == nil {
+		err = file.Drain() // a server that answers early hasn't read it all
+	}
+	return err
+}
+
+// loadParts loads the rows of each shard there, all shards at a time, and answers with the sums.
+func (s *session) loadParts(ctx context.Context, o *Options, t *text, p *plan.Load, l *loaddata.Loader, file *protocol.LocalFile) error {
+	ids := make([]string, len(p.Shards))
+	for i, sh := range p.Shards {
+		ids[i] = sh.ID
+	}
+	s.event.Shard, s.event.Role = strings.Join(ids, ","), exec.Primary.String()
+	r := exec.Request{
+		Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery, Role: exec.Primary, LocalFile: t.sql, Timeout: o.QueryTimeout,
+	}
+	sum, err := s.x.Load(ctx, &r, ids, p.Table.Reference, l.Feed)
+	s.told, s.affected = told{}, -1
+	if err != nil {
+		if e, ok := errors.AsType[*protocol.Error](err); ok {
+			s.event.Outcome, s.event.Code = OutcomeError, e.Code
+			e.Message = fmt.Sprintf("shardway: LOAD DATA on shards %s: %s; rows of other shards may be stored", strings.Join(ids, ", "), strings.TrimPrefix(e.Message, "shardway: "))
+			s.told.refused = e
+		}
+		return err
+	}
+	if err := file.Drain(); err != nil {
+		return err
+	}
+	s.affected = int64(sum.Affected)
+	if sum.Warnings != nil {
+		s.told = told{warnings: sum.Warnings, count: uint64(sum.Warned)}
+	}
+	s.event.Affected = sum.Affected
+	return s.conn.WriteOK(protocol.OK{
+		AffectedRows: sum.Affected, InsertID: sum.InsertID, Status: s.x.Status(), Info: sum.Info(), Warnings: uint16(min(sum.Warned, 1<<16-1)),
+	})
+}
+
+// loader reads the statement, and asks a server what it doesn't say.
+func (s *session) loader(ctx context.Context, t *text, p *plan.Load) (*loaddata.Loader, error) {
+	facts, err := s.x.AskLoadFacts(ctx, p.Shards[0].ID, p.Table.Database.Name, p.Table.Name)
+	if err != nil {
+		return nil, err
+	}
+	mode := strings.ToUpper(s.x.SQLMode())
+	return loaddata.NewLoader(string(t.sql), loaddata.Mode{
+		ANSIQuotes: strings.Contains(mode, "ANSI"), NoBackslashEscapes: strings.Contains(mode, "NO_BACKSLASH_ESCAPES"),
+	}, loaddata.Target{Table: p.Table, Shards: p.Shards, Columns: facts.Columns, Unusual: facts.Unusual, Charset: facts.Charset})
+}
