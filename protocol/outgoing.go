@@ -20,6 +20,23 @@ func (c *Conn) WriteColumns(defs [][]byte, status Status) error {
 	return c.writeColumnsEnd(status, 0)
 }
 
+// WriteColumnsOf is WriteColumns for definitions as a server's connection gave them, which the client gets in its own form:
+// with MariaDB's extended metadata or without.
+func (c *Conn) WriteColumnsOf(server *Conn, defs [][]byte, status Status) error {
+	extended := c.caps.Has(CapExtendedMetadata)
+	if server.caps.Has(CapExtendedMetadata) == extended {
+		return c.WriteColumns(defs, status)
+	}
+	converted := make([][]byte, len(defs))
+	for i, def := range defs {
+		var err error
+		if converted[i], err = convertDefinition(nil, def, extended); err != nil {
+			return err
+		}
+	}
+	return c.WriteColumns(converted, status)
+}
+
 // WriteRow is WritePacket for what is written often.
 func (c *Conn) WriteRow(row []byte) error {
 	n := len(row)

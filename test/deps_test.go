@@ -280,7 +280,7 @@ var longer = map[string]int{}
 var larger = map[string]int{
 	// Login, framing and relaying of both sides of the wire: a client's part and
 	// a server's share every format, so two packages would share all of a third.
-	"protocol": 5200,
+	"protocol": 5500,
 	// One session's commands and what each leaves for the next one to ask: the
 	// parts share the session's fields and nothing else has them.
 	"router": 4900,

@@ -139,7 +139,6 @@ func (m *Metrics) logSlow(e *router.Event) {
 		slog.String("digest", string(e.Digest)),
 		slog.String("kind", e.Kind),
 		slog.String("outcome", e.Outcome),
-		slog.String("way", e.Way),
 		slog.String("shard", e.Shard),
 		slog.String("role", e.Role),
 		slog.String("server", e.Server),
@@ -148,6 +147,9 @@ func (m *Metrics) logSlow(e *router.Event) {
 		slog.String("client", e.Client),
 		slog.Uint64("rows", e.Rows),
 		slog.Uint64("affected", e.Affected),
+	}
+	if e.Way != "" {
+		attrs = append(attrs, slog.String("way", e.Way), slog.Int("shards", e.Shards))
 	}
 	if e.Code != 0 {
 		attrs = append(attrs, slog.Int("code", int(e.Code)))

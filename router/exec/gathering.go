@@ -629,7 +629,7 @@ func (w *gathering) relayRenamed(out *Outcome, names map[string]string) error {
 	for i, def := range in.Columns {
 		in.Columns[i] = gather.Rename(def, names)
 	}
-	if err := s.client.WriteColumns(in.Columns, s.Status()); err != nil {
+	if err := s.client.WriteColumnsOf(c.Conn, in.Columns, s.Status()); err != nil {
 		return &protocol.SideError{Side: protocol.SideClient, Err: err}
 	}
 	for {

@@ -288,8 +288,8 @@ func (m *many) start() error {
 		b, part := &m.branches[i], &m.r.Parts[i]
 		if part.Statement != nil {
 			b.unsent = s.writeExecute(b.c, part)
-		} else if b.unsent = b.c.WriteCommand(part.Command, part.Payload); b.unsent == nil {
-			b.unsent = b.c.Flush()
+		} else {
+			b.unsent = write(b.c, part)
 		}
 		if b.unsent != nil {
 			return &protocol.SideError{Side: protocol.SideServer, Err: b.unsent}
@@ -330,7 +330,7 @@ func (m *many) bring(ctx context.Context) error {
 		return err
 	}
 	client := m.s.client
-	if err := client.WriteColumns(merger.Columns(), m.s.Status()); err != nil {
+	if err := client.WriteColumnsOf(m.conns[0].Conn, merger.Columns(), m.s.Status()); err != nil {
 		return &protocol.SideError{Side: protocol.SideClient, Err: err}
 	}
 	m.answer.ResultSets = 1

@@ -475,6 +475,14 @@ func (s *Session) send(c *backend.Conn, r *Request) error {
 	if r.Statement != nil {
 		return s.sendExecute(c, r)
 	}
+	if err := write(c, r); err != nil {
+		return s.lost(c, err, false)
+	}
+	return nil
+}
+
+// write sends a request's text. An error is of writing.
+func write(c *backend.Conn, r *Request) error {
 	var err error
 	if r.Command == protocol.ComQuery {
 		err = c.WriteQuery(r.Attributes, r.Payload)
@@ -484,10 +492,7 @@ func (s *Session) send(c *backend.Conn, r *Request) error {
 	if err == nil {
 		err = c.Flush()
 	}
-	if err != nil {
-		return s.lost(c, err, false)
-	}
-	return nil
+	return err
 }
 
 // limit kills the statement at the server after d. stopped says whether that happened; stop waits for a kill that
