@@ -74,6 +74,7 @@ var inTests = map[string][]string{
 	"protocol":             {"test/fakemysql"},
 	"router/backend":       {"test/fakemysql"},
 	"router/exec":          {"test/fakemysql", "router/parse"},
+	"router/exec/stream":   {"test/fakemysql"},
 	"router":               {"test/fakemysql", "router/backend", "router/backend/health"},
 	"router/admin":         {"protocol", "router/exec", "test/fakemysql"},
 	"router/plan":          {},
