@@ -91,7 +91,7 @@ func (b *builder) scatter() (p *Many, why string) {
 	p = &Many{Merge: merge, Why: b.whyScattered()}
 	p.Role, _ = b.chooseRole()
 	for i, shard := range b.m.Shards() {
-		if t.anchor.in.has(i) {
+		if t.in.has(i) {
 			p.Parts = append(p.Parts, Part{Shard: shard, SQL: sql})
 		}
 	}
@@ -116,13 +116,16 @@ func (b *builder) kept() string {
 // whyScattered says what lets each shard answer for its own rows.
 func (b *builder) whyScattered() string {
 	var parts []string
-	in := b.of(0)
-	for i := range in {
-		switch in[i].kind {
+	for i := range b.all() {
+		s := &b.all()[i]
+		if blk := &b.st.Blocks[s.block]; blk.Parent >= 0 || blk.Derived {
+			continue
+		}
+		switch s.kind {
 		case kindSharded:
-			parts = append(parts, aliased(&in[i])+" is on "+in[i].in.names(b.m)+b.by(&in[i]))
+			parts = append(parts, aliased(s)+" is on "+s.in.names(b.m)+b.by(s))
 		case kindReference:
-			parts = append(parts, aliased(&in[i])+" is a reference table")
+			parts = append(parts, aliased(s)+" is a reference table")
 		default:
 		}
 	}

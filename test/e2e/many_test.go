@@ -97,6 +97,9 @@ func manyStatements() (all []manyStatement) {
 	} {
 		add(statement{text: sql, folds: strings.Contains(sql, "ci,")}, false)
 	}
+	for _, s := range manyForms() {
+		add(s, false)
+	}
 	for _, s := range []statement{
 		{text: "SELECT id, ci FROM things WHERE ci > ? ORDER BY ci, id LIMIT ? OFFSET ?", hasArgs: true, args: []any{"a", int64(7), int64(2)}},
 		{text: "SELECT i8, COUNT(*) FROM things WHERE dc < ? GROUP BY i8 ORDER BY i8", hasArgs: true, args: []any{3.5}},

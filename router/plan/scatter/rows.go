@@ -80,6 +80,9 @@ const afterStar = 1 << 20
 func (s *builder) build() (why string) {
 	shape := s.shape
 	switch {
+	case shape.Union:
+		s.merge.Visible = -1
+		return ""
 	case shape.Windows:
 		return "window functions"
 	case shape.Rollup:
