@@ -45,7 +45,7 @@ var imports = map[string][]string{
 	"router/backend/pulse":       {},
 	"router/backend/replication": {"protocol", "shardmap/gtid"},
 	"router/backend/roles":       {"router/backend/health", "shardmap/gtid"},
-	"router/exec/gather":         {},
+	"router/exec/gather":         {"protocol"},
 	"router/plan":                {"router/parse", "router/parse/digest", "router/parse/rewrite", "router/plan/scatter", "shardmap"},
 	"router/plan/scatter":        {"router/parse/digest", "router/parse/rewrite"},
 	"router/exec/merge":          {"protocol", "router/plan"},

@@ -50,7 +50,7 @@ func (w *bringing) part(p *Gather, from, to int, as string, self int, repeated b
 		if g == nil || at < from || at >= to {
 			continue
 		}
-		name := g.table
+		var name string
 		switch {
 		case repeated:
 			name = w.fresh()
