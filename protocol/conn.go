@@ -50,6 +50,9 @@ type Conn struct {
 	rawRead func(fd uintptr) bool
 	rawN    int
 	rawErr  error
+	// The same for writing: what is left of a write.
+	rawWrite func(fd uintptr) bool
+	rawOut   []byte
 	// The same for a look at whether there is anything to read.
 	rawPeek func(fd uintptr)
 	waiting bool
@@ -82,7 +85,7 @@ func NewConn(nc net.Conn) *Conn {
 	c.replies = c.repliesAt[:0]
 	c.raw = rawOf(nc)
 	if c.raw != nil {
-		c.rawRead = c.readRaw
+		c.rawRead, c.rawWrite = c.readRaw, c.writeRaw
 	}
 	return c
 }
@@ -220,11 +223,14 @@ func (p *prefixed) Read(b []byte) (int, error) {
 // fill reads once more into the buffer, which has room. It takes a buffer
 // only when there is something to read, so that one who waits holds none.
 func (c *Conn) fill() error {
+	if c.in != nil && c.r == c.w {
+		c.r, c.w = 0, 0
+	}
+	if c.direct() {
+		return c.fillDirect()
+	}
 	if c.in == nil {
 		return c.fillIdle()
-	}
-	if c.r == c.w {
-		c.r, c.w = 0, 0
 	}
 	n, err := c.nc.Read(c.in[c.w:])
 	c.w += n
@@ -242,18 +248,20 @@ func noProgress(err error) error {
 	return err
 }
 
-func (c *Conn) fillIdle() error {
-	if c.raw != nil && c.tls == nil && c.zip == nil {
-		c.rawN, c.rawErr = 0, nil
-		if err := c.raw.Read(c.rawRead); err != nil {
-			return err
-		}
-		if c.rawErr != nil {
-			return c.rawErr
-		}
-		c.BytesIn += uint64(c.rawN)
-		return nil
+// direct says that what passes is what the socket carries, so that it can be read
+// and written by system calls of the connection's own.
+func (c *Conn) direct() bool { return c.raw != nil && c.tls == nil && c.zip == nil }
+
+func (c *Conn) fillDirect() error {
+	c.rawN, c.rawErr = 0, nil
+	if err := c.raw.Read(c.rawRead); err != nil {
+		return err
 	}
+	c.BytesIn += uint64(c.rawN)
+	return c.rawErr
+}
+
+func (c *Conn) fillIdle() error {
 	n, err := c.nc.Read(c.early[:])
 	if n == 0 {
 		return noProgress(err)

@@ -285,10 +285,26 @@ func (c *Conn) Flush() error {
 }
 
 func (c *Conn) send(p []byte) error {
-	n, err := c.nc.Write(p)
+	n, err := 0, error(nil)
+	if c.direct() && len(p) <= bufferSize {
+		n, err = c.sendDirect(p)
+	} else {
+		n, err = c.nc.Write(p)
+	}
 	c.BytesOut += uint64(n)
 	if err != nil {
 		c.lost = true
 	}
 	return err
+}
+
+func (c *Conn) sendDirect(p []byte) (int, error) {
+	c.rawOut, c.rawErr = p, nil
+	err := c.raw.Write(c.rawWrite)
+	if err == nil {
+		err = c.rawErr
+	}
+	n := len(p) - len(c.rawOut)
+	c.rawOut = nil
+	return n, err
 }
