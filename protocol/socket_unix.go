@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"syscall"
+
+	"shardway/protocol/socket"
 )
 
 // rawOf gives the descriptor of a socket whose readiness can be waited for
@@ -33,7 +35,7 @@ func (c *Conn) readRaw(fd uintptr) bool {
 		in = buffers.Get().(*[bufferSize]byte)
 		c.r, c.w = 0, 0
 	}
-	n, err := receive(fd, in[c.w:], 0)
+	n, err := socket.Receive(fd, in[c.w:], 0)
 	if n > 0 {
 		c.in, c.rawN = in, n
 		c.w += n
@@ -56,7 +58,7 @@ func (c *Conn) readRaw(fd uintptr) bool {
 // writeRaw is called when the socket may take more.
 func (c *Conn) writeRaw(fd uintptr) bool {
 	for len(c.rawOut) > 0 {
-		n, err := transmit(fd, c.rawOut)
+		n, err := socket.Transmit(fd, c.rawOut)
 		switch err {
 		case 0:
 			c.rawOut = c.rawOut[n:]
@@ -81,6 +83,6 @@ func (c *Conn) quiet() bool {
 
 // peekRaw looks whether there is anything to read.
 func (c *Conn) peekRaw(fd uintptr) {
-	_, err := receive(fd, c.early[:1], syscall.MSG_PEEK)
+	_, err := socket.Receive(fd, c.early[:1], syscall.MSG_PEEK)
 	c.waiting = err == syscall.EAGAIN
 }

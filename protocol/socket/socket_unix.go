@@ -1,14 +1,14 @@
 //go:build unix && !linux
 
-package protocol
+package socket
 
 import (
 	"errors"
 	"syscall"
 )
 
-// receive reads what the socket has into p, which isn't empty.
-func receive(fd uintptr, p []byte, flags int) (int, syscall.Errno) {
+// Receive reads what the socket has into p, which isn't empty.
+func Receive(fd uintptr, p []byte, flags int) (int, syscall.Errno) {
 	for {
 		n, _, err := syscall.Recvfrom(int(fd), p, flags|syscall.MSG_DONTWAIT)
 		if err != syscall.EINTR {
@@ -17,8 +17,8 @@ func receive(fd uintptr, p []byte, flags int) (int, syscall.Errno) {
 	}
 }
 
-// transmit writes as much of p, which isn't empty, as the socket takes.
-func transmit(fd uintptr, p []byte) (int, syscall.Errno) {
+// Transmit writes as much of p, which isn't empty, as the socket takes.
+func Transmit(fd uintptr, p []byte) (int, syscall.Errno) {
 	for {
 		n, err := syscall.Write(int(fd), p)
 		if err != syscall.EINTR {
