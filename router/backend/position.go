@@ -31,11 +31,11 @@ const (
 	// askAgain is the age from which on a server's known position is too old to
 	// keep a session from moving there: it is asked first.
 	askAgain = time.Millisecond
-	// One of sampleShare reads of a server is followed by a sample while several
-	// reads run on the shard's replicas at once. A read that is alone always is.
-	sampleShare = 8
-	// maxTaken is how many turns of others a server takes before each of its reads
-	// is followed by a sample, so that sessions can leave it.
+	// sampleEvery is how often at most reads of a server are followed by a sample
+	// that nothing but the time asks for.
+	sampleEvery = 10 * time.Millisecond
+	// maxTaken is how many turns of others a server takes before its reads are
+	// followed by a sample, so that sessions can leave it.
 	maxTaken = 3
 	// maxCredit bounds the turns that a replica can be owed, or have taken too many.
 	maxCredit = 64
@@ -64,8 +64,10 @@ type position struct {
 	off, reports atomic.Bool
 	// cool is until when nobody waits, a time of Cluster.now.
 	cool atomic.Int64
-	// reads counts those that might have been followed by a sample.
-	reads atomic.Uint64
+	// due is when a read is to be followed by a sample again, a time of Cluster.now;
+	// asking is how many samples are under way.
+	due    atomic.Int64
+	asking atomic.Int32
 	// credit is how many turns of round_robin the server is owed, because sessions
 	// could not follow the policy there.
 	credit atomic.Int64
@@ -239,6 +241,8 @@ func (c *Conn) Sample() error {
 	if c.mariaDB() {
 		sql = sampleMariaDB
 	}
+	c.srv.position.asking.Add(1)
+	defer c.srv.position.asking.Add(-1)
 	if err := c.SetReadDeadline(time.Now().Add(sampleTimeout)); err != nil {
 		return err
 	}
@@ -271,14 +275,11 @@ func (c *Conn) WantsSample() bool {
 	if len(v.eligible) < 2 || v.policy == PolicyClientIPHash {
 		return false
 	}
-	if c.srv.position.reads.Add(1)%sampleShare == 0 || c.srv.position.credit.Load() <= -maxTaken {
+	p, now := &c.srv.position, int64(c.srv.cluster.now())
+	if due := p.due.Load(); due <= now && p.due.CompareAndSwap(due, now+int64(sampleEvery)) {
 		return true
 	}
-	running := int32(0)
-	for _, m := range v.eligible {
-		running += m.srv.pool.load.Load()
-	}
-	return running <= 1 // others' samples serve this session, too
+	return p.credit.Load() <= -maxTaken && p.asking.Load() == 0 // others' samples serve this session, too
 }
 
 // errBehind is the error of CatchUp when the time is up.
