@@ -61,6 +61,7 @@ type Conn struct {
 	r, w    int               // in[r:w] is unread
 	out     *[bufferSize]byte // nil while there is nothing unflushed
 	n       int               // out[:n] is unflushed
+	asked   bool              // it ends with a command that is going to be answered
 	big     []byte            // a packet that doesn't fit in
 	early   [headerSize]byte  // read by an idle connection that is no plain socket
 	scratch [64]byte          // for small packets that are written
@@ -226,8 +227,13 @@ func (c *Conn) fill() error {
 	if c.in != nil && c.r == c.w {
 		c.r, c.w = 0, 0
 	}
-	if c.direct() {
+	if c.direct() && !c.zipNext {
 		return c.fillDirect()
+	}
+	if c.asked {
+		if err := c.Flush(); err != nil {
+			return err
+		}
 	}
 	if c.in == nil {
 		return c.fillIdle()
@@ -252,9 +258,16 @@ func noProgress(err error) error {
 // and written by system calls of the connection's own.
 func (c *Conn) direct() bool { return c.raw != nil && c.tls == nil && c.zip == nil }
 
+// fillDirect sends a command that is still buffered, and reads.
 func (c *Conn) fillDirect() error {
 	c.rawN, c.rawErr = 0, nil
-	if err := c.raw.Read(c.rawRead); err != nil {
+	err := c.raw.Read(c.rawRead)
+	if err == nil && c.asked { // the socket didn't take all of it
+		if err = c.Flush(); err == nil {
+			err = c.raw.Read(c.rawRead)
+		}
+	}
+	if err != nil {
 		return err
 	}
 	c.BytesIn += uint64(c.rawN)

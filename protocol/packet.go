@@ -152,7 +152,8 @@ func (c *Conn) WritePacket(payload []byte) error {
 // WriteCommand begins a new exchange: it buffers the command with the parts
 // as one payload, which are not joined in memory, and the connection then
 // awaits the command's reply. Several commands may be written before the
-// reply to the first is read.
+// reply to the first is read. The read of a reply flushes first, at less cost than
+// Flush.
 func (c *Conn) WriteCommand(cmd Command, payload ...[]byte) error {
 	if cmd == ComQuery {
 		return c.writeCommand(cmd, c.attributesOf(nil), payload)
@@ -186,6 +187,7 @@ func (c *Conn) writeCommand(cmd Command, attributes []byte, payload [][]byte) er
 	}
 	if !cmd.silent() {
 		c.replies = append(c.replies, c.seq)
+		c.asked = c.n > 0
 	}
 	return nil
 }
@@ -275,7 +277,7 @@ func (c *Conn) Flush() error {
 		return nil
 	}
 	n := c.n
-	c.n = 0
+	c.n, c.asked = 0, false
 	err := c.send(c.out[:n])
 	if c.zipNext && err == nil {
 		c.zipNext = false

@@ -28,8 +28,12 @@ func rawOf(nc net.Conn) syscall.RawConn {
 
 // readRaw is called when the socket may be readable. It borrows a buffer, where the
 // connection has none, and gives it back if there was nothing to read after all;
-// then it waits on.
+// then it waits on. A command that is still buffered is sent first. Its answer can't
+// be there at once, and will wake who waits: the poller has been asked before.
 func (c *Conn) readRaw(fd uintptr) bool {
+	if c.asked {
+		return c.askRaw(fd)
+	}
 	in := c.in
 	if in == nil {
 		in = buffers.Get().(*[bufferSize]byte)
@@ -53,6 +57,23 @@ func (c *Conn) readRaw(fd uintptr) bool {
 		c.rawErr = io.EOF
 	}
 	return true
+}
+
+// askRaw sends what is buffered. It leaves asked set if not all of it could be sent.
+func (c *Conn) askRaw(fd uintptr) (ended bool) {
+	n, err := socket.Transmit(fd, c.out[:c.n])
+	c.BytesOut += uint64(n)
+	switch {
+	case err != 0 && err != syscall.EAGAIN:
+		c.rawErr = os.NewSyscallError("write", err)
+		c.lost, c.asked, c.n = true, false, 0
+		return true
+	case n < c.n:
+		c.n = copy(c.out[:], c.out[n:c.n])
+		return true
+	}
+	c.n, c.asked = 0, false
+	return false
 }
 
 // writeRaw is called when the socket may take more.

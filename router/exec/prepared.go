@@ -258,9 +258,6 @@ func (s *Session) sendExecute(c *backend.Conn, r *Request) error {
 	if cap(s.buf) > keepBuffer {
 		s.buf = nil
 	}
-	if err == nil {
-		err = c.Flush()
-	}
 	if err != nil {
 		return s.lost(c, err, false)
 	}

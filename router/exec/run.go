@@ -426,7 +426,7 @@ func (s *Session) dropUnread(c *backend.Conn) {
 	c.Discard("client left")
 }
 
-// send writes a request to a server.
+// send writes a request to a server. It is flushed when its reply is read.
 func (s *Session) send(c *backend.Conn, r *Request) error {
 	if r.Statement != nil {
 		return s.sendExecute(c, r)
@@ -436,9 +436,6 @@ func (s *Session) send(c *backend.Conn, r *Request) error {
 		err = c.WriteQuery(r.Attributes, r.Payload)
 	} else {
 		err = c.WriteCommand(r.Command, r.Payload)
-	}
-	if err == nil {
-		err = c.Flush()
 	}
 	if err != nil {
 		return s.lost(c, err, false)
