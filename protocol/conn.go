@@ -56,6 +56,8 @@ type Conn struct {
 	// The same for a look at whether there is anything to read.
 	rawPeek func(fd uintptr)
 	waiting bool
+	// drained says that the last read took all that the socket had.
+	drained bool
 
 	in      *[bufferSize]byte // nil while there is nothing unread
 	r, w    int               // in[r:w] is unread
@@ -189,10 +191,21 @@ func (c *Conn) Clean() bool {
 	return c.raw == nil || c.quiet()
 }
 
+// Settled is Clean as of the read before. It costs no system call where that read has
+// taken all that there was, and nobody has asked since.
+func (c *Conn) Settled() bool {
+	drained := c.drained
+	c.drained = false
+	if drained && !c.lost && c.r == c.w && c.n == 0 && len(c.replies) == 0 && !c.closed.Load() {
+		return true
+	}
+	return c.Clean()
+}
+
 // upgrade puts TLS over the socket; bytes that came with the packet before
 // belong to its handshake.
 func (c *Conn) upgrade(t *tls.Conn) {
-	c.tls, c.nc = t, t
+	c.tls, c.nc, c.drained = t, t, false
 	c.Idle()
 }
 
@@ -313,6 +326,7 @@ func (c *Conn) readFull(dst []byte) error {
 	if len(dst) == 0 {
 		return nil
 	}
+	c.drained = false
 	n, err := io.ReadFull(c.nc, dst)
 	c.BytesIn += uint64(n)
 	if errors.Is(err, io.EOF) {

@@ -163,7 +163,7 @@ func (c *Conn) WriteCommand(cmd Command, payload ...[]byte) error {
 
 // writeCommand writes the command, then its attributes and the rest.
 func (c *Conn) writeCommand(cmd Command, attributes []byte, payload [][]byte) error {
-	c.seq = 0
+	c.seq, c.drained = 0, false
 	if c.zip != nil { // each command begins a packet of the transport
 		if err := c.Flush(); err != nil {
 			return err

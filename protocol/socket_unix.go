@@ -41,7 +41,7 @@ func (c *Conn) readRaw(fd uintptr) bool {
 	}
 	n, err := socket.Receive(fd, in[c.w:], 0)
 	if n > 0 {
-		c.in, c.rawN = in, n
+		c.in, c.rawN, c.drained = in, n, n < len(in)-c.w
 		c.w += n
 		return true
 	}

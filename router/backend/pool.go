@@ -11,8 +11,8 @@ import (
 	"shardway/router/backend/circuit"
 )
 
-// freshFor is how long a released connection is trusted to be as clean as when
-// it was released; after that it is examined again before its next use.
+// freshFor is how long a connection is trusted to be as clean as when it was found
+// to be so; after that it is examined again before its next use.
 const freshFor = 5 * time.Millisecond
 
 // pool holds the connections to one server. Counts obey
@@ -85,7 +85,7 @@ func (p *pool) take(w *Want, m *member) *Conn {
 		p.setBusy(+1)
 		p.counts.Reused++
 		p.mu.Unlock()
-		if now-e.since > freshFor && !e.conn.Clean() {
+		if now-e.conn.seen > freshFor && !e.conn.Clean() {
 			p.put(e.conn, "unclean")
 			continue
 		}
