@@ -117,7 +117,7 @@ func (c *Conn) Release() {
 	if !c.held.CompareAndSwap(true, false) {
 		return
 	}
-	why := ""
+	why, now := "", c.srv.cluster.now()
 	if c.deadlines.Swap(false) && c.Conn.SetDeadline(time.Time{}) != nil {
 		why = "unclean"
 	}
@@ -125,16 +125,15 @@ func (c *Conn) Release() {
 	case why != "":
 	case c.Status().Has(protocol.StatusInTrans):
 		why = "transaction"
-	case !c.settled():
+	case !c.settled(now):
 		why = "unclean"
 	}
-	c.srv.pool.put(c, why)
+	c.srv.pool.putAt(c, why, now)
 }
 
 // settled says whether the connection is clean. Where it was taken a moment ago, its
 // last read tells: that was later.
-func (c *Conn) settled() bool {
-	now := c.srv.cluster.now()
+func (c *Conn) settled(now time.Duration) bool {
 	if now-c.taken > freshFor {
 		c.seen = now
 		return c.Clean()

@@ -275,7 +275,7 @@ func (c *Conn) WantsSample() bool {
 	if len(v.eligible) < 2 || v.policy == PolicyClientIPHash {
 		return false
 	}
-	p, now := &c.srv.position, int64(c.srv.cluster.now())
+	p, now := &c.srv.position, int64(c.taken)
 	if due := p.due.Load(); due <= now && p.due.CompareAndSwap(due, now+int64(sampleEvery)) {
 		return true
 	}
