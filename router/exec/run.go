@@ -207,11 +207,11 @@ func (s *Session) acquire(ctx context.Context, r *Request, role backend.Role, tr
 		} else if !ok {
 			continue
 		}
-		err = s.sync(c, s.needs(c, r))
-		var refused *refusedError
-		switch {
-		case err == nil:
+		if err = s.sync(c, s.needs(c, r)); err == nil {
 			return c, nil
+		}
+		var refused *refusedError // not above: it is on the heap
+		switch {
 		case errors.Is(err, errSchemaStays):
 			c.Discard("another client's schema")
 			continue
