@@ -34,9 +34,10 @@ const (
 	// sampleEvery is how often at most reads of a server are followed by a sample
 	// that nothing but the time asks for.
 	sampleEvery = 10 * time.Millisecond
-	// maxTaken is how many turns of others a server takes before its reads are
-	// followed by a sample, so that sessions can leave it.
-	maxTaken = 3
+	// A server takes as many turns of others as it serves reads at once, and maxTaken
+	// more, but mostTaken at most, before its reads are followed by a sample, so that
+	// sessions can leave it.
+	maxTaken, mostTaken = 3, 20
 	// maxCredit bounds the turns that a replica can be owed, or have taken too many.
 	maxCredit = 64
 	// sampleTimeout bounds how long an answer to Sample may take.
@@ -279,7 +280,8 @@ func (c *Conn) WantsSample() bool {
 	if due := p.due.Load(); due <= now && p.due.CompareAndSwap(due, now+int64(sampleEvery)) {
 		return true
 	}
-	return p.credit.Load() <= -maxTaken && p.asking.Load() == 0 // others' samples serve this session, too
+	limit := min(maxTaken+int64(c.srv.pool.load.Load()), mostTaken)
+	return p.credit.Load() <= -limit && p.asking.Load() == 0 // others' samples serve this session, too
 }
 
 // errBehind is the error of CatchUp when the time is up.
