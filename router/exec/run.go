@@ -226,11 +226,11 @@ func (s *Session) acquire(ctx context.Context, r *Request, role backend.Role, tr
 		} else if !ok {
 			continue
 		}
-		err = s.sync(c, s.needs(c, r))
-		var refused *refusedError
-		switch {
-		case err == nil:
+		if err = s.sync(c, s.needs(c, r)); err == nil {
 			return c, nil
+		}
+		var refused *refusedError // not above: it is on the heap
+		switch {
 		case errors.Is(err, errSchemaStays):
 			c.Discard("another client's schema")
 			continue
@@ -470,7 +470,7 @@ func (s *Session) dropUnread(c *backend.Conn) {
 	c.Discard("client left")
 }
 
-// send writes a request to a server.
+// send writes a request to a server. It is flushed when its reply is read.
 func (s *Session) send(c *backend.Conn, r *Request) error {
 	if r.Statement != nil {
 		return s.sendExecute(c, r)
@@ -488,9 +488,6 @@ func write(c *backend.Conn, r *Request) error {
 		err = c.WriteQuery(r.Attributes, r.Payload)
 	} else {
 		err = c.WriteCommand(r.Command, r.Payload)
-	}
-	if err == nil {
-		err = c.Flush()
 	}
 	return err
 }
