@@ -2,7 +2,6 @@ package router
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"shardway/protocol"
@@ -168,10 +167,7 @@ func (s *session) showShardway(t *text) error {
 	if err != nil {
 		return protocol.Errorf(1064, "42000", "shardway: %v", err)
 	}
-	if t.st.Name == "sessions" && len(s.user.Databases) > 0 && !s.user.Admin {
-		// A user of some databases sees its own sessions, as SHOW PROCESSLIST shows them without the PROCESS privilege.
-		table.Rows = slices.DeleteFunc(table.Rows, func(row []any) bool { return row[1] != s.entered })
-	}
+	s.visible(t.st.Name, table)
 	rows := &protocol.Rows{Rows: table.Rows}
 	for i, name := range table.Columns {
 		column := protocol.Column{Name: name, Type: protocol.TypeVarString}

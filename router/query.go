@@ -149,7 +149,7 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) error {
 	st := t.st
 	r := exec.Request{
-		Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery,
+		Command: protocol.ComQuery, Payload: ownDatabases(s.user, st, t.sql), Reply: protocol.ReplyQuery,
 		Shard: p.Shard.ID, Role: roleOf(p.Role), Read: st.Is(parse.FlagRead), Timeout: o.QueryTimeout,
 	}
 	if t.execution != nil {

@@ -340,6 +340,9 @@ func (s *session) initDB(ctx context.Context, o *Options, schema string) error {
 
 func (s *session) fieldList(ctx context.Context, o *Options, payload []byte) error {
 	s.event.Kind = "field_list"
+	if e := mayUse(s.user, s.x.Schema()); e != nil {
+		return e
+	}
 	out, err := s.x.Run(ctx, &exec.Request{
 		Command: protocol.ComFieldList, Payload: payload, Reply: protocol.ReplyFieldList,
 		Shard: o.Maps.Current().DefaultShard(s.x.Schema()).ID, Role: exec.Any, Read: true,

@@ -48,7 +48,7 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 	d := new(parse.Digest)
 	st := s.parse(o, d, []byte(sql))
 	s.event.Digest = d.Norm
-	stmt := &statement{st: st, prepared: s.x.Prepared(sql), args: d.Args}
+	stmt := &statement{st: st, prepared: s.x.Prepared(string(ownDatabases(s.user, st, payload))), args: d.Args}
 	for i := range d.Args {
 		if d.Args[i].Kind == parse.Marker {
 			stmt.params++

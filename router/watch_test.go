@@ -232,3 +232,53 @@ func TestTransactionsThatStayOpenForTooLong(t *testing.T) {
 		})
 	}
 }
+
+func TestK18KillUserEndsTheSessionsOfOneUser(t *testing.T) {
+	for version, mariaDB := range map[string]bool{"10.11.6-MariaDB": true, "9.7.0": false} {
+		t.Run(version, func(t *testing.T) {
+			p := newProxyOf(t, version, twoUsers)
+			as := func(user string) *protocol.Conn {
+				c, err := p.dial(user)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return c
+			}
+			app, other, root := as("app"), as("other"), as("root")
+			if !mariaDB {
+				for _, sql := range []string{"KILL USER app", "KILL QUERY ID 5", "KILL SOFT 5", "KILL HARD QUERY 5"} {
+					_, err := root.Exec(sql)
+					wantError(t, err, 1064)
+				}
+				return
+			}
+			_, err := root.Exec("KILL QUERY ID 5")
+			wantError(t, err, 1957, "Unknown query id: 5")
+			ends := func(killer *protocol.Conn, sql string, n uint64) {
+				t.Helper()
+				if r := exec1(t, killer, sql); r.AffectedRows != n {
+					t.Errorf("%s ended %d, want %d", sql, r.AffectedRows, n)
+				}
+			}
+			ends(other, "KILL USER app", 0)
+			ends(other, "KILL USER nobody", 0)
+			ends(root, "KILL USER app@localhost", 0)
+			ends(root, "/* x */ KILL SOFT QUERY USER 'app'@'%'", 1)
+			one(t, app, readOfS0)
+			killed := p.hangs()
+			p.send(app, slowRead)
+			p.isRunning(slowRead, 1)
+			ends(root, "KILL USER `app`", 1)
+			killedBy(t, killed)
+			eventually(t, "the session is over", func() bool { return p.Sessions() == 2 })
+			if _, err := app.Exec("SELECT 1"); err == nil {
+				t.Error("the session goes on")
+			}
+			ends(other, "KILL QUERY USER CURRENT_USER()", 1)
+			ends(other, "KILL USER current_user", 1)
+			if _, err := other.ReadPacket(); !errors.Is(err, io.EOF) {
+				t.Errorf("the killer's own session: %v, want its end", err)
+			}
+		})
+	}
+}

@@ -38,14 +38,14 @@ const patience = 50 * time.Millisecond
 // besides, a *merge.UnmergeableError says that the rows can't be brought together and that the client has got nothing yet.
 func (s *Session) RunMany(ctx context.Context, r *ManyRequest) (Outcome, error) {
 	s.endShort(&r.Parts[0])
-	if err := s.oneTransaction(r); err != nil {
-		return Outcome{}, err
-	}
 	mark := s.client.Mark()
 	tried := make([][]string, len(r.Parts))
 	for try := 0; ; try++ {
 		m := many{s: s, r: r, mark: mark, branches: make([]branch, len(r.Parts))}
 		out, err := m.run(ctx, tried)
+		if errors.Is(err, errForgotten) && try == 0 && s.client.Rewind(mark) {
+			continue
+		}
 		lost, ok := errors.AsType[*lostError](err)
 		if !ok {
 			return out, err
@@ -66,18 +66,8 @@ func (s *Session) RunMany(ctx context.Context, r *ManyRequest) (Outcome, error) 
 	}
 }
 
-// oneTransaction refuses what would be half inside the open transaction.
-func (s *Session) oneTransaction(r *ManyRequest) error {
-	if !s.InTransaction() && s.autocommit {
-		return nil
-	}
-	for i := range r.Parts {
-		if at := r.Parts[i].Shard; at != r.Parts[0].Shard || len(s.tx.parts) > 0 && at != s.tx.parts[0].Shard {
-			return protocol.Errorf(1235, "42000", "shardway: a transaction that reads or writes on several shards isn't supported yet: this statement is for shard %s as well; run it outside the transaction", at)
-		}
-	}
-	return nil
-}
+// errForgotten: a server doesn't know the statement that it was to execute. Nothing ran there.
+var errForgotten = protocol.Errorf(unknownStatement, "HY000", "shardway: a server has forgotten a prepared statement; prepare it anew")
 
 // many is one run of a ManyRequest.
 type many struct {
@@ -85,6 +75,7 @@ type many struct {
 	r        *ManyRequest
 	mark     protocol.Mark
 	branches []branch
+	conns    []*backend.Conn // of the branches, also of those that are settled
 	streams  *stream.Streams
 	limit    *manyLimit
 	lostAt   int // the part whose connection broke
@@ -94,7 +85,9 @@ type many struct {
 // branch is one shard's part.
 type branch struct {
 	c      *backend.Conn // nil once it is settled
+	held   bool          // the session keeps it, in a transaction for one
 	begun  bool          // the shard has got its statement
+	unsent error         // of writing the statement
 	struck bool          // it was told to stop
 }
 
@@ -112,23 +105,23 @@ func (m *many) run(ctx context.Context, tried [][]string) (out Outcome, err erro
 		m.giveBack()
 		return out, err
 	}
-	conns := make([]*backend.Conn, len(m.branches))
+	m.conns = make([]*backend.Conn, len(m.branches))
 	wires := make([]*protocol.Conn, len(m.branches))
 	addrs := make([]string, len(m.branches))
 	for i := range m.branches {
 		c := m.branches[i].c
-		conns[i], wires[i], addrs[i] = c, c.Conn, c.Addr()
+		m.conns[i], wires[i], addrs[i] = c, c.Conn, c.Addr()
 	}
 	out.Server = strings.Join(addrs, ",")
-	s.runMany(conns)
+	s.runMany(m.conns)
 	m.streams = stream.New(wires, m.inOrder())
-	m.limit = s.limitMany(ctx, conns, m.r.Parts[0].Timeout)
+	m.limit = s.limitMany(ctx, m.conns, m.r.Parts[0].Timeout)
 	defer m.limit.stop()
 
 	if err = m.start(); err == nil {
 		err = m.bring(ctx)
 	}
-	m.finish(ctx, conns)
+	m.finish(ctx)
 	struck := s.ran()
 	timedOut := m.limit.stop()
 	return m.end(out, err, struck, timedOut)
@@ -154,7 +147,13 @@ func (m *many) connect(ctx context.Context, tried [][]string) error {
 	for i := range m.branches {
 		part := &m.r.Parts[i]
 		m.s.next = next // each of them needs it
-		c, err := m.s.connection(ctx, part, tried[i])
+		var c *backend.Conn
+		var err error
+		if m.s.InTransaction() || !m.s.autocommit {
+			c, err = m.s.participant(ctx, part)
+		} else {
+			c, err = m.s.connection(ctx, part, tried[i])
+		}
 		if err == nil && c.Shard() != part.Shard {
 			err = protocol.Errorf(1235, "42000", "shardway: this statement is for several shards and needs what the session keeps on shard %s alone (%s): run it where that isn't needed", c.Shard(), m.s.holdOf(c).why)
 		}
@@ -162,7 +161,7 @@ func (m *many) connect(ctx context.Context, tried [][]string) error {
 			m.lostAt = i
 			return err
 		}
-		m.branches[i].c = c
+		m.branches[i].c, m.branches[i].held = c, m.s.holdOf(c) != nil
 	}
 	return nil
 }
@@ -185,25 +184,29 @@ func (m *many) abandon() {
 		m.streams.Stop()
 	}
 	for i := range m.branches {
-		if b := &m.branches[i]; b.c != nil {
-			if b.begun {
-				b.c.Interrupt()
-				<-m.streams.Done(i)
-			}
-			m.s.dropUnread(b.c)
-			b.c = nil
+		if b := &m.branches[i]; b.begun && b.c != nil {
+			b.c.Interrupt()
+			<-m.streams.Done(i)
 		}
+	}
+	for i := range m.branches {
+		b := &m.branches[i]
+		if b.c != nil && (!b.held || m.s.holdOf(b.c) != nil) {
+			m.s.dropUnread(b.c)
+		}
+		b.c = nil
 	}
 }
 
-// start sends the parts. After an error it has been told where, as by lost.
+// start sends the parts. All servers are made ready before the first gets its part: where a connection breaks, the
+// transaction on all of them ends, which can be done while none of them runs anything.
 func (m *many) start() error {
 	s := m.s
 	for i := range m.branches {
 		b, part := &m.branches[i], &m.r.Parts[i]
 		err := s.prepareSession(b.c, part)
-		if err == nil {
-			err = s.send(b.c, part)
+		if err == nil && part.Statement != nil {
+			err = s.known(b.c, part)
 		}
 		if err != nil {
 			m.lostAt = i
@@ -211,6 +214,17 @@ func (m *many) start() error {
 				b.c = nil // lost has ended it
 			}
 			return err
+		}
+	}
+	for i := range m.branches {
+		b, part := &m.branches[i], &m.r.Parts[i]
+		if part.Statement != nil {
+			b.unsent = s.writeExecute(b.c, part)
+		} else if b.unsent = b.c.WriteCommand(part.Command, part.Payload); b.unsent == nil {
+			b.unsent = b.c.Flush()
+		}
+		if b.unsent != nil {
+			return &protocol.SideError{Side: protocol.SideServer, Err: b.unsent}
 		}
 		b.begun = true
 		m.streams.Start(i)
@@ -287,7 +301,12 @@ func (m *many) end(out Outcome, err error, struck, timedOut bool) (Outcome, erro
 	}
 	lost := m.settle(&out, struck || timedOut)
 	switch {
+	case refused != nil && refused.Code == unknownStatement && m.r.Merge != nil && m.r.Parts[first].Statement != nil:
+		return out, errForgotten
 	case refused != nil:
+		if refused.Code == lockTimeout && s.spread() {
+			refused = s.deadlocked(m.conns[first].Addr()+" of shard "+m.r.Parts[first].Shard, refused)
+		}
 		m.answer.Err = refused
 		out.Warnings = warningOf(refused)
 		out.Reply = m.answer
@@ -333,8 +352,8 @@ func isServer(err error) bool {
 
 // named is a server's error as the client sees it.
 func (m *many) named(e *protocol.Error, at int, timedOut bool) *protocol.Error {
-	if e.Code == 1317 && timedOut {
-		return protocol.Errorf(3024, "HY000", "shardway: stopped after %v, as its timeout asks", m.r.Parts[0].Timeout)
+	if e.Code == interrupted && timedOut {
+		return lateError(m.r.Parts[0].Timeout, func() bool { return true })(e)
 	}
 	return protocol.Errorf(e.Code, e.State, "%s (shard %s)", e.Message, m.r.Parts[at].Shard)
 }
@@ -411,55 +430,69 @@ func (m *many) close() error {
 	return nil
 }
 
-// settle takes over what each part has left at its server. It returns the connection that broke first.
-func (m *many) settle(out *Outcome, struck bool) *lostError {
-	s := m.s
-	var lost *lostError
-	for i := range m.branches {
-		b, part := &m.branches[i], &m.r.Parts[i]
-		c := b.c
-		b.c = nil
-		if c == nil {
-			continue
-		}
-		if !b.begun {
-			if s.holdOf(c) == nil {
-				c.Release()
+// settle takes over what each part has left at its server: first those that succeeded, since one that failed may end the
+// transaction on all. It returns the connection that broke first.
+func (m *many) settle(out *Outcome, struck bool) (lost *lostError) {
+	for _, failed := range [2]bool{false, true} {
+		for i := range m.branches {
+			b := &m.branches[i]
+			bad := b.unsent != nil || b.begun && m.streams.Err(i) != nil
+			if b.c == nil || bad != failed {
+				continue
 			}
-			continue
-		}
-		err := m.streams.Err(i)
-		e, answered := errors.AsType[*protocol.Error](err)
-		answered = answered && !isSide(err)
-		switch {
-		case err == nil, answered && !serverGone(e):
-			reply := *m.streams.Reply(i)
-			if e != nil {
-				c.Refused(e.Code)
-				if e.Code == unknownStatement && part.Statement != nil {
-					statementsOf(c).forget(part.Statement.keyFor(part.Execute))
-				}
+			c := b.c
+			b.c = nil
+			if b.held && m.s.holdOf(c) == nil {
+				continue // it ended with the transaction
 			}
-			if reply.Warnings > 0 && !struck && !b.struck && e == nil {
-				if res, err := c.Query("SHOW WARNINGS"); err == nil {
-					out.addWarnings(res)
-				}
-			}
-			reply.Warnings = 0
-			s.settle(c, part, &reply, struck || b.struck)
-			if s.holdOf(c) != nil {
-				s.letOf(c, WhyDiagnostics)
-			}
-		case b.struck && s.holdOf(c) == nil:
-			c.Discard("killed")
-		default:
-			broke, ok := errors.AsType[*lostError](s.lost(c, err, answered && e.Code == timedOut))
-			if ok && lost == nil {
+			if broke := m.settleOne(i, c, out, struck); broke != nil && lost == nil {
 				lost, m.lostAt = broke, i
 			}
 		}
 	}
 	return lost
+}
+
+func (m *many) settleOne(i int, c *backend.Conn, out *Outcome, struck bool) *lostError {
+	s, b, part := m.s, &m.branches[i], &m.r.Parts[i]
+	err := b.unsent
+	switch {
+	case b.begun:
+		err = m.streams.Err(i)
+	case err == nil:
+		if !b.held && s.holdOf(c) == nil {
+			c.Release()
+		}
+		return nil
+	}
+	e, answered := errors.AsType[*protocol.Error](err)
+	answered = answered && !isSide(err)
+	switch {
+	case err == nil, answered && !serverGone(e):
+		reply := *m.streams.Reply(i)
+		if e != nil {
+			c.Refused(e.Code)
+			if e.Code == unknownStatement && part.Statement != nil {
+				statementsOf(c).forget(part.Statement.keyFor(part.Execute))
+			}
+		}
+		if reply.Warnings > 0 && !struck && !b.struck && e == nil {
+			if res, err := c.Query("SHOW WARNINGS"); err == nil {
+				out.addWarnings(res)
+			}
+		}
+		reply.Warnings = 0
+		s.settle(c, part, &reply, struck || b.struck)
+		if s.holdOf(c) != nil {
+			s.letOf(c, WhyDiagnostics)
+		}
+	case b.struck && s.holdOf(c) == nil:
+		c.Discard("killed")
+	default:
+		lost, _ := errors.AsType[*lostError](s.lost(c, err, answered && e.Code == timedOut))
+		return lost
+	}
+	return nil
 }
 
 // addWarnings takes over what a server says to SHOW WARNINGS.

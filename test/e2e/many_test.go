@@ -112,6 +112,14 @@ func manyStatements() (all []manyStatement) {
 		{text: "SHOW WARNINGS", unordered: true, textOnly: true},
 		{text: "SELECT id FROM things ORDER BY id LIMIT 17"},
 		{text: "SELECT FOUND_ROWS(), ROW_COUNT()", own: true},
+		{text: "BEGIN", textOnly: true},
+		{text: "UPDATE things SET dc = 1234.5, ci = 'AAAA' WHERE id = 5"},
+		{text: "UPDATE things SET dc = -1234.5, ci = 'aaab' WHERE id = 9"},
+		{text: "SELECT SUM(dc), MAX(dc), COUNT(*) FROM things"},
+		{text: "SELECT id, ci FROM things ORDER BY dc DESC, id LIMIT 3"},
+		{text: "ROLLBACK", textOnly: true},
+		{text: "UPDATE things SET dc = NULL, ci = NULL WHERE id IN (5, 9) AND id = 5 AND dc > 1000"},
+		{text: "SELECT MAX(dc), COUNT(ci) FROM things"},
 	} {
 		add(s, false)
 	}
