@@ -181,6 +181,8 @@ func facts(t testing.TB, words string) *plan.Facts {
 			f.TempTables = strings.Split(v, ",")
 		case "charset":
 			f.Charset = v
+		case "limited":
+			f.SelectLimited = true
 		case "lax":
 			f.Strict = false
 		case "table": // table=shop.users:id,name
