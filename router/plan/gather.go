@@ -198,7 +198,9 @@ func (b *builder) unbringable() string {
 		return "it calls a function that may be a stored one (" + st.Why + ")"
 	case st.Is(parse.FlagConnectionID), st.Is(parse.FlagOwnVariable):
 		return "it is about the connection (" + st.Why + ")"
-	case st.Is(parse.FlagFoundRows), st.Is(parse.FlagCalcFoundRows), st.Is(parse.FlagRowCount), st.Is(parse.FlagDiagnostics):
+	case st.Is(parse.FlagCalcFoundRows):
+		return "the connection isn't kept for FOUND_ROWS() after SQL_CALC_FOUND_ROWS"
+	case st.Is(parse.FlagFoundRows), st.Is(parse.FlagRowCount), st.Is(parse.FlagDiagnostics):
 		return "it is about another statement's result (" + st.Why + ")"
 	case b.vars:
 		return "it uses user variables that one connection alone has"
@@ -401,7 +403,9 @@ func (b *builder) whyBrought() string {
 		if s.in.count() == 0 || s.kind != kindSharded && s.kind != kindWhole {
 			continue
 		}
-		parts = append(parts, b.name(s.text)+" is on "+s.in.names(b.m))
+		if part := b.name(s.text) + " is on " + s.in.names(b.m); !slices.Contains(parts, part) {
+			parts = append(parts, part)
+		}
 	}
 	return "needs several shards: " + strings.Join(parts, ", ")
 }
