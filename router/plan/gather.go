@@ -30,8 +30,9 @@ type Copy struct {
 	DB, Table string
 	Name      string            // of the temporary table, in DB: the table's own where it hides that
 	Shards    []*shardmap.Shard // on which rows can matter, in the map's order
-	// Home is a shard that has the table, which tells its columns where the finishing one doesn't.
-	Home *shardmap.Shard
+	// Home is a shard that has the table, which tells its columns. Listed says that the finishing one may tell them too.
+	Home   *shardmap.Shard
+	Listed bool
 	// All says that every column may be needed; else Columns are names, in lower case, of which the table's may be. They
 	// hold many names that are no columns.
 	All     bool
@@ -354,7 +355,7 @@ const maxCopies = 61
 // copy is a copy for some of a table's references.
 func (w *bringing) copy(g *tableGroup, members []int, name string) Copy {
 	b := w.b
-	c := Copy{DB: g.db, Table: g.table, Name: name, Home: b.home(g.db)}
+	c := Copy{DB: g.db, Table: g.table, Name: name, Home: b.home(g.db), Listed: g.kind != kindWhole}
 	var need set
 	for _, i := range members {
 		br, s := &w.list[i], w.source(i)

@@ -5,23 +5,21 @@ import (
 	"testing"
 )
 
-func text(s string) *string { return &s }
-
 // users is a table as MySQL tells it.
 func users(mariadb bool) *Table {
 	return Read([][]*string{
-		{text("id"), text("bigint unsigned"), text("bigint"), nil, text("NO"), nil, text("auto_increment"), text("")},
-		{text("name"), text("varchar(20)"), text("varchar"), text("utf8mb4_bin"), text("NO"), text("it's"), text(""), text("")},
-		{text("born"), text("timestamp(6)"), text("timestamp"), nil, text("YES"), text("CURRENT_TIMESTAMP(6)"), text("DEFAULT_GENERATED on update CURRENT_TIMESTAMP(6)"), text("")},
-		{text("f"), text("float"), text("float"), nil, text("YES"), nil, text(""), text("")},
-		{text("e"), text("enum('a','b')"), text("enum"), text("latin1_swedish_ci"), text("YES"), nil, text("INVISIBLE"), text("")},
-		{text("g"), text("int"), text("int"), nil, text("YES"), nil, text("VIRTUAL GENERATED"), text("id + 1")},
-		{text("j"), text("json"), text("json"), nil, text("YES"), nil, text(""), text("")},
+		{new("id"), new("bigint unsigned"), new("bigint"), nil, new("NO"), nil, new("auto_increment"), new("")},
+		{new("name"), new("varchar(20)"), new("varchar"), new("utf8mb4_bin"), new("NO"), new("it's"), new(""), new("")},
+		{new("born"), new("timestamp(6)"), new("timestamp"), nil, new("YES"), new("CURRENT_TIMESTAMP(6)"), new("DEFAULT_GENERATED on update CURRENT_TIMESTAMP(6)"), new("")},
+		{new("f"), new("float"), new("float"), nil, new("YES"), nil, new(""), new("")},
+		{new("e"), new("enum('a','b')"), new("enum"), new("latin1_swedish_ci"), new("YES"), nil, new("INVISIBLE"), new("")},
+		{new("g"), new("int"), new("int"), nil, new("YES"), nil, new("VIRTUAL GENERATED"), new("id + 1")},
+		{new("j"), new("json"), new("json"), nil, new("YES"), nil, new(""), new("")},
 	}, [][]*string{
-		{text("both"), text("1"), text("name"), text("5"), text("A"), text("BTREE")},
-		{text("both"), text("1"), text("f"), nil, text("D"), text("BTREE")},
-		{text("PRIMARY"), text("0"), text("id"), nil, text("A"), text("BTREE")},
-		{text("words"), text("1"), text("name"), nil, nil, text("FULLTEXT")},
+		{new("both"), new("1"), new("name"), new("5"), new("A"), new("BTREE")},
+		{new("both"), new("1"), new("f"), nil, new("D"), new("BTREE")},
+		{new("PRIMARY"), new("0"), new("id"), nil, new("A"), new("BTREE")},
+		{new("words"), new("1"), new("name"), nil, nil, new("FULLTEXT")},
 	}, mariadb)
 }
 
@@ -34,20 +32,23 @@ func TestCopy(t *testing.T) {
 		create, read, fallback string
 	}{
 		{
-			"some", false, []string{"born", "f", "from", "users"},
+			"some", false,
+			[]string{"born", "f", "from", "users"},
 			"CREATE TEMPORARY TABLE `shop`.`users` (`name` varchar(20) COLLATE utf8mb4_bin NOT NULL DEFAULT 'it''s', `born` timestamp(6) NULL DEFAULT CURRENT_TIMESTAMP(6) on update current_timestamp(6), `f` float NULL, " +
 				"INDEX `both` (`name`(5),`f` DESC)) ENGINE=InnoDB",
 			"SELECT CAST(`name` AS BINARY),UNIX_TIMESTAMP(`born`),`f`*1e0 FROM `shop`.`users` WHERE `f` > 1 LIMIT 18446744073709551615",
 			"CREATE TEMPORARY TABLE `shop`.`users` (`name` varchar(20) COLLATE utf8mb4_bin NOT NULL, `born` timestamp(6) NULL, `f` float NULL) ENGINE=InnoDB",
 		},
 		{
-			"none: one that an index has", false, []string{"count", "from", "users"},
+			"none: one that an index has", false,
+			[]string{"count", "from", "users"},
 			"CREATE TEMPORARY TABLE `shop`.`users` (`id` bigint unsigned NOT NULL AUTO_INCREMENT, PRIMARY KEY (`id`)) ENGINE=InnoDB",
 			"SELECT `id` FROM `shop`.`users` WHERE `f` > 1 LIMIT 18446744073709551615",
 			"CREATE TEMPORARY TABLE `shop`.`users` (`id` bigint unsigned NOT NULL) ENGINE=InnoDB",
 		},
 		{
-			"enum, generated and json", false, []string{"e", "g", "j"},
+			"enum, generated and json", false,
+			[]string{"e", "g", "j"},
 			"CREATE TEMPORARY TABLE `shop`.`users` (`e` enum('a','b') COLLATE latin1_swedish_ci NULL INVISIBLE, `g` int NULL, `j` json NULL) ENGINE=InnoDB",
 			"SELECT CAST(`e` AS UNSIGNED),`g`,CAST(CONVERT(`j` USING utf8mb4) AS BINARY) FROM `shop`.`users` WHERE `f` > 1 LIMIT 18446744073709551615",
 			"CREATE TEMPORARY TABLE `shop`.`users` (`e` enum('a','b') COLLATE latin1_swedish_ci NULL, `g` int NULL, `j` json NULL) ENGINE=InnoDB",
@@ -132,8 +133,15 @@ func TestCompares(t *testing.T) {
 		texts, numbers bool
 		want           bool
 	}{
-		{"id", false, true, true}, {"id", true, false, false}, {"name", true, false, true}, {"name", false, true, false},
-		{"born", true, false, true}, {"j", true, false, false}, {"j", false, false, true}, {"f", false, true, true}, {"e", true, false, true},
+		{"id", false, true, true},
+		{"id", true, false, false},
+		{"name", true, false, true},
+		{"name", false, true, false},
+		{"born", true, false, true},
+		{"j", true, false, false},
+		{"j", false, false, true},
+		{"f", false, true, true},
+		{"e", true, false, true},
 	} {
 		if got := table.Has([]string{tc.column}, func(c *Column) bool { return c.Compares(tc.texts, tc.numbers) }); got != tc.want {
 			t.Errorf("%s with texts %v, numbers %v: %v", tc.column, tc.texts, tc.numbers, got)
