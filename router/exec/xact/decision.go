@@ -116,6 +116,10 @@ func (t *Transactions) acquire(ctx context.Context, shard string) (*backend.Conn
 		c.Data = nil
 		err = c.Setup(ctx)
 	}
+	if err == nil {
+		// A reset gives it the server's own collation instead of the one that it was dialed with.
+		_, err = c.Exec("SET NAMES utf8mb4 COLLATE utf8mb4_general_ci")
+	}
 	if err != nil {
 		c.Failed(err)
 		return nil, fmt.Errorf("%s of shard %s: %w", c.Addr(), shard, err)
