@@ -4,7 +4,9 @@
 // A Conn is one MySQL connection, to a client or to a server. Dial logs in to
 // a server and gives its Greeting; Login accepts a Client. ReadCommand and
 // WriteCommand carry a Command; Forward relays its whole answer, as a Relay
-// says, and sums it up in a Reply with an OK and its Changes, or an Error.
+// says, and sums it up in a Reply with an OK and its Changes, or an Error; an
+// Incoming reads it row by row, and a Mark is a place to go back to in what is
+// written.
 // Prepared, Execute and Param are prepared statements; Rows with its Columns
 // is a result that Shardway makes itself, Result one that it reads. TLSMode,
 // ClientTLS and the TLSReloader of ServerTLS say how connections are

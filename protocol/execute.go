@@ -256,3 +256,44 @@ func timeText(b []byte) ([]byte, bool) {
 	}
 	return text, true
 }
+
+// Pick makes the EXECUTE of a statement whose parameters are some of e's, in another order: params says for each which of
+// e's parameters it is. Numbers below 0 stand for an unsigned integer of their own, which number gives. The types are e's own or those
+// remembered, and longData is as in DecodeParams; of a parameter that was sent before there is no value here. An error is
+// an *Error.
+func (e *Execute) Pick(types []byte, longData func(i int) bool, params []int, number func(param int) uint64) (Execute, error) {
+	at := make([][]byte, len(types)/2)
+	d := decoder{p: e.Values}
+	for i := range at {
+		if i/8 >= len(e.NullBitmap) {
+			return Execute{}, malformed("the bitmap of NULLs has no bit for parameter %d", i+1)
+		}
+		if longData != nil && longData(i) || e.null(i) || types[2*i] == TypeNull {
+			continue
+		}
+		before := d.p
+		p := Param{Type: types[2*i], Unsigned: types[2*i+1]&0x80 != 0}
+		if err := p.decode(&d); err != nil {
+			return Execute{}, err
+		}
+		at[i] = before[:len(before)-len(d.p)]
+	}
+	picked := Execute{Iterations: 1, NullBitmap: make([]byte, (len(params)+7)/8), TypesSent: true}
+	for j, i := range params {
+		switch {
+		case i < 0:
+			picked.Types = append(picked.Types, TypeLongLong, 0x80)
+			picked.Values = binary.LittleEndian.AppendUint64(picked.Values, number(i))
+			continue
+		case i >= len(at):
+			return Execute{}, malformed("parameter %d of %d", i+1, len(at))
+		case e.null(i):
+			picked.NullBitmap[j/8] |= 1 << (j % 8)
+		}
+		picked.Types = append(picked.Types, types[2*i], types[2*i+1])
+		picked.Values = append(picked.Values, at[i]...)
+	}
+	return picked, nil
+}
+
+func (e *Execute) null(i int) bool { return e.NullBitmap[i/8]&(1<<(i%8)) != 0 }

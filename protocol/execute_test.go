@@ -130,3 +130,39 @@ func TestRowsInTextAndBinary(t *testing.T) {
 		t.Errorf("row of NULLs %x", nulls)
 	}
 }
+
+func TestPick(t *testing.T) {
+	types := []byte{TypeLongLong, 0, TypeVarString, 0, TypeNull, 0, TypeDatetime, 0, TypeBlob, 0, TypeTiny, 0x80}
+	e := Execute{Flags: 1, Iterations: 1, NullBitmap: []byte{0b100100}, TypesSent: true, Types: types}
+	e.Values = append(e.Values, 5, 0, 0, 0, 0, 0, 0, 0)
+	e.Values = appendLenString(e.Values, "text")
+	e.Values = append(e.Values, 4, 0xe8, 7, 2, 29)
+	long := func(i int) bool { return i == 4 }
+	picked, err := e.Pick(types, long, []int{3, -1, 1, 1, 5, 2, 4, 0}, func(int) uint64 { return 77 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	params, err := picked.DecodeParams(picked.Types, func(i int) bool { return i == 6 }, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Param{
+		{Type: TypeDatetime, Bytes: []byte("2024-02-29 00:00:00")},
+		{Type: TypeLongLong, Unsigned: true, Uint: 77},
+		{Type: TypeVarString, Bytes: []byte("text")},
+		{Type: TypeVarString, Bytes: []byte("text")},
+		{Type: TypeTiny, Unsigned: true, Null: true},
+		{Type: TypeNull, Null: true},
+		{Type: TypeBlob, LongData: true},
+		{Type: TypeLongLong, Int: 5},
+	}
+	if !reflect.DeepEqual(params, want) {
+		t.Errorf("got\n%+v\nwant\n%+v", params, want)
+	}
+	if picked.Flags != 0 {
+		t.Error("the cursor was picked as well")
+	}
+	if _, err := e.Pick(types, long, []int{6}, nil); err == nil {
+		t.Error("a seventh parameter of six")
+	}
+}

@@ -289,6 +289,7 @@ func (f *forward) finish(n int, header byte) (more bool, err error) {
 	f.src.status = o.status
 	f.reply.Status, f.reply.Warnings = o.status, o.warnings
 	f.reply.AffectedRows, f.reply.InsertID = o.affected, o.insertID
+	f.reply.Records = firstNumber(o.info)
 	if len(o.track) > 0 {
 		if f.reply.Changes, err = appendChanges(f.reply.Changes, o.track); err != nil {
 			return false, f.server(err)
@@ -308,7 +309,8 @@ func (f *forward) finish(n int, header byte) (more bool, err error) {
 		} else {
 			same, o.track = false, nil
 		}
-	} else {
+	} else if o.status.Has(StatusSessionStateChanged) { // MariaDB, of nothing: the packet still has a place for it
+		same = false
 		o.status &^= StatusSessionStateChanged
 	}
 	o.status = f.rewrite(o.status)
@@ -366,4 +368,16 @@ func (f *forward) fail(n int) error {
 		return f.client(err)
 	}
 	return f.drop(n)
+}
+
+// firstNumber is the first number in a text, 0 when it has none.
+func firstNumber(text []byte) (n uint64) {
+	for i, c := range text {
+		if c >= '0' && c <= '9' {
+			n = n*10 + uint64(c-'0')
+		} else if i > 0 && text[i-1] >= '0' && text[i-1] <= '9' {
+			break
+		}
+	}
+	return n
 }

@@ -91,7 +91,7 @@ func TestForwardTranslates(t *testing.T) {
 		{
 			name:  "ok",
 			reply: []result{{ok: &OK{AffectedRows: 300, InsertID: 1 << 40, Status: auto, Warnings: 2, Info: "Rows matched: 300"}}},
-			want:  Reply{OK: OK{AffectedRows: 300, InsertID: 1 << 40, Status: auto, Warnings: 2}},
+			want:  Reply{OK: OK{AffectedRows: 300, InsertID: 1 << 40, Status: auto, Warnings: 2}, Records: 300},
 		},
 		{
 			name:  "ok with session state",

@@ -9,6 +9,7 @@ import (
 // NULL. It is the caller's own.
 type Result struct {
 	Columns []string
+	Types   []Column // the same columns with their types
 	Rows    [][]*string
 	OK      OK
 }
@@ -38,11 +39,7 @@ func (c *Conn) Exec(sql string) (Reply, error) {
 }
 
 func (c *Conn) ask(sql string) error {
-	err := c.WriteCommand(ComQuery, []byte(sql))
-	if err == nil {
-		err = c.Flush()
-	}
-	if err != nil {
+	if err := c.WriteCommand(ComQuery, []byte(sql)); err != nil {
 		return c.lose(err)
 	}
 	return nil
@@ -100,11 +97,12 @@ func (c *Conn) readResult() (*Result, error) {
 		return nil, err
 	}
 	for _, def := range defs {
-		name, err := columnName(def)
+		column, err := columnOf(def)
 		if err != nil {
 			return nil, err
 		}
-		r.Columns = append(r.Columns, name)
+		r.Columns = append(r.Columns, column.Name)
+		r.Types = append(r.Types, column)
 	}
 	for {
 		p, err := c.readReply()
@@ -148,17 +146,24 @@ func (c *Conn) readReply() ([]byte, error) {
 	return p, nil
 }
 
-// columnName reads the name out of a column's definition.
-func columnName(def []byte) (string, error) {
+// columnOf reads a column's definition.
+func columnOf(def []byte) (Column, error) {
 	d := decoder{p: def}
 	for range 4 { // catalog, schema, table, original table
 		d.lenString()
 	}
-	name := d.lenString()
+	column := Column{Name: string(d.lenString())}
+	d.lenString() // original name
+	d.lenInt()    // of what follows
+	column.Collation, column.Length = d.uint16(), d.uint32()
+	column.Type = d.byte()
+	flags := d.uint16()
+	column.Unsigned, column.NotNull = flags&flagUnsigned != 0, flags&flagNotNull != 0
+	column.Decimals = d.byte()
 	if d.bad {
-		return "", malformed("a column definition of %d bytes ends early", len(def))
+		return Column{}, malformed("a column definition of %d bytes ends early", len(def))
 	}
-	return string(name), nil
+	return column, nil
 }
 
 // textRow copies the values of a row in text.

@@ -68,6 +68,10 @@ type Reply struct {
 	Rows       uint64
 	ResultSets int
 
+	// Records is the first number in the text of the last OK packet: of an
+	// UPDATE the rows matched, of an INSERT … SELECT the rows read.
+	Records uint64
+
 	// FirstByte says that a part of this reply was sent to the client: it
 	// can't be had from another server any more. When Forward fails on the
 	// server's side and this is false, nothing of the reply is left in the

@@ -14,6 +14,11 @@ type Column struct {
 	Type     byte
 	Unsigned bool
 	NotNull  bool
+	// Length is in bytes, Collation an id. 0 is what fits the type.
+	Length    uint32
+	Collation uint16
+	// Decimals, for text, is what the server says of it: MySQL 31, MariaDB 39. 0 is 31.
+	Decimals byte
 }
 
 // Rows is a result that Shardway makes itself. A value is a string, int,
@@ -83,6 +88,15 @@ func (c *Column) Definition(dst []byte) []byte {
 		length, decimals = 22, 31 // decimals: as many as there are
 	default:
 		collation, length, flags, decimals = collationUTF8MB4, 1024, 0, 31
+	}
+	if c.Length != 0 {
+		length = c.Length
+	}
+	if c.Collation != 0 {
+		collation = c.Collation
+	}
+	if c.Decimals != 0 {
+		decimals = c.Decimals
 	}
 	if c.Unsigned {
 		flags |= flagUnsigned

@@ -2,7 +2,7 @@ package router
 
 import (
 	"bytes"
-	"regexp"
+	"slices"
 	"strings"
 
 	"shardway/protocol"
@@ -45,8 +45,7 @@ func (s *session) effects(t *text, r *exec.Request) error {
 		}
 	}
 	if st.Is(parse.FlagSetsUserVar) && st.Kind != parse.Set {
-		r.Uses |= exec.WhyUserVariable
-		r.Holds |= exec.WhyUserVariable
+		setsVariables(st, r)
 	}
 	if st.Is(parse.FlagTemporary) && st.Kind == parse.DDL && strings.HasPrefix(st.Name, "create") {
 		r.Holds |= exec.WhyTemporaryTable
@@ -84,7 +83,11 @@ func (s *session) effects(t *text, r *exec.Request) error {
 		}
 	case parse.XA:
 		r.Uses |= exec.WhyXA
-		r.Holds |= exec.WhyXA
+		if st.Name == "xa commit" || st.Name == "xa rollback" {
+			r.Frees |= exec.WhyXA
+		} else if st.Name != "xa recover" {
+			r.Holds |= exec.WhyXA
+		}
 	default:
 	}
 	return nil
@@ -151,12 +154,11 @@ func (s *session) setEffects(t *text, r *exec.Request) {
 		switch v.Scope {
 		case parse.ScopeUser:
 			r.Uses |= exec.WhyUserVariable
-			if v.Literal && isASCII(v.Text) {
+			if v.Literal && isASCII(v.Name) && isPlain(v.Text) {
 				r.Sets = append(r.Sets, exec.Set{Name: "@" + v.Name, SQL: v.Text})
 				continue
 			}
-			r.Sets = append(r.Sets, exec.Set{Name: "@" + v.Name})
-			r.Holds |= exec.WhyUserVariable
+			setsVariables(t.st, r)
 		case parse.ScopeSession:
 			switch {
 			case v.Name == "names" && v.Default:
@@ -174,6 +176,26 @@ func (s *session) setEffects(t *text, r *exec.Request) {
 		}
 	}
 }
+
+// setsVariables says that a statement gives user variables values that its text doesn't tell. Their server is asked for
+// them, unless it isn't known which variables these are.
+func setsVariables(st *parse.Statement, r *exec.Request) {
+	r.Uses |= exec.WhyUserVariable
+	if len(st.UserVars) == 0 || st.Flags&(parse.FlagStoredFunction|parse.FlagExecutable) != 0 || slices.ContainsFunc(st.UserVars, isForeign) {
+		r.Holds |= exec.WhyUserVariable
+		return
+	}
+	r.Variables = r.Variables[:0]
+	for _, name := range st.UserVars {
+		r.Variables = append(r.Variables, "@"+name)
+	}
+}
+
+// isForeign says that a name may equal others by the rules of its server's collation.
+func isForeign(name string) bool { return !isASCII(name) }
+
+// isPlain says that a literal means the same whatever the sql_mode is.
+func isPlain(text string) bool { return isASCII(text) && !strings.ContainsAny(text, `\"`) }
 
 func isASCII(s string) bool {
 	for i := range len(s) {
@@ -195,56 +217,4 @@ func (s *session) tempTables(t *text) {
 			s.x.TempTable(strings.ToLower(db+"."+table.Name), strings.HasPrefix(t.st.Name, "create"))
 		}
 	}
-}
-
-// about matches the SELECTs that the session itself can answer, of the function or variable and its alias.
-var about = regexp.MustCompile("(?is)^\\s*select\\s+((connection_id|row_count|found_rows)\\s*\\(\\s*\\)|@@(?:session\\.)?(warning_count|error_count))" +
-	"(?:\\s+(?:as\\s+)?[`'\"]?([a-z_0-9]+)[`'\"]?)?\\s*(?:limit\\s+[1-9][0-9]*\\s*)?;?\\s*$")
-
-// answerSelect answers a SELECT of CONNECTION_ID(), ROW_COUNT(), FOUND_ROWS() or @@warning_count where the servers
-// can't know.
-func (s *session) answerSelect(t *text) (answered bool, err error) {
-	const asks = parse.FlagConnectionID | parse.FlagRowCount | parse.FlagFoundRows
-	counts := t.st.Kind == parse.Select && t.st.Is(parse.FlagDiagnostics) && !s.x.HasDiagnostics()
-	switch {
-	case counts && s.refused == nil && s.warnings == nil:
-		return false, nil // there are none, as on any connection that is clean
-	case counts:
-	case t.st.Flags&asks == 0, t.st.Is(parse.FlagFoundRows) && s.x.HasFoundRows():
-		return false, nil
-	case t.st.Flags&asks == parse.FlagConnectionID && s.x.HoldsLock():
-		return false, nil // IS_USED_LOCK(…) = CONNECTION_ID(): both are the server's own numbers
-	}
-	m := about.FindSubmatch(t.sql)
-	if m == nil {
-		return true, protocol.Errorf(1235, "42000",
-			"shardway: CONNECTION_ID(), ROW_COUNT(), FOUND_ROWS(), @@warning_count and @@error_count are answered only alone, as in SELECT CONNECTION_ID(); select them in a statement of their own")
-	}
-	column := protocol.Column{Name: string(m[1]), Type: protocol.TypeLongLong, NotNull: true}
-	if len(m[4]) > 0 {
-		column.Name = string(m[4])
-	}
-	var value any
-	switch strings.ToLower(string(m[2])) {
-	case "connection_id":
-		column.Unsigned, value = true, uint64(s.id)
-	case "row_count":
-		value = s.affected
-	case "found_rows":
-		value = int64(s.rows)
-	default:
-		column.Unsigned, column.NotNull = true, false
-		name := "count warnings"
-		if strings.EqualFold(string(m[3]), "error_count") {
-			name = "count errors"
-		}
-		value = s.ownDiagnostics(name, nil).Rows[0][0]
-	}
-	s.affected, s.rows = -1, 1
-	return true, s.rowsOut(t, &protocol.Rows{Columns: []protocol.Column{column}, Rows: [][]any{{value}}})
-}
-
-// rowsOut answers with rows of the session's own.
-func (s *session) rowsOut(t *text, rows *protocol.Rows) error {
-	return s.conn.WriteRows(rows, t.execution != nil, s.x.Status())
 }

@@ -31,18 +31,11 @@ func (s *session) load(ctx context.Context, o *Options, t *text, p *plan.Load) e
 	if err != nil {
 		return err
 	}
-	unsafe := s.x.CrossShard() == exec.CrossShardUnsafe
-	switch single := !s.x.InTransaction() && s.x.Autocommit(); {
-	case p.Table.Reference && !unsafe:
-		return l.Refuse("it writes every shard's copy, which isn't all or none; SET shardway_cross_shard = 'unsafe' to load it so, or run it on each shard in turn")
-	case unsafe && !single:
-		if p.Table.Reference {
-			return l.Refuse("in a transaction it would have to be on every shard; load it outside of one")
-		}
-		unsafe = false // its rows have to be on the transaction's shard
-	case !single:
-		l.Whole = true
-	case unsafe && s.facts.PinWhy != "":
+	several := s.x.CrossShard() != exec.CrossShardForbid
+	switch {
+	case p.Table.Reference && !several:
+		return l.Refuse("it writes every shard's copy, and transactions over several shards are forbidden (transactions.cross_shard); run it on each shard in turn")
+	case several && s.facts.PinWhy != "":
 		return l.Refuse("it goes to several shards, and this session keeps a connection for its " + s.facts.PinWhy + "; end that first, or load the file on another connection")
 	}
 	file, err := s.conn.AskFile(l.Statement.File)
@@ -51,7 +44,7 @@ func (s *session) load(ctx context.Context, o *Options, t *text, p *plan.Load) e
 	}
 	l.File = file
 	s.show([]byte("LOAD DATA LOCAL"))
-	err = s.loadFile(ctx, o, &own, p, l, file, unsafe)
+	err = s.loadFile(ctx, o, &own, p, l, file, several)
 	// The client sends its file to the end, whatever becomes of it.
 	if e, ok := errors.AsType[*protocol.Error](err); ok {
 		if err := file.Drain(); err != nil {
@@ -62,11 +55,11 @@ func (s *session) load(ctx context.Context, o *Options, t *text, p *plan.Load) e
 	return err
 }
 
-func (s *session) loadFile(ctx context.Context, o *Options, t *text, p *plan.Load, l *loaddata.Loader, file *protocol.LocalFile, unsafe bool) error {
+func (s *session) loadFile(ctx context.Context, o *Options, t *text, p *plan.Load, l *loaddata.Loader, file *protocol.LocalFile, several bool) error {
 	if p.Table.Reference {
 		return s.loadParts(ctx, o, t, p, l, file)
 	}
-	if err := l.LookAhead(unsafe); err != nil {
+	if err := l.LookAhead(several); err != nil {
 		return err
 	}
 	if l.Several {
@@ -101,24 +94,27 @@ func (s *session) loadParts(ctx context.Context, o *Options, t *text, p *plan.Lo
 	r := exec.Request{
 		Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery, Role: exec.Primary, LocalFile: t.sql, Timeout: o.QueryTimeout,
 	}
-	sum, err := s.x.Load(ctx, &r, ids, p.Table.Reference, l.Feed)
-	s.refused, s.warnings, s.affected = nil, nil, -1
+	var sum *exec.Loaded
+	err := s.x.Atomically(ctx, func() (err error) {
+		sum, err = s.x.Load(ctx, &r, ids, p.Table.Reference, l.Feed)
+		return err
+	})
 	if err != nil {
 		if e, ok := errors.AsType[*protocol.Error](err); ok {
-			s.event.Outcome, s.event.Code = OutcomeError, e.Code
-			e.Message = fmt.Sprintf("shardway: LOAD DATA on shards %s: %s; rows of other shards may be stored", strings.Join(ids, ", "), strings.TrimPrefix(e.Message, "shardway: "))
-			s.refused = e
+			stored := "no row is stored"
+			if s.x.CrossShard() == exec.CrossShardUnsafe {
+				stored = "rows of other shards may be stored"
+			}
+			e.Message = fmt.Sprintf("shardway: LOAD DATA on shards %s: %s; %s", strings.Join(ids, ", "), strings.TrimPrefix(e.Message, "shardway: "), stored)
 		}
-		return err
+		return s.ranText(t, &exec.Outcome{}, err)
 	}
 	if err := file.Drain(); err != nil {
 		return err
 	}
-	s.warnings, s.affected = sum.Warnings, int64(sum.Affected)
-	s.event.Affected = sum.Affected
-	return s.conn.WriteOK(protocol.OK{
-		AffectedRows: sum.Affected, InsertID: sum.InsertID, Status: s.x.Status(), Info: sum.Info(), Warnings: uint16(min(sum.Warned, 1<<16-1)),
-	})
+	out, err := s.x.Answer(protocol.OK{AffectedRows: sum.Affected, InsertID: sum.InsertID, Info: sum.Info(), Warnings: uint16(min(sum.Warned, 1<<16-1))})
+	out.Warnings = sum.Warnings
+	return s.ranText(t, &out, err)
 }
 
 // loader reads the statement, and asks a server what it doesn't say.

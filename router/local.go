@@ -1,10 +1,7 @@
 package router
 
 import (
-	"bytes"
 	"context"
-	"regexp"
-	"strconv"
 	"strings"
 
 	"shardway/protocol"
@@ -17,8 +14,13 @@ import (
 // runLocal does what a session does itself.
 func (s *session) runLocal(ctx context.Context, o *Options, t *text, p *plan.Local) error {
 	if p.Op != plan.OpDiagnostics {
-		defer func() { s.affected = 0 }()
-		s.refused, s.warnings = nil, nil
+		defer func() {
+			s.affected = 0
+			if p.Op == plan.OpProcesslist || p.Op == plan.OpShowShardway || p.Op == plan.OpExplainRoute {
+				s.affected = -1
+			}
+		}()
+		s.forget(t)
 	}
 	switch p.Op {
 	case plan.OpBegin:
@@ -32,7 +34,7 @@ func (s *session) runLocal(ctx context.Context, o *Options, t *text, p *plan.Loc
 	case plan.OpShowShardway:
 		return s.showShardway(t)
 	case plan.OpExplainRoute:
-		return s.explainRoute(o, t)
+		return s.explainRoute(ctx, o, t)
 	case plan.OpKill:
 		return s.killStatement(ctx, t)
 	case plan.OpProcesslist:
@@ -45,6 +47,9 @@ func (s *session) runLocal(ctx context.Context, o *Options, t *text, p *plan.Loc
 }
 
 func (s *session) begin(ctx context.Context, o *Options, t *text) error {
+	if err := s.unlockTables(); err != nil {
+		return err
+	}
 	if s.x.InTransaction() {
 		if err := s.x.CommitSilently(ctx); err != nil {
 			return err
@@ -98,7 +103,7 @@ func (s *session) end(ctx context.Context, t *text) error {
 		}
 		var out exec.Outcome
 		out, err = s.x.End(ctx, sql, t.st.Kind == parse.Rollback, chain && !release)
-		err = s.ran(&out, err)
+		err = s.ranText(t, &out, err)
 	}
 	if err == nil && release {
 		return errLeave
@@ -114,7 +119,7 @@ func (s *session) savepoint(ctx context.Context, t *text, op plan.LocalOp) error
 		if err == nil && out.Reply.Err == nil {
 			s.keepSavepoint(t, op, name)
 		}
-		return s.ran(&out, err)
+		return s.ranText(t, &out, err)
 	}
 	if !s.keepSavepoint(t, op, name) {
 		return protocol.Errorf(1305, "42000", "SAVEPOINT %s does not exist", name)
@@ -145,7 +150,7 @@ func (s *session) setTransaction(ctx context.Context, o *Options, t *text) error
 		Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery,
 		Shard: o.Maps.Current().DefaultShard(s.x.Schema()).ID, Role: role,
 	})
-	return s.ran(&out, err)
+	return s.ranText(t, &out, err)
 }
 
 // nextTransaction keeps a statement that sets the characteristics of the next transaction alone.
@@ -185,12 +190,12 @@ func (s *session) showShardway(t *text) error {
 	return s.rowsOut(t, rows)
 }
 
-func (s *session) explainRoute(o *Options, t *text) error {
+func (s *session) explainRoute(ctx context.Context, o *Options, t *text) error {
 	d := digests.Get().(*parse.Digest)
 	defer putDigest(d, len(t.st.InnerText))
 	st := s.parse(o, d, []byte(t.st.InnerText))
 	m := o.Maps.Current()
-	columns, rows := plan.Rows(plan.Build(st, d.Args, m, s.know()), m)
+	columns, rows := plan.Rows(s.plan(ctx, &text{st: st, args: d.Args}, m, s.know()), m)
 	out := &protocol.Rows{}
 	for _, name := range columns {
 		out.Columns = append(out.Columns, protocol.Column{Name: name, Type: protocol.TypeVarString})
@@ -203,63 +208,4 @@ func (s *session) explainRoute(o *Options, t *text) error {
 		out.Rows = append(out.Rows, cells)
 	}
 	return s.rowsOut(t, out)
-}
-
-// diagnostics answers SHOW WARNINGS and the like about the last statement.
-func (s *session) diagnostics(ctx context.Context, o *Options, t *text) error {
-	if s.x.HasDiagnostics() || t.st.Kind != parse.Show {
-		r := exec.Request{
-			Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery, Role: exec.Any, Uses: exec.WhyDiagnostics,
-			Shard: o.Maps.Current().DefaultShard(s.x.Schema()).ID,
-		}
-		if t.st.Is(parse.FlagSetsUserVar) {
-			if !s.x.HasDiagnostics() && (s.refused != nil || s.warnings != nil || bytes.Contains(bytes.ToLower(t.sql), []byte("row_count"))) || s.x.VariablesElsewhere() {
-				return protocol.Errorf(1235, "42000", "shardway: GET DIAGNOSTICS into variables needs the server connection of the last statement, which this session no longer keeps, or its variables are on another: use SHOW WARNINGS or SELECT ROW_COUNT()")
-			}
-			r.Holds = exec.WhyUserVariable
-		}
-		if t.execution != nil {
-			t.execution.fill(&r)
-		}
-		out, err := s.x.Run(ctx, &r)
-		return s.ran(&out, err)
-	}
-	return s.rowsOut(t, s.ownDiagnostics(t.st.Name, t.sql))
-}
-
-var limitText = regexp.MustCompile(`(?is)\blimit\s+(?:([0-9]+)\s*,\s*)?([0-9]+)\s*;?\s*$`)
-
-// ownDiagnostics answers from what the session remembers of its last statement.
-func (s *session) ownDiagnostics(name string, sql []byte) *protocol.Rows {
-	rows := &protocol.Rows{Columns: []protocol.Column{
-		{Name: "Level", Type: protocol.TypeVarString},
-		{Name: "Code", Type: protocol.TypeLong, Unsigned: true},
-		{Name: "Message", Type: protocol.TypeVarString},
-	}}
-	errorsOnly := strings.Contains(name, "errors")
-	switch {
-	case s.refused != nil:
-		rows.Rows = [][]any{{"Error", uint64(s.refused.Code), s.refused.Message}}
-	case s.warnings != nil:
-		for _, row := range s.warnings.Rows {
-			if len(row) == 3 && row[0] != nil && row[1] != nil && row[2] != nil && (!errorsOnly || *row[0] == "Error") {
-				code, _ := strconv.ParseUint(*row[1], 10, 64)
-				rows.Rows = append(rows.Rows, []any{*row[0], code, *row[2]})
-			}
-		}
-	}
-	if strings.Contains(name, "count") {
-		column := protocol.Column{Name: "@@session.warning_count", Type: protocol.TypeLongLong, Unsigned: true}
-		if errorsOnly {
-			column.Name = "@@session.error_count"
-		}
-		return &protocol.Rows{Columns: []protocol.Column{column}, Rows: [][]any{{uint64(len(rows.Rows))}}}
-	}
-	if m := limitText.FindSubmatch(sql); m != nil {
-		from, _ := strconv.Atoi(string(m[1]))
-		n, _ := strconv.Atoi(string(m[2]))
-		from = min(from, len(rows.Rows))
-		rows.Rows = rows.Rows[from:][:min(n, len(rows.Rows)-from)]
-	}
-	return rows
 }

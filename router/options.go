@@ -57,6 +57,9 @@ type Options struct {
 	// TxMaxAge is how long a transaction may be open, TxIdle how long its client may be idle in it; 0 means for ever.
 	TxMaxAge, TxIdle time.Duration
 
+	// GatherRows and GatherBytes limit what one statement over several shards may keep; 0 for no limit.
+	GatherRows, GatherBytes uint64
+
 	Observer Observer
 	Log      *slog.Logger
 	// Variables are the settings that SHOW SHARDWAY VARIABLES shows, as name and value; secrets left out.
@@ -71,7 +74,9 @@ type Observer interface{ Observe(e *Event) }
 // Event is one statement, or one login that failed. It is valid during Observe alone.
 type Event struct {
 	Kind    string // "select", "insert", "begin", "prepare", "ping", …
-	Shard   string // "" when no server was asked
+	Way     string // "one", "many", "gather", "refused"; "" when no server was to be asked
+	Shards  int    // how many were asked, but by "gather"
+	Shard   string // "" when no server was asked, "several" when more than one was
 	Role    string // "primary", "replica", "any"; "" when no server was asked
 	Server  string // address; "" when no server was asked
 	Outcome string // "ok", "error" (of the server), "refused" (by Shardway), "lost" (a connection broke)
@@ -81,6 +86,8 @@ type Event struct {
 	User, DB, Client string
 	Digest           []byte // the text without its literals; nil for commands without text
 	Rows, Affected   uint64
+
+	GatheredRows, GatheredBytes uint64 // brought to one server
 }
 
 // The outcomes of an Event.
@@ -89,6 +96,14 @@ const (
 	OutcomeError   = "error"
 	OutcomeRefused = "refused"
 	OutcomeLost    = "lost"
+)
+
+// The ways of an Event: how a statement was answered.
+const (
+	WayOne     = "one"     // by one shard
+	WayMany    = "many"    // by several, whose answers were brought together
+	WayGather  = "gather"  // by one server that the rows were brought to
+	WayRefused = "refused" // not at all
 )
 
 // Table is rows that SHOW SHARDWAY and the HTTP API show. Cells are strings, int64, uint64, float64, bool or nil.

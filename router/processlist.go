@@ -52,7 +52,7 @@ func (s *session) processlist(o *Options, binary, full bool) error {
 		{Name: "State", Type: protocol.TypeVarString},
 		{Name: "Info", Type: protocol.TypeVarString},
 	}}
-	mariaDB := strings.Contains(o.Executor.Cluster().Learned().Version, "MariaDB")
+	mariaDB := o.mariaDB()
 	if mariaDB {
 		rows.Columns = append(rows.Columns, protocol.Column{Name: "Progress", Type: protocol.TypeVarString, NotNull: true})
 	}

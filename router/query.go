@@ -64,7 +64,10 @@ func (s *session) sqlMode() parse.Mode {
 		s.facts.Charset = s.x.Charset()
 		mode := s.x.SQLMode()
 		s.mode = parse.ModeOf(mode, s.facts.Charset)
+		s.facts.FullGroupBy = strings.Contains(mode, "ONLY_FULL_GROUP_BY") || strings.Contains(mode, "ANSI,")
 		s.facts.Strict = strings.Contains(mode, "STRICT_") || strings.Contains(mode, "TRADITIONAL")
+		s.facts.PlainBackslash = strings.Contains(mode, "NO_BACKSLASH_ESCAPES")
+		s.facts.Reopens = strings.Contains(s.srv.options.Load().Executor.Cluster().Learned().Version, "MariaDB")
 	}
 	return s.mode
 }
@@ -90,7 +93,7 @@ func (s *session) know() *plan.Facts {
 			f.PinShard, f.TempTables = shard, names
 		}
 	}
-	f.Columns = nil
+	f.Columns, f.FirstID = nil, 0
 	return f
 }
 
@@ -105,8 +108,12 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 	case t.st.Kind == parse.Several:
 		return s.notOne(ctx, o, t.sql)
 	case t.st.Kind == parse.Empty && t.execution == nil && len(bytes.Trim(t.sql, "; \t\n\v\f\r")) > 0:
-		s.affected, s.refused, s.warnings = 0, nil, nil
+		s.affected = 0
+		s.forget(t)
 		return s.ok() // a comment is a statement that does nothing
+	}
+	if s.x.Keeps() && !t.st.Is(parse.FlagDiagnostics) && (s.x.Unknown() || s.x.HasDiagnostics() && s.keepsDiagnostics(t)) {
+		s.takeBack()
 	}
 	f := s.know()
 	if db, table, ok := plan.InsertTarget(t.st, m, f); ok {
@@ -115,8 +122,22 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 			return err
 		}
 	}
-	switch p := plan.Build(t.st, t.args, m, f).(type) {
+	if t.st.Insert != nil {
+		if err := s.number(ctx, t, m, f); err != nil {
+			return err
+		}
+	}
+	s.bindFacts(t)
+	planned := s.plan(ctx, t, m, f)
+	if pick, ok := planned.(*plan.Pick); ok {
+		var err error
+		if planned, err = s.withKeys(ctx, t, m, f, pick); err != nil {
+			return err
+		}
+	}
+	switch p := planned.(type) {
 	case *plan.One:
+		s.event.Way, s.event.Shards = WayOne, 1
 		if t.st.Kind == parse.Set && scopesOf(t.st) == 1<<parse.ScopeNext {
 			return s.nextTransaction(t)
 		}
@@ -124,11 +145,24 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 			return s.readOnlyError(o)
 		}
 		return s.runOne(ctx, o, t, p)
+	case *plan.Many:
+		if p.Write && f.TxReadOnly {
+			return s.readOnlyError(o)
+		}
+		return s.runMany(ctx, o, t, p)
+	case *plan.Pick:
+		if f.TxReadOnly {
+			return s.readOnlyError(o)
+		}
+		return s.runPick(ctx, o, t, p)
+	case *plan.Gather:
+		return s.runGather(ctx, o, t, p)
 	case *plan.Load:
 		return s.load(ctx, o, t, p)
 	case *plan.Local:
 		return s.runLocal(ctx, o, t, p)
 	case *plan.Refuse:
+		s.event.Way = WayRefused
 		return &protocol.Error{Code: p.Code, State: p.State, Message: p.Message}
 	default:
 		panic("a plan of an unknown kind")
@@ -150,14 +184,20 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 	if s.facts.DB == "" {
 		r.AnySchema = schemaFree(st, t.sql)
 	}
-	r.Stale = st.Hints.Stale || readsNoTable(st)
+	r.NoTable = readsNoTable(st)
+	r.Stale = st.Hints.Stale || r.NoTable
 	if st.Hints.Timeout > 0 {
 		r.Timeout = st.Hints.Timeout
 	}
 	r.MaxLag = st.Hints.MaxLag
+	if s.kept.tables {
+		if err := s.lockedTables(st, p.Shard.ID); err != nil {
+			return err
+		}
+	}
 	unusual := st.Flags&^plain != 0 || len(st.Set) > 0 || special(st.Kind)
 	if unusual {
-		if answered, err := s.answerSelect(t); answered {
+		if answered, err := s.answerAbout(ctx, o, t); answered {
 			return err
 		}
 		if err := s.effects(t, &r); err != nil {
@@ -182,7 +222,7 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 	if unusual && err == nil && out.Reply.Err == nil {
 		s.made(t)
 	}
-	return s.ran(&out, err)
+	return s.ranText(t, &out, err)
 }
 
 // commitsFirst commits the open transaction before a statement that does so by itself, where that statement's server
@@ -275,7 +315,7 @@ func writes(st *parse.Statement) bool {
 
 // noLocalFiles is the servers' error for LOAD DATA LOCAL of a client that gives no files.
 func (s *session) noLocalFiles(o *Options) error {
-	if strings.Contains(o.Executor.Cluster().Learned().Version, "MariaDB") {
+	if o.mariaDB() {
 		return protocol.Errorf(4166, "HY000", "The used command is not allowed because the MariaDB server or client has disabled the local infile capability")
 	}
 	return protocol.Errorf(3948, "42000", "Loading local data is disabled; this must be enabled on both the client and server sides")
@@ -285,7 +325,7 @@ func (s *session) noLocalFiles(o *Options) error {
 // it refuses every write.
 func (s *session) readOnlyError(o *Options) error {
 	message := "Cannot execute statement in a READ ONLY transaction"
-	if !strings.Contains(o.Executor.Cluster().Learned().Version, "MariaDB") {
+	if !o.mariaDB() {
 		message += "."
 	}
 	return &protocol.Error{Code: 1792, State: "25006", Message: message}

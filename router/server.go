@@ -294,6 +294,9 @@ func (s *Server) logIn(ctx context.Context, o *Options, c *protocol.Conn) (*sess
 	if e := mayUse(user, client.Database); e != nil {
 		return refuse(e)
 	}
+	if e := mayBegin(o, client.Collation); e != nil {
+		return refuse(e)
+	}
 	sess := newSession(s, o, c, id, user, client, login)
 	if e := s.enter(sess, o); e != nil {
 		return refuse(e)

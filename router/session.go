@@ -51,8 +51,7 @@ type session struct {
 	affected int64  // what ROW_COUNT() is
 	rows     uint64 // what FOUND_ROWS() is
 	kept     kept
-	refused  *protocol.Error  // of the last statement, when Shardway gave it
-	warnings *protocol.Result // of the last statement, when its connection was given back
+	told     told
 
 	event  Event
 	text   text          // of the COM_QUERY that runs
@@ -61,6 +60,7 @@ type session struct {
 	info  sync.Mutex // guards shown
 	shown []byte     // the text that runs, nil when none does
 
+	clock   time.Time // when a command came or a statement ended, whichever was later
 	doing   atomic.Int32
 	since   atomic.Int64 // unix nanoseconds: when doing changed
 	queries atomic.Uint64
@@ -79,6 +79,7 @@ func newSession(s *Server, o *Options, c *protocol.Conn, id uint32, user *User, 
 		srv: s, conn: c, id: id, user: user, login: login, client: client, addr: c.RemoteAddr().String(), started: time.Now(),
 		x: o.Executor.NewSession(c, addr, client),
 	}
+	sess.clock = sess.started
 	sess.since.Store(sess.started.UnixNano())
 	sess.affected = -1
 	sess.interactive = client.Capabilities.Has(protocol.CapInteractive)
@@ -102,6 +103,16 @@ func mayUse(u *User, schema string) *protocol.Error {
 	return protocol.Errorf(1044, "42000", "Access denied for user '%s' to database '%s'", u.Name, schema)
 }
 
+// mayBegin says whether a client's character set can be one: texts in the wide ones aren't SQL to a server.
+func mayBegin(o *Options, collation uint16) *protocol.Error {
+	switch set := o.Executor.Cluster().Learned().Collations[collation].Charset; set {
+	case "ucs2", "utf16", "utf16le", "utf32":
+		return protocol.Errorf(1231, "42000", "Variable 'character_set_client' can't be set to the value of '%s'", set)
+	default:
+		return nil
+	}
+}
+
 // checkSchema asks a server whether the schema of the login exists. A server that is away is no reason to refuse.
 func (s *session) checkSchema(ctx context.Context, schema string) *protocol.Error {
 	m := s.srv.options.Load().Maps.Current()
@@ -120,7 +131,7 @@ func (s *session) checkSchema(ctx context.Context, schema string) *protocol.Erro
 func (s *session) serve(ctx context.Context) {
 	defer s.x.Close()
 	for {
-		s.now(idle)
+		s.become(idle)
 		s.noteTransaction()
 		if s.x.Keeps() && !s.shed() {
 			return
@@ -135,7 +146,8 @@ func (s *session) serve(ctx context.Context) {
 			s.sayExpired()
 			return
 		}
-		s.now(running)
+		s.clock = time.Now()
+		s.become(running)
 		if err != nil {
 			// A packet that can't be read: the error goes to the client and the session goes on.
 			var e *protocol.Error
@@ -170,13 +182,20 @@ func (s *session) shed() bool {
 		return errors.Is(err, io.EOF)
 	}
 	if !ready {
-		warnings, found := s.x.Shed()
-		s.warnings = warnings
-		if found != nil {
-			s.rows = *found
-		}
+		s.takeBack()
 	}
 	return true
+}
+
+// takeBack gives back the connections that are kept for what the client may ask about its last statement.
+func (s *session) takeBack() {
+	left := s.x.Shed()
+	if left.Warnings != nil {
+		s.told = told{warnings: left.Warnings, count: left.Count}
+	}
+	if left.Found != nil {
+		s.rows = *left.Found
+	}
 }
 
 // errLeave ends a session in good order.
@@ -188,10 +207,10 @@ func (s *session) readAgain(err error) bool {
 	return ok && (e.Code == 1153 || e.Code == 1835)
 }
 
-// now says what the session is doing.
-func (s *session) now(a activity) {
+// become says what the session does from s.clock on.
+func (s *session) become(a activity) {
 	s.doing.Store(int32(a))
-	s.since.Store(time.Now().UnixNano())
+	s.since.Store(s.clock.UnixNano())
 }
 
 // wake ends a client that waits for nothing, when the server drains. It is called from another goroutine.
@@ -232,8 +251,12 @@ func (s *session) begun() time.Time {
 	s.event = Event{User: s.user.Name, Client: s.addr, Outcome: OutcomeOK}
 	s.queries.Add(1)
 	s.srv.counters.statements.Add(1)
-	return time.Now()
+	return s.clock
 }
+
+// notPrepared is the error after which a client sends as text what it couldn't prepare. What it asks about is then
+// still the statement before.
+const notPrepared = 1295
 
 // ended tells the client of the error that a statement of n bytes ended with, if it is one of the statement's own, and
 // observes the event. What it returns ends the session.
@@ -241,7 +264,10 @@ func (s *session) ended(o *Options, started time.Time, n int, err error) error {
 	if e, ok := errors.AsType[*protocol.Error](err); ok {
 		if s.event.Outcome == OutcomeOK {
 			s.event.Outcome, s.event.Code = OutcomeRefused, e.Code
-			s.refused, s.warnings = e, nil
+			if e.Code != notPrepared {
+				s.x.ForgetDiagnostics()
+				s.told, s.affected = told{refused: e}, -1
+			}
 		}
 		err = s.conn.WriteError(e)
 	}
@@ -252,12 +278,13 @@ func (s *session) ended(o *Options, started time.Time, n int, err error) error {
 	if s.x.Handle() != s.seen {
 		_ = s.sqlMode() // wait_timeout counts from now on
 	}
+	s.clock = time.Now()
 	if o.Observer != nil && s.event.Kind != "" {
 		if err != nil {
 			s.event.Outcome = OutcomeLost
 		}
 		s.event.DB = s.facts.DB
-		s.event.Duration = time.Since(started)
+		s.event.Duration = s.clock.Sub(started)
 		o.Observer.Observe(&s.event)
 	}
 	if s.digest != nil {
@@ -365,7 +392,7 @@ func (s *session) resetConnection() error {
 func (s *session) forgetAll() {
 	clear(s.prepared)
 	s.kept = kept{}
-	s.affected, s.rows, s.refused, s.warnings = -1, 0, nil, nil
+	s.affected, s.rows, s.told = -1, 0, told{}
 }
 
 func (s *session) changeUser(ctx context.Context, o *Options, payload []byte) error {
@@ -384,6 +411,9 @@ func (s *session) changeUser(ctx context.Context, o *Options, payload []byte) er
 		refused = protocol.AccessDenied(s.conn, client.User, true)
 	} else {
 		refused = mayUse(user, client.Database)
+	}
+	if refused == nil {
+		refused = mayBegin(o, client.Collation)
 	}
 	if refused == nil && client.Database != "" {
 		refused = s.checkSchema(ctx, client.Database)
@@ -406,12 +436,15 @@ func (s *session) changeUser(ctx context.Context, o *Options, payload []byte) er
 
 // ran takes over the outcome of a command that a server answered.
 func (s *session) ran(out *exec.Outcome, err error) error {
-	s.refused, s.warnings = nil, nil
+	s.told = told{}
+	if out.Warnings != nil {
+		s.told.warnings, s.told.count = out.Warnings, max(uint64(out.Reply.Warnings), uint64(len(out.Warnings.Rows)))
+	}
 	s.event.Server = out.Server
 	if err != nil {
 		if e, ok := errors.AsType[*protocol.Error](err); ok {
 			s.event.Outcome, s.event.Code = OutcomeLost, e.Code
-			s.refused = e
+			s.told.refused = e
 		}
 		s.affected = -1
 		return err

@@ -63,6 +63,9 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 	case st.Is(parse.FlagOwnVariable):
 		return protocol.Errorf(1295, "HY000", "This command is not supported in the prepared statement protocol yet")
 	}
+	if s.x.Unknown() {
+		s.takeBack()
+	}
 	m := o.Maps.Current()
 	shard, role := m.DefaultShard(s.x.Schema()).ID, exec.Any
 	switch p := plan.Build(st, d.Args, m, s.know()).(type) {
@@ -80,6 +83,17 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 			return s.readOnlyError(o)
 		}
 		shard, role = p.Shard.ID, roleOf(p.Role)
+	case *plan.Many:
+		shard, role = p.Parts[0].Shard.ID, roleOf(p.Role)
+		if !s.x.Usable(shard) {
+			shard, role = s.homeOf(m, st)
+		}
+	case *plan.Gather:
+		if shard, role = p.Shard.ID, roleOf(p.Role); !s.x.Usable(shard) {
+			shard, role = s.homeOf(m, st)
+		}
+	case *plan.Pick:
+		shard, role = s.homeOf(m, st)
 	case *plan.Load:
 		shard, role = p.Shards[0].ID, exec.Primary
 	case *plan.Refuse:
@@ -87,14 +101,7 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 		if hopeless(p.Code) {
 			return &protocol.Error{Code: p.Code, State: p.State, Message: p.Message}
 		}
-		home := homeTable(st)
-		if home == "" {
-			home = s.x.Schema()
-		}
-		shard = s.asks(m, home)
-		if st.Is(parse.FlagRead) {
-			role = exec.Replica
-		}
+		shard, role = s.homeOf(m, st)
 	}
 	s.event.Shard, s.event.Role = shard, role.String()
 	prepared, err := s.x.Prepare(ctx, stmt.prepared, shard, role, st.Is(parse.FlagRead))
@@ -102,12 +109,24 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 		s.event.Outcome = OutcomeError
 		if e, ok := errors.AsType[*protocol.Error](err); ok { // SHOW ERRORS is about it
 			s.x.ForgetDiagnostics()
-			s.refused, s.warnings, s.affected = e, nil, -1
+			s.told, s.affected = told{refused: e}, -1
 		}
 		return err
 	}
 	stmt.params = prepared.Params
 	return s.answerPrepare(stmt, prepared)
+}
+
+// homeOf says where a statement is asked about whose shards aren't known yet, or are several.
+func (s *session) homeOf(m *shardmap.Map, st *parse.Statement) (shard string, role exec.Role) {
+	home := homeTable(st)
+	if home == "" {
+		home = s.x.Schema()
+	}
+	if role = exec.Any; st.Is(parse.FlagRead) {
+		role = exec.Replica
+	}
+	return s.asks(m, home), role
 }
 
 // asks is the shard that is asked about a statement before its values say where it runs: the default shard of the

@@ -136,7 +136,7 @@ func (s *session) setOwn(ctx context.Context, o *Options, t *text) error {
 		return nil // the server's OK was relayed
 	}
 	s.affected = 0
-	s.refused, s.warnings = nil, nil
+	s.forget(t)
 	return s.ok()
 }
 
@@ -182,7 +182,7 @@ func (s *session) selectOwn(t *text) error {
 	if len(m[3]) > 0 {
 		column = string(m[3])
 	}
-	s.refused, s.warnings = nil, nil
+	s.forget(t)
 	s.affected, s.rows = -1, 1
 	return s.rowsOut(t, &protocol.Rows{
 		Columns: []protocol.Column{{Name: column, Type: protocol.TypeVarString}}, Rows: [][]any{{own.get(s)}},
@@ -210,7 +210,7 @@ func (s *session) showOwn(t *text) (answered bool, err error) {
 			rows.Rows = append(rows.Rows, []any{v.name, v.get(s)})
 		}
 	}
-	s.refused, s.warnings = nil, nil
+	s.forget(t)
 	s.affected, s.rows = -1, uint64(len(rows.Rows))
 	return true, s.rowsOut(t, rows)
 }

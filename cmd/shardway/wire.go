@@ -190,6 +190,8 @@ func routerOptions(p *parts) router.Options {
 		MaxConnections: c.Limits.MaxConnections,
 		LoginTimeout:   10 * time.Second,
 		QueryTimeout:   c.Limits.QueryTimeout,
+		GatherRows:     uint64(c.Limits.GatherRows),
+		GatherBytes:    uint64(c.Limits.GatherBytes),
 		TxMaxAge:       c.Transactions.MaxAge, TxIdle: c.Transactions.IdleTimeout,
 		Variables: func() [][2]string { return variables(c) },
 	}

@@ -23,10 +23,13 @@ type Metrics struct {
 	log      *slog.Logger
 	slow     atomic.Int64 // nanoseconds; 0 logs none
 
-	queries  *prometheus.CounterVec
-	duration *prometheus.HistogramVec
-	errors   *prometheus.CounterVec
-	rows     prometheus.Counter
+	queries                     *prometheus.CounterVec
+	duration                    *prometheus.HistogramVec
+	errors                      *prometheus.CounterVec
+	rows                        prometheus.Counter
+	ways                        *prometheus.CounterVec
+	touched                     prometheus.Counter
+	gatheredRows, gatheredBytes prometheus.Counter
 
 	// Looking labels up in a vector hashes and locks. The children are kept in a
 	// map that is replaced as a whole when a new combination comes; their number
@@ -35,10 +38,11 @@ type Metrics struct {
 	adding sync.Mutex
 }
 
-type labels struct{ kind, shard, role, outcome string }
+type labels struct{ kind, way, shard, role, outcome string }
 
 type series struct {
 	queries  prometheus.Counter
+	way      prometheus.Counter // nil without one
 	duration prometheus.Observer
 }
 
@@ -65,9 +69,25 @@ func NewMetrics(log *slog.Logger) *Metrics {
 			Name: "shardway_rows_sent_total",
 			Help: "Rows of result sets sent to clients.",
 		}),
+		ways: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shardway_statements_total",
+			Help: "Statements, by how they were answered: by one shard, by many whose answers were brought together, by gathering rows on one server, or refused.",
+		}, []string{"way"}),
+		touched: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "shardway_shards_touched_total",
+			Help: "Shards that ran a part of a statement for several shards, added up over these statements.",
+		}),
+		gatheredRows: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "shardway_gathered_rows_total",
+			Help: "Rows that were brought to one server for statements over several shards.",
+		}),
+		gatheredBytes: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "shardway_gathered_bytes_total",
+			Help: "Bytes of these rows.",
+		}),
 	}
 	m.series.Store(&map[labels]series{})
-	m.registry.MustRegister(m.queries, m.duration, m.errors, m.rows,
+	m.registry.MustRegister(m.queries, m.duration, m.errors, m.rows, m.ways, m.touched, m.gatheredRows, m.gatheredBytes,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -77,11 +97,19 @@ func (m *Metrics) SetSlow(d time.Duration) { m.slow.Store(int64(d)) }
 
 // Observe counts one statement.
 func (m *Metrics) Observe(e *router.Event) {
-	s, ok := (*m.series.Load())[labels{e.Kind, e.Shard, e.Role, e.Outcome}]
+	s, ok := (*m.series.Load())[labels{e.Kind, e.Way, e.Shard, e.Role, e.Outcome}]
 	if !ok {
-		s = m.add(labels{e.Kind, e.Shard, e.Role, e.Outcome})
+		s = m.add(labels{e.Kind, e.Way, e.Shard, e.Role, e.Outcome})
 	}
 	s.queries.Inc()
+	if s.way != nil {
+		s.way.Inc()
+	}
+	m.gatheredRows.Add(float64(e.GatheredRows))
+	m.gatheredBytes.Add(float64(e.GatheredBytes))
+	if e.Way == router.WayMany {
+		m.touched.Add(float64(e.Shards))
+	}
 	s.duration.Observe(e.Duration.Seconds())
 	if e.Code != 0 {
 		m.errors.WithLabelValues(strconv.Itoa(int(e.Code))).Inc()
@@ -105,6 +133,9 @@ func (m *Metrics) add(l labels) series {
 		queries:  m.queries.WithLabelValues(l.kind, l.shard, l.role, l.outcome),
 		duration: m.duration.WithLabelValues(l.shard, l.role),
 	}
+	if l.way != "" {
+		s.way = m.ways.WithLabelValues(l.way)
+	}
 	next := maps.Clone(old)
 	next[l] = s
 	m.series.Store(&next)
@@ -127,6 +158,9 @@ func (m *Metrics) logSlow(e *router.Event) {
 		slog.String("client", e.Client),
 		slog.Uint64("rows", e.Rows),
 		slog.Uint64("affected", e.Affected),
+	}
+	if e.Way != "" {
+		attrs = append(attrs, slog.String("way", e.Way), slog.Int("shards", e.Shards))
 	}
 	if e.Code != 0 {
 		attrs = append(attrs, slog.Int("code", int(e.Code)))

@@ -78,3 +78,26 @@ func (s *Session) Columns(ctx context.Context, shard, schema, table string) ([]s
 	cache.known[key] = tableColumns{names, at}
 	return names, nil
 }
+
+// WarningColumns are the columns of SHOW WARNINGS as a server shows them to this client.
+func (s *Session) WarningColumns(ctx context.Context, shard string) ([]protocol.Column, error) {
+	if s.warnings.columns != nil && s.warnings.at == s.lex {
+		return s.warnings.columns, nil
+	}
+	r := &Request{Shard: shard, Role: backend.Any, Read: true, AnySchema: true, Stale: true}
+	c, err := s.connection(ctx, r, nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := c.Query("SHOW WARNINGS LIMIT 0")
+	switch {
+	case err != nil:
+		return nil, s.lost(c, err, true)
+	case s.holdOf(c) == nil:
+		c.Release()
+	default:
+		s.park(c)
+	}
+	s.warnings.at, s.warnings.columns = s.lex, res.Types
+	return res.Types, nil
+}

@@ -20,8 +20,8 @@ const (
 	WhyTableLock                      // LOCK TABLES, FLUSH TABLES WITH READ LOCK: until UNLOCK TABLES
 	WhyNamedLock                      // GET_LOCK: until the last one is released
 	WhyHandler                        // HANDLER … OPEN: until the last one is closed
-	WhyXA                             // XA START: until the client leaves or resets
-	WhyUserVariable                   // one that isn't a plain literal: until the client leaves or resets
+	WhyXA                             // XA START: until XA COMMIT or XA ROLLBACK
+	WhyUserVariable                   // one whose value no literal restores: until it gets another value
 	WhyPrepared                       // PREPARE … FROM: until the last one is deallocated
 	WhyVariable                       // a variable that no other connection can be given, such as insert_id: until the client leaves or resets
 	WhyUnknown                        // CALL, or a statement that can't be read: until the client leaves or resets
@@ -29,6 +29,7 @@ const (
 	WhyDiagnostics                    // warnings or an error: until the next statement that doesn't read them
 	WhyFoundRows                      // SQL_CALC_FOUND_ROWS: until the next statement that doesn't read it
 	WhyInsertID                       // an insert whose id may have been given: until the next statement
+	WhyAssigned                       // user variables whose values aren't known yet: until the next statement that doesn't read the warnings
 )
 
 const (
@@ -49,7 +50,7 @@ const (
 
 var whyNames = []string{
 	"transaction", "temporary table", "table lock", "named lock", "handler", "xa", "user variable", "prepared in SQL",
-	"variable", "unknown state", "cursor", "warnings", "found rows", "insert id",
+	"variable", "unknown state", "cursor", "warnings", "found rows", "insert id", "assigned variables",
 }
 
 func (w Why) String() string {
@@ -187,6 +188,32 @@ func (s *Session) FreeIfUnlocked(names []string) bool {
 	return n == 0
 }
 
+// TableLocks is the shard on which the client has locked tables, "" when it has none.
+func (s *Session) TableLocks() string {
+	if h := s.holdWith(WhyTableLock); h != nil {
+		return h.shard
+	}
+	return ""
+}
+
+// UnlockTables lets go of the tables that the client has locked.
+func (s *Session) UnlockTables() error {
+	h := s.holdWith(WhyTableLock)
+	if h == nil {
+		return nil
+	}
+	c, shard := h.conn, h.shard
+	if _, err := c.Exec("UNLOCK TABLES"); err != nil {
+		err = s.lost(c, err, true)
+		if lost, ok := errors.AsType[*lostError](err); ok {
+			return lost.forClient(&Request{Shard: shard})
+		}
+		return err
+	}
+	s.letOf(c, WhyTableLock)
+	return nil
+}
+
 // let takes reasons away from every hold; connections without a reason go back to their pool.
 func (s *Session) let(why Why) {
 	if len(s.holds) == 0 {
@@ -209,15 +236,30 @@ func (s *Session) let(why Why) {
 	s.publish()
 }
 
+// Left is what the client may ask about its last statement.
+type Left struct {
+	Warnings *protocol.Result // as SHOW WARNINGS gives them; nil without
+	Count    uint64           // of the warnings, of which servers don't keep all
+	Found    *uint64          // FOUND_ROWS(); nil where no server had to be asked
+}
+
+// fullList is how many warnings make it worth asking for their number: max_error_count has MariaDB's default of 64 or
+// more.
+const fullList = 64
+
 // Shed gives back the connections that are kept only for what the client may ask about its last statement, and
-// returns the answers: the warnings as SHOW WARNINGS gives them, and FOUND_ROWS(). Either may be absent.
-func (s *Session) Shed() (warnings *protocol.Result, found *uint64) {
+// returns the answers.
+func (s *Session) Shed() (left Left) {
 	if h := s.holdWith(WhyDiagnostics); h != nil {
 		res, err := h.conn.Query("SHOW WARNINGS")
+		if err == nil {
+			left.Warnings, left.Count = res, uint64(len(res.Rows))
+			if left.Count >= fullList || s.state.get("max_error_count") != "" {
+				left.Count, err = askNumber(h.conn, "SHOW COUNT(*) WARNINGS")
+			}
+		}
 		if err != nil {
 			s.broke(h.conn, err)
-		} else {
-			warnings = res
 		}
 	}
 	if h := s.holdWith(WhyFoundRows); h != nil {
@@ -225,16 +267,17 @@ func (s *Session) Shed() (warnings *protocol.Result, found *uint64) {
 		if err != nil {
 			s.broke(h.conn, err)
 		} else {
-			found = &n
+			left.Found = &n
 		}
 	}
 	s.AskInsertID()
+	s.askPending()
 	s.let(whyShort)
-	return warnings, found
+	return left
 }
 
 // Keeps says whether Shed has anything to give back.
-func (s *Session) Keeps() bool { return len(s.holds) > 0 && s.holdWith(whyShort) != nil }
+func (s *Session) Keeps() bool { return len(s.holds) > 0 && s.holdWith(whyShort|WhyAssigned) != nil }
 
 // forget drops the hold of a connection that is gone.
 func (s *Session) forget(c *backend.Conn) {

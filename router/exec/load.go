@@ -41,8 +41,9 @@ func (l *Loaded) add(reply *protocol.Reply) {
 const loadBuffer = 32 << 10
 
 // Load runs one LOAD DATA LOCAL on several shards at a time, each with a file of its own: feed writes to where it is
-// told for each of them, is held back by the slowest, and its error ends the statement everywhere. It is no
-// transaction: what one shard has done stays when another one fails. Nothing is relayed to the client. alike says
+// told for each of them, is held back by the slowest, and its error ends the statement everywhere. In a transaction it
+// runs on the transaction's connections; without one, what a shard has done stays when another one fails. Nothing is
+// relayed to the client. alike says
 // that all shards get the same rows, which count once. An error is as Run's.
 func (s *Session) Load(ctx context.Context, r *Request, shards []string, alike bool, feed func(to []io.Writer) error) (*Loaded, error) {
 	if len(s.holds) > 0 {
@@ -52,13 +53,19 @@ func (s *Session) Load(ctx context.Context, r *Request, shards []string, alike b
 	parts := make([]loadPart, 0, len(shards))
 	defer func() {
 		for i := range parts { // those of a panic, or of one that couldn't be begun
-			parts[i].conn.Discard("state refused")
+			s.dropUnread(parts[i].conn)
 		}
 	}()
 	for _, id := range shards {
 		one := *r
 		one.Shard = id
-		c, err := s.acquire(ctx, &one, backend.Primary, nil)
+		var c *backend.Conn
+		var err error
+		if s.InTransaction() || !s.autocommit {
+			c, err = s.participant(ctx, &one)
+		} else {
+			c, err = s.acquire(ctx, &one, backend.Primary, nil)
+		}
 		if lost, ok := errors.AsType[*lostError](err); ok {
 			return nil, lost.forClient(&one)
 		}
@@ -153,7 +160,7 @@ var errEnoughRead = errors.New("the server has answered before the end of the fi
 func (s *Session) loaded(sum *Loaded, p *loadPart) error {
 	c, r := p.conn, &p.request
 	if own, ok := errors.AsType[*protocol.FileError](p.err); ok {
-		c.Discard("client left")
+		s.dropUnread(c)
 		return own.Err
 	}
 	if p.err != nil {
@@ -165,7 +172,7 @@ func (s *Session) loaded(sum *Loaded, p *loadPart) error {
 		return lost.forClient(r)
 	}
 	if e := p.reply.Err; e != nil {
-		c.Release()
+		s.settle(c, r, &p.reply, false)
 		return e
 	}
 	sum.add(&p.reply)

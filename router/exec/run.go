@@ -34,6 +34,9 @@ type Request struct {
 	// the session's system variables that it assigns, which servers report.
 	Sets    []Set
 	Assigns []string
+	// Variables are the user variables, "@x" in lower case, to which the statement may give values that its text doesn't
+	// tell.
+	Variables []string
 	// Passing are variables that hold for the statement alone: what the server reports of them is over with it.
 	Passing []string
 	// Names is the text of SET NAMES without these words; AsksCharset says that it is SET CHARACTER SET.
@@ -42,6 +45,9 @@ type Request struct {
 	Schema      string // the schema that the command selects
 	// AnySchema says that the statement is the same whatever the current schema is.
 	AnySchema bool
+
+	// Blank says that no warnings of another client's statement may be on the connection: MariaDB keeps them for long.
+	Blank bool
 
 	UsesLastInsertID, SetsLastInsertID bool
 	// Given says whether an insert id may come from the statement itself instead of the server; nil for never.
@@ -62,6 +68,7 @@ type Request struct {
 	Timeout time.Duration // 0 for none
 	MaxLag  time.Duration // of a replica that may serve it; 0 for what the configuration says
 	Stale   bool          // a read that takes what any replica has, whatever the session has written or seen
+	NoTable bool          // it reads no table, so that it begins no transaction
 
 	on *backend.Conn // the held connection that alone can serve it, as it is; nil for any
 }
@@ -69,20 +76,15 @@ type Request struct {
 // Outcome is what a server answered to a Request; all of it was relayed to the client.
 type Outcome struct {
 	Reply  protocol.Reply
-	Server string // address
+	Server string // address, of several servers all addresses
+	// Warnings is what SHOW WARNINGS says of a statement on several shards; nil where a connection is kept that knows.
+	Warnings *protocol.Result
 }
 
 // Run takes a request to a server and relays the reply to the client without flushing it. An error is a
 // *protocol.Error to show to the client, whose connection can go on, or else ends the client's connection.
 func (s *Session) Run(ctx context.Context, r *Request) (Outcome, error) {
-	switch {
-	case len(s.holds) == 0:
-	case r.Uses&whyShort != 0:
-		s.let(whyShort &^ (r.Uses | WhyInsertID)) // asking for the id would end what the statement reads
-	default:
-		s.AskInsertID()
-		s.let(whyShort)
-	}
+	s.endShort(r)
 	var tried []string
 	next := s.next
 	for try := 0; ; try++ {
@@ -114,6 +116,18 @@ func (s *Session) Run(ctx context.Context, r *Request) (Outcome, error) {
 		default:
 			return out, lost.forClient(r)
 		}
+	}
+}
+
+// endShort ends the reasons that end with the next statement, which is r.
+func (s *Session) endShort(r *Request) {
+	switch {
+	case len(s.holds) == 0:
+	case r.Uses&whyShort != 0:
+		s.let(whyShort &^ (r.Uses | WhyInsertID)) // asking for the id would end what the statement reads
+	default:
+		s.AskInsertID()
+		s.let(whyShort)
 	}
 }
 
@@ -165,7 +179,7 @@ func (s *Session) connection(ctx context.Context, r *Request, tried []string) (*
 		err = s.bind(c, r.Shard)
 	case joins:
 		err = s.join(ctx, c, r.Shard)
-	case len(s.next) > 0 && r.Role != backend.Any:
+	case len(s.next) > 0 && r.Role != backend.Any && !r.NoTable:
 		err = s.applyNext(c, r.Shard)
 	}
 	return c, err
@@ -212,11 +226,11 @@ func (s *Session) acquire(ctx context.Context, r *Request, role backend.Role, tr
 		} else if !ok {
 			continue
 		}
-		err = s.sync(c, s.needs(c, r))
-		var refused *refusedError
-		switch {
-		case err == nil:
+		if err = s.sync(c, s.needs(c, r)); err == nil {
 			return c, nil
+		}
+		var refused *refusedError // not above: it is on the heap
+		switch {
 		case errors.Is(err, errSchemaStays):
 			c.Discard("another client's schema")
 			continue
@@ -334,6 +348,10 @@ const unknownStatement = 1243
 // interrupted is the error of a statement that was killed.
 const interrupted = 1317
 
+// staleTypes is MySQL's error of an EXECUTE whose values don't fit the types that it has given the parameters for
+// earlier ones. Those may have been another client's: a statement that is prepared anew takes the values.
+const staleTypes = 3988
+
 // runOn runs a request on a connection that has the session's state.
 func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out Outcome, err error) {
 	out.Server = c.Addr()
@@ -345,10 +363,8 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 			panic(p)
 		}
 	}()
-	if r.UsesLastInsertID {
-		if _, err := c.Exec("SET last_insert_id=" + strconv.FormatUint(s.lastInsertID, 10)); err != nil {
-			return out, s.lost(c, err, true)
-		}
+	if err := s.prepareSession(c, r); err != nil {
+		return out, err
 	}
 	stop, stopped := s.limit(ctx, c, r.Timeout)
 	defer stop()
@@ -386,9 +402,11 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 		}
 		e := out.Reply.Err
 		switch {
-		case e.Code == unknownStatement && r.Statement != nil && !again:
+		case (e.Code == unknownStatement || e.Code == staleTypes) && r.Statement != nil && !again:
 			again = true
-			statementsOf(c).forget(r.Statement.keyFor(r.Execute))
+			if err := statementsOf(c).drop(c, r.Statement.keyFor(r)); err != nil {
+				return out, s.lost(c, err, true)
+			}
 			continue
 		case serverGone(e):
 			return out, s.lost(c, e, e.Code == timedOut) // the others may have ended it halfway
@@ -411,6 +429,21 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 	return out, nil
 }
 
+// prepareSession gives a connection what a request needs besides the session's state.
+func (s *Session) prepareSession(c *backend.Conn, r *Request) error {
+	if r.Blank {
+		if _, err := c.Exec("SELECT 1 FROM (SELECT 1) AS one"); err != nil {
+			return s.lost(c, err, true)
+		}
+	}
+	if r.UsesLastInsertID {
+		if _, err := c.Exec("SET last_insert_id=" + strconv.FormatUint(s.lastInsertID, 10)); err != nil {
+			return s.lost(c, err, true)
+		}
+	}
+	return nil
+}
+
 // lateError makes of a server's error the one of a statement that was stopped after its timeout.
 func lateError(timeout time.Duration, stopped func() bool) func(*protocol.Error) *protocol.Error {
 	return func(e *protocol.Error) *protocol.Error {
@@ -422,7 +455,7 @@ func lateError(timeout time.Duration, stopped func() bool) func(*protocol.Error)
 }
 
 func (s *Session) holdError(e *protocol.Error) bool {
-	return e.Code == unknownStatement || e.Code == interrupted || e.Code == lockTimeout && s.spread() || serverGone(e)
+	return e.Code == unknownStatement || e.Code == staleTypes || e.Code == interrupted || e.Code == lockTimeout && s.spread() || serverGone(e)
 }
 
 // dropUnread ends a connection whose reply nobody reads any more.
@@ -437,24 +470,26 @@ func (s *Session) dropUnread(c *backend.Conn) {
 	c.Discard("client left")
 }
 
-// send writes a request to a server.
+// send writes a request to a server. It is flushed when its reply is read.
 func (s *Session) send(c *backend.Conn, r *Request) error {
 	if r.Statement != nil {
 		return s.sendExecute(c, r)
 	}
+	if err := write(c, r); err != nil {
+		return s.lost(c, err, false)
+	}
+	return nil
+}
+
+// write sends a request's text. An error is of writing.
+func write(c *backend.Conn, r *Request) error {
 	var err error
 	if r.Command == protocol.ComQuery {
 		err = c.WriteQuery(r.Attributes, r.Payload)
 	} else {
 		err = c.WriteCommand(r.Command, r.Payload)
 	}
-	if err == nil {
-		err = c.Flush()
-	}
-	if err != nil {
-		return s.lost(c, err, false)
-	}
-	return nil
+	return err
 }
 
 // limit kills the statement at the server after d. stopped says whether that happened; stop waits for a kill that

@@ -12,6 +12,7 @@ import (
 
 	"shardway/protocol"
 	"shardway/router/backend"
+	"shardway/router/exec/sequence"
 	"shardway/router/exec/xact"
 )
 
@@ -21,6 +22,8 @@ type Executor struct {
 	transactions *xact.Transactions
 	cross        atomic.Uint32
 	columns      columnCache
+	spaces       spaceCache
+	sequences    sequence.Sequences
 }
 
 // New returns an Executor over cluster, which the caller closes after the last session.
@@ -71,6 +74,7 @@ type Session struct {
 	next  []string // SET TRANSACTION statements for the next transaction
 	// nextUsed is a connection that ran them and on which no transaction has ended since.
 	nextUsed *backend.Conn
+	used     []string // these
 
 	cross  CrossShard
 	causal bool // read what it wrote, never less than before
@@ -81,13 +85,20 @@ type Session struct {
 	lastInsertID uint64
 	givenID      uint64   // the insert id behind WhyInsertID, 0 for any
 	tempTables   []string // on the connection held for WhyTemporaryTable
+	assigned     []string // user variables, on the connection held for WhyAssigned
+	fixed        []string // user variables, on the connection held for WhyUserVariable
+	warnings     struct { // the columns of SHOW WARNINGS
+		at      Handle // lex, when they were asked for
+		columns []protocol.Column
+	}
 
 	buf  []byte // of the last EXECUTE
 	pins atomic.Pointer[[]Pin]
 
-	killing sync.Mutex    // held while a kill is under way
-	running *backend.Conn // under killing: the connection that runs a statement for the client
-	struck  bool          // under killing: that a kill was sent to it
+	killing sync.Mutex      // held while a kill is under way
+	running *backend.Conn   // under killing: the connection that runs a statement for the client
+	others  []*backend.Conn // under killing: those that run it on other shards
+	struck  bool            // under killing: that a kill was sent to it
 }
 
 // NewSession returns the session of a client that has logged in over conn.
@@ -208,6 +219,9 @@ func (s *Session) Held() (shard string, why Why) {
 // Holding says whether the client keeps any connection for a reason that doesn't end by itself.
 func (s *Session) Holding() bool { return s.holdWith(^whyShort) != nil }
 
+// Unknown says whether user variables have values that aren't known yet: Shed asks for them.
+func (s *Session) Unknown() bool { return len(s.assigned) > 0 }
+
 // HasDiagnostics says whether the last statement left warnings or an error at a server.
 func (s *Session) HasDiagnostics() bool { return s.holdWith(WhyDiagnostics) != nil }
 
@@ -236,6 +250,7 @@ func (s *Session) Kill(ctx context.Context) error {
 		return nil
 	}
 	s.struck = true
+	s.killAll(ctx, s.others)
 	return s.x.cluster.Kill(ctx, s.running, true)
 }
 
@@ -247,6 +262,7 @@ func (s *Session) Cut(ctx context.Context) {
 		return
 	}
 	s.struck = true
+	s.killAll(ctx, s.others)
 	if err := s.x.cluster.Kill(ctx, s.running, true); err != nil {
 		s.running.Interrupt()
 	}
@@ -263,7 +279,7 @@ func (s *Session) run(c *backend.Conn) {
 func (s *Session) ran() (struck bool) {
 	s.killing.Lock()
 	defer s.killing.Unlock()
-	s.running = nil
+	s.running, s.others = nil, nil
 	return s.struck
 }
 
@@ -289,7 +305,7 @@ func (s *Session) Close() {
 	for _, h := range s.holds {
 		h.why &^= whyShort
 		switch {
-		case h.spoilt:
+		case h.spoilt, h.why&WhyAssigned != 0:
 			cleanse(h.conn)
 			continue
 		case h.why&WhyTransaction != 0:
@@ -305,7 +321,7 @@ func (s *Session) Close() {
 	s.holds = nil
 	s.tx = transaction{}
 	s.next = nil
-	s.tempTables = nil
+	s.tempTables, s.assigned, s.fixed = nil, nil, nil
 	s.publish()
 }
 
@@ -347,7 +363,7 @@ var untold = map[string]bool{
 
 // learn takes over what a statement changed on its connection, which had the session's state before.
 func (s *Session) learn(c *backend.Conn, r *Request, reply *protocol.Reply) {
-	changed, schema := false, stateOf(c.State).schema
+	changed, schema, lex := false, stateOf(c.State).schema, s.lex
 	asksPair := slices.ContainsFunc(r.Assigns, isLinked)
 	for i := range reply.Changes {
 		ch := &reply.Changes[i]
@@ -372,6 +388,7 @@ func (s *Session) learn(c *backend.Conn, r *Request, reply *protocol.Reply) {
 		for _, set := range r.Sets {
 			s.state.set(set.Name, set.SQL)
 			changed = true
+			s.unfix(set.Name)
 		}
 		if len(r.Assigns) > 0 {
 			changed = s.askAssigned(c, r, reply) || changed
@@ -392,6 +409,9 @@ func (s *Session) learn(c *backend.Conn, r *Request, reply *protocol.Reply) {
 		now := s.state
 		now.schema = schema // the connection's own, where the client has none
 		c.State = now.handle()
+	}
+	if s.lex != lex {
+		s.requote(c)
 	}
 }
 

@@ -58,6 +58,12 @@ func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, str
 	if struck {
 		add &^= whyShort
 	}
+	if add&WhyUserVariable != 0 {
+		s.fix("")
+	}
+	if len(r.Variables) > 0 {
+		add |= s.learnUserVariables(c, r, reply, struck || add&(whyShort|WhyCursor) != 0)
+	}
 	if reply.Err == nil {
 		add |= r.Holds
 		if reply.Status&protocol.StatusCursorExists != 0 {
@@ -73,6 +79,9 @@ func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, str
 	if !autocommit && s.autocommit && s.tx.open && len(s.tx.parts) == 0 {
 		s.tx = transaction{} // autocommit came back on, which commits
 	}
+	if s.nextUsed == c && reply.Err != nil && !inTx && s.unused(reply.Err) {
+		s.next = s.used
+	}
 	drop := Why(0)
 	if reply.Err == nil {
 		drop = r.Frees
@@ -82,6 +91,9 @@ func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, str
 	}
 	if why&whyShort&^add != 0 {
 		drop |= whyShort &^ add
+	}
+	if why&WhyUserVariable != 0 && len(s.fixed) == 0 {
+		drop |= WhyUserVariable
 	}
 	switch {
 	case h == nil && add == 0:
@@ -140,7 +152,7 @@ func leaves(r *Request, reply *protocol.Reply) bool {
 		default:
 		}
 	}
-	return changed && len(r.Sets) == 0 && len(r.Assigns) == 0 && r.Names == "" && !r.AsksCharset && r.Schema == "" &&
+	return changed && len(r.Sets) == 0 && len(r.Variables) == 0 && len(r.Assigns) == 0 && r.Names == "" && !r.AsksCharset && r.Schema == "" &&
 		r.Holds&^WhyUnknown&whySpoils == 0
 }
 

@@ -14,11 +14,13 @@ import (
 type analyzer struct {
 	src    *source
 	st     *Statement
-	scopes []int  // by block: the block whose tables its columns may mean as well; -1 for none
-	ctes   []*cte // in scope, inner ones last
+	scopes []int                     // by block: the block whose tables its columns may mean as well; -1 for none
+	ctes   []*cte                    // in scope, inner ones last
+	subs   map[*ast.SubqueryExpr]int // the first block of each subquery in an expression
 
 	bad      string // why the statement can't be analysed
 	inserted bool   // in ON DUPLICATE KEY UPDATE, where VALUES(a) means something
+	asked    *asked // what Brings wants to know; nil otherwise
 }
 
 // cte is a common table expression in scope.
@@ -157,6 +159,7 @@ func (a *analyzer) tail(order *ast.OrderByClause, limit *ast.Limit, b int) {
 	}
 	if limit != nil {
 		a.expr(limit, b)
+		a.st.Blocks[b].Limit = true
 	}
 }
 
@@ -190,9 +193,12 @@ func (a *analyzer) selectStmt(n *ast.SelectStmt, parent, scope int, derived bool
 	// The expressions of WITH see what is around this block, not its tables.
 	a.with(n.With, b, scope)
 	if n.From != nil {
-		a.st.Blocks[b].Where = and(a.from(n.From.TableRefs, b).inner...)
+		j := a.from(n.From.TableRefs, b)
+		a.st.Blocks[b].Where = and(j.inner...)
+		a.demand(append(j.demands, a.demands(n.Where, b)...), b, j.lo, j.hi, j.nulled)
 	}
 	a.where(n.Where, b)
+	a.star(n, b)
 	if n.Fields != nil {
 		a.expr(n.Fields, b)
 	}
@@ -243,6 +249,9 @@ type joined struct {
 	lo, hi int            // its tables
 	inner  []*Cond        // what every row meets
 	using  map[string]int // the table that a column of USING comes from
+
+	demands []demanded // for Brings: what every row meets
+	nulled  []int      // the tables that an outer join in it may fill with NULLs
 }
 
 // from appends the tables of a join to the block.
@@ -267,9 +276,11 @@ func (a *analyzer) from(n ast.ResultSetNode, b int) joined {
 }
 
 func (a *analyzer) join(n *ast.Join, l, r joined, b int) joined {
-	j := joined{lo: l.lo, hi: r.hi}
+	j := joined{lo: l.lo, hi: r.hi, nulled: append(l.nulled, r.nulled...)}
 	var on []*Cond
+	var demands []demanded
 	if n.On != nil {
+		demands = a.demands(n.On.Expr, b)
 		a.expr(n.On.Expr, b)
 		on = append(on, a.cond(n.On.Expr, b))
 	}
@@ -296,17 +307,30 @@ func (a *analyzer) join(n *ast.Join, l, r joined, b int) joined {
 	}
 	switch tp {
 	case ast.LeftJoin:
-		j.inner = l.inner
+		j.inner, j.demands = l.inner, l.demands
 		a.nullSupplied(b, r, on)
+		a.demand(append(r.demands, demands...), b, r.lo, r.hi, r.nulled)
+		j.nulled = r.null(j.nulled)
 	case ast.RightJoin:
-		j.inner = r.inner
+		j.inner, j.demands = r.inner, r.demands
 		a.nullSupplied(b, l, on)
+		a.demand(append(l.demands, demands...), b, l.lo, l.hi, l.nulled)
+		j.nulled = l.null(j.nulled)
 	case ast.CrossJoin:
 		j.inner = append(append(append(j.inner, l.inner...), r.inner...), on...)
+		j.demands = append(append(append(j.demands, l.demands...), r.demands...), demands...)
 	default:
 		// An unknown join says nothing.
 	}
 	return j
+}
+
+// null adds the tables of a part that an outer join may fill with NULLs.
+func (j joined) null(list []int) []int {
+	for t := j.lo; t < j.hi; t++ {
+		list = append(list, t)
+	}
+	return list
 }
 
 // owner returns the table that a column named in USING comes from, where that is sure.
@@ -322,6 +346,7 @@ func (a *analyzer) nullSupplied(b int, side joined, on []*Cond) {
 	c := and(append(append([]*Cond(nil), side.inner...), on...)...)
 	tables := a.st.Blocks[b].Tables
 	for i := side.lo; i < side.hi; i++ {
+		tables[i].Outer = true
 		tables[i].On = and(tables[i].On, c)
 	}
 }

@@ -85,12 +85,13 @@ func (c *Cache) lookup(d *Digest) *Statement {
 		return e.st
 	}
 	s.misses.Add(1)
-	st := Parse(string(d.Norm), d.Mode)
+	text := string(key)
+	st := Parse(text[:len(d.Norm)], d.Mode) // of the key's memory: the Statement keeps its norm
 	if st.Kind == Unparsed && !d.Exact() && d.Lifted() {
 		st = nil
 	}
 	if len(key) <= maxCachedNorm {
-		s.add(&cacheEntry{key: string(key), st: st, cost: len(key)*statementCost + entryCost})
+		s.add(&cacheEntry{key: text, st: st, cost: len(key)*statementCost + entryCost})
 	}
 	return st
 }

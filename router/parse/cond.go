@@ -74,7 +74,11 @@ func (a *analyzer) cond(e ast.ExprNode, b int) *Cond {
 			return nil
 		}
 	case *ast.PatternInExpr:
-		if e.Not || e.Sel != nil {
+		if e.Not {
+			return nil
+		}
+		if e.Sel != nil {
+			a.member(e, b)
 			return nil
 		}
 		return a.in(e, b)
@@ -146,6 +150,52 @@ func (a *analyzer) in(e *ast.PatternInExpr, b int) *Cond {
 		list[i] = a.equal(CondEqual, e.Expr, v, b, true)
 	}
 	return or(list...)
+}
+
+// member is expr IN (subquery) where nothing but its truth counts: rows of the subquery that don't equal expr can't matter.
+func (a *analyzer) member(e *ast.PatternInExpr, b int) {
+	sub, ok := e.Sel.(*ast.SubqueryExpr)
+	if !ok {
+		return
+	}
+	q, ok := sub.Query.(*ast.SelectStmt)
+	at, known := a.subs[sub]
+	if !ok || !known || q.Kind != ast.SelectStmtKindSelect || q.With != nil || q.GroupBy != nil || q.Having != nil || q.Limit != nil || q.Fields == nil {
+		return
+	}
+	left := []ast.ExprNode{e.Expr}
+	if row, ok := bare(e.Expr).(*ast.RowExpr); ok {
+		left = row.Values
+	}
+	if len(left) != len(q.Fields.Fields) {
+		return
+	}
+	var list []*Cond
+	for i, f := range q.Fields.Fields {
+		outer, ok := bare(left[i]).(*ast.ColumnNameExpr)
+		if !ok || f.Expr == nil {
+			continue
+		}
+		inner, ok := bare(f.Expr).(*ast.ColumnNameExpr)
+		if !ok {
+			if _, ok := f.Expr.(*test_driver.ParamMarkerExpr); !ok {
+				return // an aggregate or window function makes one row of many
+			}
+			continue
+		}
+		col := a.column(outer.Name, b)
+		if col.Qualifier == "" && len(a.st.Blocks[b].Tables) == 1 {
+			col.Table = 0
+		}
+		if col.Table < 0 {
+			continue // seen from the subquery, the name might mean one of its own columns
+		}
+		list = append(list, &Cond{
+			Op: CondEqual, Col: a.column(inner.Name, at), Vals: []Operand{{Kind: OperandColumn, Col: col}}, InRow: true,
+		})
+	}
+	blk := &a.st.Blocks[at]
+	blk.Where = and(append(list, blk.Where)...)
 }
 
 func bare(e ast.ExprNode) ast.ExprNode {

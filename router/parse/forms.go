@@ -127,7 +127,7 @@ func (src *source) data(first int) *Statement {
 	if err != nil {
 		return unparsed(src, err.Error())
 	}
-	a := &analyzer{src: src, st: &Statement{}}
+	a := &analyzer{src: src, st: &Statement{}, asked: src.asked}
 	if !a.statement(node) {
 		return unparsed(src, "unknown statement")
 	}

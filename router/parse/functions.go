@@ -103,6 +103,9 @@ func (a *analyzer) variable(n *ast.VariableExpr) {
 	if i := strings.LastIndexByte(name, '.'); i >= 0 {
 		name = name[i+1:]
 	}
+	if name == "wait_timeout" && !n.IsGlobal {
+		a.st.Flags |= FlagWaitTimeout
+	}
 	a.systemVariable(name)
 }
 
@@ -143,7 +146,11 @@ func (f *finder) Enter(n ast.Node) (ast.Node, bool) {
 	a := f.a
 	switch n := n.(type) {
 	case *ast.SubqueryExpr:
-		a.query(n.Query, f.b, f.scope, false)
+		sub := a.query(n.Query, f.b, f.scope, false)
+		if a.subs == nil {
+			a.subs = make(map[*ast.SubqueryExpr]int)
+		}
+		a.subs[n] = sub
 		return n, true
 	case *ast.SelectStmt:
 		a.query(n, f.b, f.scope, false)

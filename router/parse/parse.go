@@ -37,6 +37,7 @@ func Parse(norm string, mode Mode) *Statement {
 			st.Flags |= FlagExecutable
 		}
 	}
+	st.apart = &apart{text: norm, mode: mode}
 	return st
 }
 
@@ -45,6 +46,7 @@ type source struct {
 	*digest.Source
 	unbridged []byte         // Text before it was bridged; nil when it wasn't
 	bridged   *bridge.Result // what a bridge took out of the text; nil when the parser reads it as written
+	asked     *asked         // what Brings wants to know; nil otherwise
 }
 
 func split(norm []byte, mode Mode, open bool) *source {
@@ -67,11 +69,30 @@ func parseSource(src *source) *Statement {
 	if !utf8.Valid(src.Text) {
 		return unparsed(src, "a name isn't valid utf8")
 	}
+	vars := src.userVars()
 	st := src.statement(0)
 	st.Hints = src.Hints
 	st.Params = len(src.Markers)
+	if st.Is(FlagSetsUserVar) {
+		st.UserVars = vars
+	}
 	st.finish()
 	return st
+}
+
+// userVars are the names of the user variables in the text.
+func (src *source) userVars() (names []string) {
+	for _, t := range src.Tokens {
+		if t.Kind == digest.TokVar && t.B > t.A+1 && src.Text[t.A+1] != '@' {
+			names = append(names, src.userVar(t))
+		}
+	}
+	return digest.Tidy(names)
+}
+
+// userVar is the name of the user variable that a token is, as written.
+func (src *source) userVar(t digest.Token) string {
+	return src.Name(digest.Token{Kind: quotedKind(src.Str(t)[1:]), A: t.A + 1, B: t.B})
 }
 
 // finish puts the lists in order.

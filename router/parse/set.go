@@ -101,7 +101,7 @@ func (c *cursor) assignment(st *Statement, scope Scope, until string) bool {
 		text := c.src.Str(t)
 		if !strings.HasPrefix(text, "@@") {
 			v.Scope = ScopeUser
-			v.Name = lower(c.src.Name(digest.Token{Kind: quotedKind(text[1:]), A: t.A + 1, B: t.B}))
+			v.Name = lower(c.src.userVar(t))
 			st.Flags |= FlagSetsUserVar
 			break
 		}

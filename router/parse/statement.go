@@ -44,11 +44,16 @@ type Statement struct {
 	// Tables are among them. Where the text isn't read as a tree (Unparsed, Several, bodies of procedures) it is every
 	// a in a.b, so that it holds aliases of tables as well, but misses no database.
 	Qualifiers []string
+	// UserVars are the names of the user variables in the text, without @, lower case, sorted, each once, when it sets
+	// any (FlagSetsUserVar): it may set all of them.
+	UserVars []string
 	// ParseError is the parser's message, for Unparsed.
 	ParseError string
 	// Bridged is true when the parser can't read the text as written, and a rewrite of its tokens, for analysis
 	// alone, made it readable.
 	Bridged bool
+
+	apart *apart // nil for an Inner
 }
 
 // Is reports whether all of f are set.
@@ -131,6 +136,7 @@ const (
 	FlagFile                               // reads or writes a file of the server: INTO OUTFILE, LOAD_FILE, LOAD DATA without LOCAL
 	FlagActs                               // calls a built-in function that changes the server or its group
 	FlagDynamic                            // runs a text that isn't known, such as PREPARE … FROM @x, or a body that may do so
+	FlagWaitTimeout                        // reads @@wait_timeout, not the global one
 )
 
 // Block is one query block: a SELECT, an UPDATE, a DELETE, or the target of an INSERT.
@@ -145,6 +151,8 @@ type Block struct {
 	Derived bool
 	// Next is the next branch of the same set operation (UNION, INTERSECT, EXCEPT); -1 without.
 	Next int
+	// Limit says that the block, or the set operation that begins with it, has a LIMIT.
+	Limit bool
 }
 
 // Role is what a block does.
@@ -168,6 +176,8 @@ type Table struct {
 	// On restricts the rows of a null-supplied table of an outer join: rows that don't meet it can't appear. It is
 	// nil for all others.
 	On *Cond
+	// Outer marks a null-supplied table of an outer join: a row of the block may have none of its rows.
+	Outer bool
 }
 
 // CondOp is the operation of a Cond.

@@ -16,7 +16,7 @@ func (b *builder) access() Plan {
 		}
 	}
 	if b.f.ReadOnlyUser && !readOnly(b.st) {
-		return &Refuse{1142, "42000", "shardway: " + verb(b.st) + " command denied to user " + quote(b.f.User) +
+		return &Refuse{Code: 1142, State: "42000", Message: "shardway: " + verb(b.st) + " command denied to user " + quote(b.f.User) +
 			": the user is read_only in Shardway's configuration"}
 	}
 	return nil
@@ -37,7 +37,7 @@ func (b *builder) databaseAccess() Plan {
 		return administrators(st)
 	}
 	if st.Is(parse.FlagDynamic) || len(st.Words) > 0 && st.Inner == nil && runsText(st) {
-		return &Refuse{1227, "42000", "shardway: Access denied; " + verb(st) + " may run a text that can't be checked for the databases it uses: give PREPARE its text as one string, or use the driver's prepared statements"}
+		return &Refuse{Code: 1227, State: "42000", Message: "shardway: Access denied; " + verb(st) + " may run a text that can't be checked for the databases it uses: give PREPARE its text as one string, or use the driver's prepared statements"}
 	}
 	if b.f.DB != "" {
 		if p := b.denied(b.f.DB); p != nil {
@@ -63,7 +63,7 @@ func (b *builder) textAccess(st *parse.Statement) Plan {
 		switch p := b.denied(q); {
 		case p == nil:
 		case st.Kind == parse.Unparsed && b.m.Database(q) == nil: // an alias, most often
-			return &Refuse{1064, "42000", "shardway: " + unread(st) + ", and " + quote(q) + " in it may be a database that user " + quote(b.f.User) +
+			return &Refuse{Code: 1064, State: "42000", Message: "shardway: " + unread(st) + ", and " + quote(q) + " in it may be a database that user " + quote(b.f.User) +
 				" has no access to. Write it another way, without " + quote(q)}
 		default:
 			return p
@@ -164,7 +164,7 @@ func (b *builder) systemTables(st *parse.Statement) Plan {
 }
 
 func (b *builder) deniedTable(name string) Plan {
-	return &Refuse{1142, "42000", "shardway: SELECT command denied to user " + quote(b.f.User) + " for table " + quote(name) +
+	return &Refuse{Code: 1142, State: "42000", Message: "shardway: SELECT command denied to user " + quote(b.f.User) + " for table " + quote(name) +
 		": it is for users without a list of databases"}
 }
 
@@ -189,7 +189,7 @@ func tells(db, table string) bool {
 
 // administrators refuses what acts on a whole server: servers know Shardway's account, so they would allow it.
 func administrators(st *parse.Statement) Plan {
-	return &Refuse{1227, "42000", "shardway: Access denied; " + verb(st) + " is for users without a list of databases"}
+	return &Refuse{Code: 1227, State: "42000", Message: "shardway: Access denied; " + verb(st) + " is for users without a list of databases"}
 }
 
 // denied refuses one database, as a server does.
@@ -202,7 +202,7 @@ func (b *builder) denied(db string) Plan {
 	if strings.EqualFold(db, "information_schema") || strings.EqualFold(db, "performance_schema") && b.st.Is(parse.FlagRead) {
 		return nil
 	}
-	return &Refuse{1044, "42000", "Access denied for user " + quote(b.f.User) + "@'%' to database " + quote(db)}
+	return &Refuse{Code: 1044, State: "42000", Message: "Access denied for user " + quote(b.f.User) + "@'%' to database " + quote(db)}
 }
 
 // readOnly reports whether a user who may only read may run the statement: reads, transaction control, and what

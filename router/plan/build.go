@@ -17,13 +17,17 @@ type builder struct {
 	n      int // how many of few are used
 	fuel   int
 
-	need   set // the shards that the statement must reach
-	place  placeReason
-	prefer *shardmap.Shard // where any shard would do
-	ins    insertNote
+	need      set // the shards that the statement must reach
+	place     placeReason
+	prefer    *shardmap.Shard // where any shard would do
+	ins       insertNote
+	pick      string          // why the rows of an INSERT … SELECT have to be seen first
+	explained bool            // the statement isn't run
+	copies    *shardmap.Table // the reference table that is written to, on several shards
 	// What else ties the statement to a shard: a named lock, a sequence, user variables on the pinned connection, the
 	// databases it names.
 	locks, sequence, vars, temps, homely bool
+	ask                                  bool   // the columns of the outermost tables would decide how it is merged
 	gone                                 string // what the session keeps on a shard that the map no longer has
 }
 
@@ -41,7 +45,7 @@ func InsertTarget(st *parse.Statement, m *shardmap.Map, f *Facts) (db, table str
 	if st.Kind == parse.Explain && st.Inner != nil {
 		st = st.Inner
 	}
-	if st.Insert == nil || st.Insert.Columns != nil || len(m.Shards()) == 1 || st.Hints.Shard != "" {
+	if st.Insert == nil || st.Insert.Columns != nil || st.Hints.Shard != "" {
 		return "", "", false
 	}
 	db = st.Insert.Table.DB
@@ -49,7 +53,7 @@ func InsertTarget(st *parse.Statement, m *shardmap.Map, f *Facts) (db, table str
 		db = f.DB
 	}
 	t := m.Table(db, st.Insert.Table.Name)
-	if t == nil || !t.Sharded() {
+	if t == nil || !t.Sharded() && t.Sequence == "" || len(m.Shards()) == 1 && t.Sequence == "" {
 		return "", "", false
 	}
 	return t.Database.Name, t.Name, true
@@ -79,7 +83,7 @@ func (b *builder) build() Plan {
 	if st.Kind == parse.Use {
 		return b.use()
 	}
-	if len(b.m.Shards()) == 1 {
+	if len(b.m.Shards()) == 1 && !b.numbered() {
 		b.place = placeOnly
 		b.need = only(b.m.Shards()[0])
 		return b.choose()
@@ -88,6 +92,15 @@ func (b *builder) build() Plan {
 		return b.wrapped()
 	}
 	return b.placed()
+}
+
+// numbered reports whether the statement stores rows in a table that has a sequence.
+func (b *builder) numbered() bool {
+	if b.st.Insert == nil || b.st.Insert.Rows == nil {
+		return false
+	}
+	t := b.source(&b.st.Insert.Table, parse.RoleQuery).table
+	return t != nil && t.Sequence != ""
 }
 
 // placed plans a statement by the tables that it reads and writes.
@@ -185,14 +198,33 @@ func (b *builder) use() Plan {
 // wrapped is for EXPLAIN of a statement and SET STATEMENT … FOR one: the inner statement's place with the outer's role.
 func (b *builder) wrapped() Plan {
 	outer := b.st
-	b.st = outer.Inner
+	b.st, b.explained = outer.Inner, outer.Kind != parse.Set
 	p := b.placed()
-	if one, ok := p.(*One); ok && outer.Kind != parse.Set {
-		b.st = outer
-		one.st = outer
-		one.Role, one.role = b.chooseRole()
+	if outer.Kind == parse.Set {
+		if _, ok := p.(*One); !ok && !isRefuse(p) {
+			return refuse("SET STATEMENT for a statement on several shards (" + b.need.names(b.m) + "): set the variable for the session instead")
+		}
+		return p
+	}
+	b.st = outer
+	switch inner := p.(type) {
+	case *One:
+		inner.st = outer
+		inner.Role, inner.role = b.chooseRole()
+	case *Many:
+		role, _ := b.chooseRole()
+		each := &Many{Role: role, Merge: &Merge{}, Why: "each shard explains what it would do"}
+		for i := range inner.Parts {
+			each.Parts = append(each.Parts, Part{Shard: inner.Parts[i].Shard})
+		}
+		return each
 	}
 	return p
+}
+
+func isRefuse(p Plan) bool {
+	_, ok := p.(*Refuse)
+	return ok
 }
 
 // unsupported refuses what can't be right on one of several shards, whatever it names.

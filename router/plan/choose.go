@@ -40,10 +40,8 @@ func (b *builder) targets() Plan {
 	default:
 	}
 	for i := range b.all() {
-		if b.all()[i].text.Write && b.all()[i].kind == kindReference {
-			if r := b.allShards(&b.all()[i]); r != nil {
-				return r
-			}
+		if s := &b.all()[i]; s.text.Write && s.kind == kindReference {
+			b.writesCopy(s)
 		}
 	}
 	if b.st.Insert != nil {
@@ -52,6 +50,13 @@ func (b *builder) targets() Plan {
 		}
 	}
 	return b.assigned()
+}
+
+// writesCopy takes over that the statement writes to a table of which each shard has a copy.
+func (b *builder) writesCopy(s *source) {
+	if in := owners(s.table, b.m); in.count() > 1 {
+		b.copies = s.table
+	}
 }
 
 // allShards refuses a statement that would have to act on each of a table's shards.
@@ -340,14 +345,14 @@ func (b *builder) home(db string) *shardmap.Shard {
 func (b *builder) choose() Plan {
 	f := b.f
 	if b.gone != "" {
-		return &Refuse{1105, "HY000", "shardway: the session keeps " + b.gone + " on shard " + f.PinShard +
+		return &Refuse{Code: 1105, State: "HY000", Message: "shardway: the session keeps " + b.gone + " on shard " + f.PinShard +
 			", which the map no longer has: connect again"}
 	}
 	var tx *shardmap.Shard // where the open transaction began
 	for i, id := range f.TxShards {
 		s := b.m.Shard(id)
 		if s == nil {
-			return &Refuse{1105, "HY000", "shardway: the open transaction is on shard " + id +
+			return &Refuse{Code: 1105, State: "HY000", Message: "shardway: the open transaction is on shard " + id +
 				", which the map no longer has: ROLLBACK and try again"}
 		}
 		if i == 0 {
@@ -355,6 +360,10 @@ func (b *builder) choose() Plan {
 		}
 	}
 	var s *shardmap.Shard
+	if b.copies != nil || b.pick != "" || b.need.count() > 1 || b.rowwise() {
+		heap := *b // the builder of all other statements stays on the stack
+		return heap.beyond()
+	}
 	switch b.need.count() {
 	case 0:
 		if s = tx; s == nil {
@@ -364,10 +373,8 @@ func (b *builder) choose() Plan {
 				}
 			}
 		}
-	case 1:
-		s = b.m.Shards()[b.need.first()]
 	default:
-		return b.spread()
+		s = b.m.Shards()[b.need.first()]
 	}
 	if r := b.joins(s); r != nil {
 		return r

@@ -141,12 +141,9 @@ func FuzzBuild(f *testing.F) {
 			if m.p.String() == "" {
 				t.Error("no text")
 			}
-			steps := 1
-			if load, ok := m.p.(*plan.Load); ok {
-				steps = len(load.Shards)
-			}
-			if cols, rows := plan.Rows(m.p, m2); len(rows) != steps || len(rows[0]) != len(cols) {
-				t.Errorf("%d rows for %s", len(rows), m.p)
+			cols, rows := plan.Rows(m.p, m2)
+			if len(rows) == 0 || slices.ContainsFunc(rows, func(row []string) bool { return len(row) != len(cols) }) {
+				t.Errorf("rows %v", rows)
 			}
 		}
 	})

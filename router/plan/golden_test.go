@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"shardway/router/parse"
+	"shardway/router/parse/rewrite"
 	"shardway/router/plan"
 	"shardway/shardmap"
 )
@@ -182,6 +183,12 @@ func facts(t testing.TB, words string) *plan.Facts {
 			f.Charset = v
 		case "lax":
 			f.Strict = false
+		case "table": // table=shop.users:id,name
+			name, columns, _ := strings.Cut(v, ":")
+			if f.Tables == nil {
+				f.Tables = map[string][]string{}
+			}
+			f.Tables[name] = strings.Split(columns, ",")
 		case "columns":
 			f.Columns = strings.Split(v, ",")
 		default:
@@ -189,4 +196,45 @@ func facts(t testing.TB, words string) *plan.Facts {
 		}
 	}
 	return f
+}
+
+// TestShardsStatement plans the statements that shards get as if a client had sent them: they must be for the same shards
+// and servers.
+func TestShardsStatement(t *testing.T) {
+	file, err := os.ReadFile("testdata/many.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, f := readMap(t, "two"), facts(t, "db=shop")
+	n := 0
+	for sql := range strings.Lines(string(file)) {
+		if strings.HasPrefix(sql, " ") || strings.HasPrefix(sql, "#") {
+			continue
+		}
+		sql = strings.TrimSpace(sql)
+		st, args := read(sql, nil)
+		p, ok := plan.Build(st, args, m, f).(*plan.Many)
+		if !ok || p.Parts[0].SQL == nil {
+			continue
+		}
+		n++
+		text, err := p.Parts[0].SQL.Append(nil, &rewrite.Fill{SQL: []byte(sql), Window: 7})
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, ok := build(string(text), nil, m, f).(*plan.Many)
+		if !ok {
+			g, ok := build(string(text), nil, m, f).(*plan.Gather)
+			if !ok || len(g.Copies) != 1 || len(g.Copies[0].Shards) != len(p.Parts) || !strings.Contains(g.Why, "an expression over aggregate functions") {
+				t.Errorf("%s\nbecame %s\nwhich is planned as %s", sql, text, build(string(text), nil, m, f))
+			}
+			continue
+		}
+		if q.Why != p.Why || q.Role != p.Role || len(q.Parts) != len(p.Parts) {
+			t.Errorf("%s: %s\nbecame %s: %s", sql, p.Why, text, q.Why)
+		}
+	}
+	if n < 20 {
+		t.Errorf("only %d statements", n)
+	}
 }

@@ -13,6 +13,8 @@ type insertNote struct {
 	in    set
 	op    *parse.Operand // the key's value when there is one row
 	slot  int
+	rows  []*shardmap.Shard // by row; nil when one shard takes all of them as they are
+	ids   numbering
 }
 
 // insert finds the shard of the rows that an INSERT or REPLACE stores.
@@ -20,7 +22,8 @@ func (b *builder) insert(ins *parse.Insertion) Plan {
 	target := b.source(&ins.Table, parse.RoleQuery)
 	switch target.kind {
 	case kindReference:
-		return b.allShards(&target)
+		b.writesCopy(&target)
+		return nil
 	case kindWhole, kindTemporary:
 		b.add(target)
 		return nil
@@ -29,7 +32,12 @@ func (b *builder) insert(ins *parse.Insertion) Plan {
 	case kindSharded:
 	}
 	t := target.table
-	if onOne(t) {
+	if ins.Select >= 0 && t.Sequence != "" {
+		b.pick = "rows of " + fullName(t) + " get numbers of its sequence"
+		b.ins.table = t
+		return nil
+	}
+	if onOne(t) && t.Sequence == "" {
 		b.ins = insertNote{table: t, in: only(t.Database.Owner(0))}
 		return nil
 	}
@@ -40,39 +48,50 @@ func (b *builder) insert(ins *parse.Insertion) Plan {
 			return refuse(into + " without a column list, and the table's columns aren't known: name the columns, the key " + t.Key + " among them")
 		}
 	}
-	at := -1
-	for i, c := range columns {
-		if strings.EqualFold(c, t.Key) {
-			at = i
-			break
+	if t.Sequence != "" && ins.Rows != nil {
+		var problem string
+		if b.ins.ids, problem = b.numbering(ins, t); problem != "" {
+			return refuse(into + ": " + problem)
 		}
 	}
-	if at < 0 {
+	at := columnAt(columns, t.Key)
+	byNumber := b.ins.ids.table != nil && strings.EqualFold(t.Sequence, t.Key)
+	if at < 0 && !byNumber {
 		return refuse(into + " doesn't give the key " + t.Key + ", which decides the row's shard: add the column with a value")
 	}
 	b.ins.table = t
 	if ins.Rows == nil || ins.Select >= 0 {
-		return b.insertSelect(ins, t, into, columns, at)
+		r := b.insertSelect(ins, t, into, columns, at)
+		if refused, ok := r.(*Refuse); ok && refused.Code == 1235 {
+			b.pick = "the rows that the SELECT gives decide their shards"
+			return nil
+		}
+		return r
 	}
 	for i, row := range ins.Rows {
-		if len(row) == 0 && len(ins.Columns) == 0 {
+		if len(row) == 0 && len(ins.Columns) == 0 && !byNumber {
 			return refuse(into + ": row " + number(i+1) + " leaves the key " + t.Key + " to its default; give it a value")
 		}
-		if len(row) != len(columns) {
-			return &Refuse{1136, "21S01", "Column count doesn't match value count at row " + number(i+1)}
+		if len(row) != len(columns) && !(len(row) == 0 && len(ins.Columns) == 0) {
+			return &Refuse{Code: 1136, State: "21S01", Message: "Column count doesn't match value count at row " + number(i+1)}
 		}
-		loc, problem := b.stored(&row[at], t, ins.Ignore)
-		if problem != "" {
-			return refuse(into + ": row " + number(i+1) + " " + problem)
-		}
-		b.ins.in.or(only(loc.Shard))
+		var loc shardmap.Location
 		b.ins.op, b.ins.slot = nil, 0
-		if len(ins.Rows) == 1 {
-			b.ins.op, b.ins.slot = &row[at], loc.Slot
+		if nth := b.ins.ids.of(i); byNumber && nth >= 0 {
+			v := shardmap.Value{Kind: shardmap.Uint, U: b.firstID() + uint64(nth)}
+			if loc = t.Locate(v, shardmap.Insert); loc.Kind != shardmap.Placed {
+				return refuse(into + ": the sequence's number " + unsigned(v.U) + " has no place: the key's column is too small for it")
+			}
+		} else {
+			var problem string
+			if loc, problem = b.stored(&row[at], t, ins.Ignore); problem != "" {
+				return refuse(into + ": row " + number(i+1) + " " + problem)
+			}
+			if len(ins.Rows) == 1 {
+				b.ins.op, b.ins.slot = &row[at], loc.Slot
+			}
 		}
-	}
-	if b.ins.in.count() > 1 {
-		return refuse(into + ": " + b.rowShards(ins, t, at) + ": insert the rows of each shard with a statement of their own")
+		b.placeRow(i, loc.Shard)
 	}
 	return nil
 }
@@ -106,30 +125,6 @@ func (b *builder) stored(op *parse.Operand, t *shardmap.Table, ignore bool) (sha
 	return loc, ""
 }
 
-// rowShards says which rows of an INSERT belong to which shards.
-func (b *builder) rowShards(ins *parse.Insertion, t *shardmap.Table, at int) string {
-	const most = 4
-	var out strings.Builder
-	for i, row := range ins.Rows {
-		if i == most {
-			out.WriteString(", …")
-			break
-		}
-		if i > 0 {
-			out.WriteString(", ")
-		}
-		loc := t.Locate(b.value(&row[at]), b.store(ins.Ignore))
-		out.WriteString("row " + number(i+1) + " (" + t.Key + " = " + b.operand(&row[at]) + ") belongs to ")
-		if loc.Shard != nil {
-			out.WriteString(loc.Shard.ID)
-		}
-	}
-	if len(ins.Rows) > most {
-		out.WriteString(" (shards " + b.ins.in.names(b.m) + ")")
-	}
-	return out.String()
-}
-
 // insertSelect finds the shard of the rows that a SELECT gives: its key is a constant, or the key of a table that the
 // SELECT reads, whose equal keys are on the same shard.
 func (b *builder) insertSelect(ins *parse.Insertion, t *shardmap.Table, into string, columns []string, at int) Plan {
@@ -138,7 +133,7 @@ func (b *builder) insertSelect(ins *parse.Insertion, t *shardmap.Table, into str
 		return refuse(into + " from a SELECT whose columns aren't listed one by one: list them, with a constant, or the key of a sharded table, for " + key)
 	}
 	if len(ins.SelectList) != len(columns) {
-		return &Refuse{1136, "21S01", "Column count doesn't match value count at row 1"}
+		return &Refuse{Code: 1136, State: "21S01", Message: "Column count doesn't match value count at row 1"}
 	}
 	op := &ins.SelectList[at]
 	if op.Kind != parse.OperandColumn {

@@ -8,7 +8,8 @@ import (
 	"shardway/shardmap"
 )
 
-// Plan is what will be done with one statement: *One, *Local, *Load or *Refuse. No other type implements it.
+// Plan is what will be done with one statement: *One, *Many, *Gather, *Pick, *Load, *Local or *Refuse. No other type
+// implements it.
 type Plan interface {
 	plan()
 	// String is the plan in one line, as EXPLAIN ROUTE's reason and the golden tests show it.
@@ -74,6 +75,8 @@ type Refuse struct {
 	Code    uint16 // a MySQL error code
 	State   string // SQLSTATE, five characters
 	Message string // begins "shardway:", but for the errors that imitate a server's own
+
+	asks []parse.Table
 }
 
 func (*One) plan()    {}
@@ -152,7 +155,19 @@ type Facts struct {
 	User    string   // the client's user, as errors name it
 	Charset string   // character_set_client, lower case
 	Strict  bool     // sql_mode has STRICT_TRANS_TABLES or STRICT_ALL_TABLES; without it more INSERTs are refused
+	FirstID uint64   // the first of the numbers drawn for an INSERT's rows, see Numbers; 0: none were drawn
+	Primary []string // the columns of the primary key of the table that a Pick writes to; nil if not known
+	ZeroID  bool     // sql_mode has NO_AUTO_VALUE_ON_ZERO: 0 is a value of its own
 	Columns []string // the target's columns in order, without invisible ones, for an INSERT without a column list; nil if not known
+
+	// Tables has the columns of tables that Asks named, by "db.table" in lower case. Build works without, but gathers or
+	// refuses what it could merge if it knew them.
+	Tables map[string][]string
+
+	FullGroupBy    bool // sql_mode has ONLY_FULL_GROUP_BY
+	PlainBackslash bool // sql_mode has NO_BACKSLASH_ESCAPES
+	BinaryParams   bool // among the bound values are strings of bytes
+	Reopens        bool // the servers read a temporary table more than once in a statement, as MariaDB does
 }
 
 // String is "shard role: why".
@@ -199,6 +214,24 @@ func Rows(p Plan, m *shardmap.Map) (columns []string, rows [][]string) {
 			s = m.Shard(s.ID)
 		}
 		rows = append(rows, []string{"1", s.ID, p.Role.String(), strings.Join(servers(s, p.Role), ", "), "as sent", p.Why()})
+	case *Many:
+		for i := range p.Parts {
+			s, sql := p.Parts[i].Shard, "as sent"
+			if t := p.Parts[i].SQL; t != nil {
+				sql = t.String()
+			}
+			rows = append(rows, []string{number(i + 1), s.ID, p.Role.String(), strings.Join(servers(s, p.Role), ", "), sql, p.Why})
+		}
+		merge := "affected rows are added up"
+		if p.Copies {
+			merge = "the reply is the first copy's"
+		}
+		if !p.Write {
+			merge = p.Merge.String()
+		}
+		rows = append(rows, []string{number(len(p.Parts) + 1), "", "merge", "", "", merge})
+	case *Gather:
+		rows = gatherRows(p)
 	case *Load:
 		for i, s := range p.Shards {
 			rows = append(rows, []string{strconv.Itoa(i + 1), s.ID, Primary.String(), s.Primary.Addr, "as sent", p.Why()})

@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -54,7 +55,11 @@ func TestE11PreparedCalls(t *testing.T) {
 							}
 							q := fmt.Sprintf("%s %v, round %d", c.sql, args, round)
 							e.sameReplies(q, g, p)
-							e.sameColumns(q, g, p)
+							if !e.mysql() || len(c.args) < 3 || !slices.Contains(args, nil) {
+								// On MySQL the type of a NULL follows from what was bound before, in whose place another
+								// statement of the same text may have been.
+								e.sameColumns(q, g, p)
+							}
 						}
 					}
 				}

@@ -1,0 +1,616 @@
+package exec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"shardway/protocol"
+	"shardway/router/backend"
+	"shardway/router/exec/merge"
+	"shardway/router/exec/stream"
+	"shardway/router/plan"
+)
+
+// ManyRequest is one statement for several shards.
+type ManyRequest struct {
+	Parts []Request // what each shard runs, in the map's order; they differ in shard and text alone
+	// Merge says how the rows become the answer. It is nil for writes, whose counts are added up.
+	Merge  *plan.Merge
+	Binary bool // the parts are EXECUTEs
+	// OneByOne says that a shard begins when the one before has answered: what takes locks takes them in the same order in
+	// all sessions then.
+	OneByOne bool
+	// Silent says that the client gets nothing, and the caller answers it by the Outcome, when a transaction is committed.
+	Silent bool
+	// Rows is by part how many of an INSERT's rows it has, where these are split; nil otherwise.
+	Rows []int
+	// Copies says that all parts do the same to copies of one table: the answer is the first one's, and a difference an error.
+	Copies bool
+	// InsertID is the insert id that the client is told, and that LAST_INSERT_ID() gives then; 0 for the servers' own.
+	InsertID uint64
+	// MaxRows and MaxBytes limit what is sorted here.
+	MaxRows, MaxBytes uint64
+}
+
+// patience is how long servers may go on with what isn't needed any more before they are told to stop.
+const patience = 50 * time.Millisecond
+
+// RunMany runs a statement on several shards and gives the client one answer, without flushing it. Errors are as Run's;
+// besides, a *merge.UnmergeableError says that the rows can't be brought together and that the client has got nothing yet.
+func (s *Session) RunMany(ctx context.Context, r *ManyRequest) (Outcome, error) {
+	s.endShort(&r.Parts[0])
+	mark := s.client.Mark()
+	tried := make([][]string, len(r.Parts))
+	for try := 0; ; try++ {
+		m := many{s: s, r: r, mark: mark, branches: make([]branch, len(r.Parts))}
+		out, err := m.run(ctx, tried)
+		if errors.Is(err, errForgotten) && try == 0 && s.client.Rewind(mark) {
+			continue
+		}
+		lost, ok := errors.AsType[*lostError](err)
+		if !ok {
+			return out, err
+		}
+		part := &r.Parts[m.lostAt]
+		if !part.Read && !lost.unsent {
+			s.noteLost(part.Shard)
+		}
+		primary := s.roleOf(part) == backend.Primary
+		again := part.Read && !lost.held && (primary && try < 1 || !primary && try < maxTries)
+		rewound := s.client.Rewind(mark)
+		if !again || !rewound {
+			return out, lost.forClient(part)
+		}
+		if !primary {
+			tried[m.lostAt] = append(tried[m.lostAt], lost.addr)
+		}
+	}
+}
+
+// oneTransaction refuses a transaction over several shards where these are forbidden.
+func (s *Session) oneTransaction(r *ManyRequest) error {
+	if s.cross != CrossShardForbid || len(r.Parts) == 1 && len(s.tx.parts) == 0 {
+		return nil
+	}
+	write := !r.Parts[0].Read
+	for i := range r.Parts {
+		at := r.Parts[i].Shard
+		if (s.InTransaction() || !s.autocommit) && s.partAt(at) == nil && len(s.tx.parts)+i > 0 || write && i > 0 {
+			return protocol.Errorf(1235, "42000", "shardway: this statement is for shard %s as well, and transactions over several shards are forbidden (transactions.cross_shard)", at)
+		}
+	}
+	return nil
+}
+
+// errForgotten: a server doesn't know the statement that it was to execute. Nothing ran there.
+var errForgotten = protocol.Errorf(unknownStatement, "HY000", "shardway: a server has forgotten a prepared statement; prepare it anew")
+
+// RunWrite is RunMany for a statement that changes something: it happens on all of its shards or on none.
+func (s *Session) RunWrite(ctx context.Context, r *ManyRequest) (Outcome, error) {
+	if len(r.Parts) == 1 && r.InsertID == 0 {
+		return s.RunMany(ctx, r)
+	}
+	r.Silent = true
+	if r.Copies && s.state.get("timestamp") == "" {
+		now := time.Now()
+		s.state.set("timestamp", fmt.Sprintf("%d.%06d", now.Unix(), now.Nanosecond()/1000))
+		s.changed()
+		defer func() {
+			s.state.set("timestamp", "")
+			s.changed()
+		}()
+	}
+	var out Outcome
+	run := func() (err error) {
+		if out, err = s.RunMany(ctx, r); err == nil && out.Reply.Err != nil {
+			err = out.Reply.Err
+		}
+		return err
+	}
+	var err error
+	if len(r.Parts) == 1 {
+		err = run()
+	} else {
+		err = s.Atomically(ctx, run)
+	}
+	if err != nil {
+		return out, err
+	}
+	if r.InsertID != 0 {
+		s.lastInsertID, out.Reply.InsertID = r.InsertID, r.InsertID
+	}
+	out.Reply.Status = s.Status()
+	ok := out.Reply.OK
+	ok.Changes = s.told(ok.Changes)
+	return out, s.client.WriteOK(ok)
+}
+
+// told are the changes that the client wants to be told of.
+func (s *Session) told(changes []protocol.Change) []protocol.Change {
+	return slices.DeleteFunc(slices.Clone(changes), func(c protocol.Change) bool { return !slices.Contains(s.tracked(), c.Kind) })
+}
+
+// many is one run of a ManyRequest.
+type many struct {
+	s        *Session
+	r        *ManyRequest
+	mark     protocol.Mark
+	branches []branch
+	conns    []*backend.Conn // of the branches, also of those that are settled
+	streams  *stream.Streams
+	limit    *manyLimit
+	lostAt   int // the part whose connection broke
+	answer   protocol.Reply
+}
+
+// branch is one shard's part.
+type branch struct {
+	c      *backend.Conn // nil once it is settled
+	held   bool          // the session keeps it, in a transaction for one
+	begun  bool          // the shard has got its statement
+	unsent error         // of writing the statement
+	struck bool          // it was told to stop
+}
+
+// run runs the parts once. An error is as RunMany's, or a *lostError.
+func (m *many) run(ctx context.Context, tried [][]string) (out Outcome, err error) {
+	s := m.s
+	defer func() {
+		s.ran()
+		if p := recover(); p != nil {
+			m.abandon() // else nobody would ever give the connections back
+			panic(p)
+		}
+	}()
+	if err := m.connect(ctx, tried); err != nil {
+		m.giveBack()
+		return out, err
+	}
+	m.conns = make([]*backend.Conn, len(m.branches))
+	wires := make([]*protocol.Conn, len(m.branches))
+	addrs := make([]string, len(m.branches))
+	for i := range m.branches {
+		c := m.branches[i].c
+		m.conns[i], wires[i], addrs[i] = c, c.Conn, c.Addr()
+	}
+	out.Server = strings.Join(addrs, ",")
+	s.runMany(m.conns)
+	m.streams = stream.New(wires, m.inOrder())
+	m.limit = s.limitMany(ctx, m.conns, m.r.Parts[0].Timeout)
+	defer m.limit.stop()
+
+	if err = m.start(); err == nil {
+		err = m.bring(ctx)
+	}
+	m.finish(ctx)
+	struck := s.ran()
+	timedOut := m.limit.stop()
+	return m.end(out, err, struck, timedOut)
+}
+
+// runMany is run for a statement on several connections.
+func (s *Session) runMany(conns []*backend.Conn) {
+	s.killing.Lock()
+	s.running, s.others, s.struck = conns[0], conns[1:], false
+	s.killing.Unlock()
+}
+
+// inOrder says whether the shards' rows have an order that matters.
+func (m *many) inOrder() bool {
+	p := m.r.Merge
+	return p != nil && (len(p.Order) > 0 || len(p.Group) > 0)
+}
+
+// connect gets a connection for each part, in the session's state. All sessions do so in the map's order, so that they
+// don't wait for each other in a circle.
+func (m *many) connect(ctx context.Context, tried [][]string) error {
+	next := m.s.next
+	for i := range m.branches {
+		part := &m.r.Parts[i]
+		m.s.next = next // each of them needs it
+		c, err := m.connection(ctx, part, tried[i])
+		if err == nil && c.Shard() != part.Shard {
+			err = protocol.Errorf(1235, "42000", "shardway: this statement is for several shards and needs what the session keeps on shard %s alone (%s): run it where that isn't needed", c.Shard(), m.s.holdOf(c).why)
+		}
+		if err != nil {
+			m.lostAt = i
+			return err
+		}
+		m.branches[i].c, m.branches[i].held = c, m.s.holdOf(c) != nil
+	}
+	return nil
+}
+
+// connection is the one for a part: the transaction's, where there is one.
+func (m *many) connection(ctx context.Context, part *Request, tried []string) (*backend.Conn, error) {
+	if s := m.s; len(m.r.Parts) > 1 && (s.InTransaction() || !s.autocommit) {
+		return s.participant(ctx, part)
+	}
+	return m.s.connection(ctx, part, tried)
+}
+
+// giveBack ends what connect has begun.
+func (m *many) giveBack() {
+	for i := range m.branches {
+		if b := &m.branches[i]; b.c != nil {
+			if m.s.holdOf(b.c) == nil {
+				b.c.Release()
+			}
+			b.c = nil
+		}
+	}
+}
+
+// abandon ends all connections after a panic.
+func (m *many) abandon() {
+	if m.streams != nil {
+		m.streams.Stop()
+	}
+	for i := range m.branches {
+		if b := &m.branches[i]; b.begun && b.c != nil {
+			b.c.Interrupt()
+			<-m.streams.Done(i)
+		}
+	}
+	for i := range m.branches {
+		b := &m.branches[i]
+		if b.c != nil && (!b.held || m.s.holdOf(b.c) != nil) {
+			m.s.dropUnread(b.c)
+		}
+		b.c = nil
+	}
+}
+
+// start sends the parts. All servers are made ready before the first gets its part: where a connection breaks, the
+// transaction on all of them ends, which can be done while none of them runs anything.
+func (m *many) start() error {
+	s := m.s
+	for i := range m.branches {
+		b, part := &m.branches[i], &m.r.Parts[i]
+		err := s.prepareSession(b.c, part)
+		if err == nil && part.Statement != nil {
+			err = s.known(b.c, part)
+		}
+		if err != nil {
+			m.lostAt = i
+			if s.holdOf(b.c) == nil {
+				b.c = nil // lost has ended it
+			}
+			return err
+		}
+	}
+	for i := range m.branches {
+		b, part := &m.branches[i], &m.r.Parts[i]
+		if part.Statement != nil {
+			b.unsent = s.writeExecute(b.c, part)
+		} else {
+			b.unsent = write(b.c, part)
+		}
+		if b.unsent != nil {
+			return &protocol.SideError{Side: protocol.SideServer, Err: b.unsent}
+		}
+		b.begun = true
+		m.streams.Start(i)
+		if m.r.OneByOne {
+			if err := m.streams.Began(i); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// bring brings the rows together, or waits for the counts of a write. The end of the rows isn't written yet.
+func (m *many) bring(ctx context.Context) error {
+	columns := make([][][]byte, len(m.branches))
+	shards := make([]string, len(m.branches))
+	for i := range m.branches {
+		if err := m.streams.Began(i); err != nil {
+			return err
+		}
+		columns[i], shards[i] = m.streams.Columns(i), m.r.Parts[i].Shard
+		if rows := len(columns[i]) > 0; rows != (m.r.Merge != nil) {
+			return protocol.Errorf(1105, "HY000", "shardway: shard %s answers this statement with %s; run it on each shard with the hint shard=NAME", shards[i],
+				map[bool]string{true: "rows, which can't be brought together", false: "a count where rows were due"}[rows])
+		}
+	}
+	if m.r.Merge == nil {
+		return nil
+	}
+	merger, err := merge.New(m.r.Merge, columns, merge.Options{
+		Binary: m.r.Binary, Shards: shards, MaxRows: m.r.MaxRows, MaxBytes: m.r.MaxBytes,
+		Space: func(collation string) ([]byte, error) { return m.s.space(ctx, shards[0], collation) },
+	})
+	if err != nil {
+		return err
+	}
+	client := m.s.client
+	if err := client.WriteColumnsOf(m.conns[0].Conn, merger.Columns(), m.s.Status()); err != nil {
+		return &protocol.SideError{Side: protocol.SideClient, Err: err}
+	}
+	m.answer.ResultSets = 1
+	m.answer.Rows, err = merger.Run(m.streams.Sources(), sink{client})
+	return err
+}
+
+// sink writes rows to a client, and says so where that fails.
+type sink struct{ client *protocol.Conn }
+
+// WriteRow is merge.Sink's.
+func (w sink) WriteRow(row []byte) error {
+	if err := w.client.WriteRow(row); err != nil {
+		return &protocol.SideError{Side: protocol.SideClient, Err: err}
+	}
+	return nil
+}
+
+// end settles what every part has left at its server, and ends the client's answer.
+func (m *many) end(out Outcome, err error, struck, timedOut bool) (Outcome, error) {
+	s := m.s
+	first, failed := m.streams.First()
+	var refused *protocol.Error // by a server
+	if failed && err == nil && m.r.Merge == nil {
+		err = stream.ErrFailed // of rows the client has all
+	}
+	if errors.Is(err, stream.ErrFailed) {
+		err = m.streams.Err(first)
+		if e, ok := errors.AsType[*protocol.Error](err); ok && !isSide(err) && !serverGone(e) {
+			refused, err = m.named(e, first, timedOut), nil
+		}
+	}
+	if err == nil && refused == nil && m.r.Copies {
+		refused = m.differ()
+	}
+	m.sum()
+	if err == nil && refused == nil && !m.r.Silent {
+		err = m.close()
+	}
+	lost := m.settle(&out, struck || timedOut)
+	switch {
+	case refused != nil && (refused.Code == unknownStatement || refused.Code == staleTypes) && m.r.Merge != nil && m.r.Parts[first].Statement != nil:
+		return out, errForgotten
+	case refused != nil:
+		if refused.Code == lockTimeout && s.spread() {
+			refused = s.deadlocked(m.conns[first].Addr()+" of shard "+m.r.Parts[first].Shard, refused)
+		}
+		m.answer.Err = refused
+		out.Warnings = warningOf(refused)
+		out.Reply = m.answer
+		if m.r.Silent {
+			return out, nil
+		}
+		s.client.Rewind(m.mark)
+		return out, s.client.WriteError(refused)
+	case lost != nil && isServer(err):
+		return out, lost
+	case lost != nil && err == nil && lost.inTx:
+		return out, fmt.Errorf("the transaction on %s is lost behind an answer that was given: %w", lost.addr, lost.err)
+	case err != nil:
+		if _, ok := errors.AsType[*lostError](err); ok {
+			return out, err
+		}
+		if _, ok := errors.AsType[*merge.UnmergeableError](err); ok && !s.client.Rewind(m.mark) {
+			err = protocol.Errorf(1235, "42000", "shardway: %v, which was found out when rows had been sent already", err)
+		}
+		if e, ok := errors.AsType[*protocol.Error](err); ok && !isSide(err) {
+			s.client.Rewind(m.mark)
+			err = e
+		}
+		return out, err
+	}
+	out.Reply = m.answer
+	return out, nil
+}
+
+func isSide(err error) bool {
+	_, ok := errors.AsType[*protocol.SideError](err)
+	return ok
+}
+
+// isServer says whether an error is a server's connection that broke, or a server that ended it.
+func isServer(err error) bool {
+	if side, ok := errors.AsType[*protocol.SideError](err); ok {
+		return side.Side == protocol.SideServer
+	}
+	e, ok := errors.AsType[*protocol.Error](err)
+	return ok && serverGone(e)
+}
+
+// named is a server's error as the client sees it.
+func (m *many) named(e *protocol.Error, at int, timedOut bool) *protocol.Error {
+	if e.Code == interrupted && timedOut {
+		return lateError(m.r.Parts[0].Timeout, func() bool { return true })(e)
+	}
+	return protocol.Errorf(e.Code, e.State, "%s (shard %s)", e.Message, m.r.Parts[at].Shard)
+}
+
+// differ is an error where the copies of a table didn't do the same.
+func (m *many) differ() *protocol.Error {
+	first := m.streams.Reply(0)
+	for i := range m.branches {
+		reply := m.streams.Reply(i)
+		switch at, home := m.r.Parts[i].Shard, m.r.Parts[0].Shard; {
+		case m.r.InsertID == 0 && reply.InsertID != first.InsertID:
+			return protocol.Errorf(1105, "HY000", "shardway: the copy of the table on shard %s numbers the row %d, and the one on %s numbers it %d: nothing was changed; declare its column as the table's sequence in the map, or give the number", home, first.InsertID, at, reply.InsertID)
+		case reply.AffectedRows != first.AffectedRows:
+			return protocol.Errorf(1105, "HY000", "shardway: the statement changes %d rows of the copy on shard %s and %d of the one on %s, so they aren't alike: nothing was changed; compare them", first.AffectedRows, home, reply.AffectedRows, at)
+		}
+	}
+	return nil
+}
+
+// sum adds up what the servers have said.
+func (m *many) sum() {
+	warnings := 0
+	for i := range m.branches {
+		if !m.branches[i].begun || m.streams.Err(i) != nil {
+			continue
+		}
+		reply := m.streams.Reply(i)
+		warnings += int(reply.Warnings)
+		if m.r.Copies && i > 0 {
+			continue
+		}
+		m.answer.AffectedRows += reply.AffectedRows
+		m.answer.Records += reply.Records
+		if m.answer.InsertID == 0 {
+			m.answer.InsertID = reply.InsertID
+		}
+		m.answer.Changes = append(m.answer.Changes, reply.Changes...)
+		info := reply.Info
+		if len(m.branches) > 1 && i < len(m.r.Rows) && m.r.Rows[i] == 1 && info == "" {
+			info = InfoOfOne(reply)
+		}
+		m.answer.Info = addNumbers(m.answer.Info, info)
+	}
+	m.answer.Warnings = uint16(min(warnings, 1<<16-1))
+	m.answer.Status = m.s.Status()
+}
+
+// InfoOfOne is what a server would say of an INSERT of one row if it said anything: it does so of several rows alone.
+func InfoOfOne(reply *protocol.Reply) string {
+	duplicates := uint64(0)
+	switch {
+	case reply.AffectedRows > 1: // the row and those that it replaced, or two for one that was updated
+		duplicates = reply.AffectedRows - 1
+	case reply.AffectedRows == 0 && reply.Warnings > 0: // IGNORE
+		duplicates = 1
+	}
+	return fmt.Sprintf("Records: 1  Duplicates: %d  Warnings: %d", duplicates, reply.Warnings)
+}
+
+// addNumbers adds the numbers of two texts that are alike otherwise: "Rows matched: 3  Changed: 1  Warnings: 0".
+func addNumbers(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	var out []byte
+	for {
+		i, j := strings.IndexAny(a, "0123456789"), strings.IndexAny(b, "0123456789")
+		if i < 0 || j < 0 {
+			return string(append(out, a...))
+		}
+		out = append(out, a[:i]...)
+		var x, y uint64
+		x, a = leadingNumber(a[i:])
+		y, b = leadingNumber(b[j:])
+		out = strconv.AppendUint(out, x+y, 10)
+	}
+}
+
+func leadingNumber(text string) (n uint64, rest string) {
+	end := 0
+	for end < len(text) && text[end] >= '0' && text[end] <= '9' {
+		end++
+	}
+	n, _ = strconv.ParseUint(text[:end], 10, 64)
+	return n, text[end:]
+}
+
+// close ends the client's answer.
+func (m *many) close() error {
+	var err error
+	client := m.s.client
+	if m.r.Merge != nil {
+		m.answer.AffectedRows, m.answer.InsertID, m.answer.Info = 0, 0, ""
+		err = client.WriteEOF(m.answer.Status, m.answer.Warnings)
+	} else {
+		ok := m.answer.OK
+		ok.Changes = m.s.told(ok.Changes)
+		err = client.WriteOK(ok)
+	}
+	if err == nil && m.answer.Warnings > 0 {
+		err = client.Flush() // the servers are asked for their warnings next
+	}
+	if err != nil {
+		return &protocol.SideError{Side: protocol.SideClient, Err: err}
+	}
+	return nil
+}
+
+// settle takes over what each part has left at its server: first those that succeeded, since one that failed may end the
+// transaction on all. It returns the connection that broke first.
+func (m *many) settle(out *Outcome, struck bool) (lost *lostError) {
+	for _, failed := range [2]bool{false, true} {
+		for i := range m.branches {
+			b := &m.branches[i]
+			bad := b.unsent != nil || b.begun && m.streams.Err(i) != nil
+			if b.c == nil || bad != failed {
+				continue
+			}
+			c := b.c
+			b.c = nil
+			if b.held && m.s.holdOf(c) == nil {
+				continue // it ended with the transaction
+			}
+			if broke := m.settleOne(i, c, out, struck); broke != nil && lost == nil {
+				lost, m.lostAt = broke, i
+			}
+		}
+	}
+	return lost
+}
+
+func (m *many) settleOne(i int, c *backend.Conn, out *Outcome, struck bool) *lostError {
+	s, b, part := m.s, &m.branches[i], &m.r.Parts[i]
+	err := b.unsent
+	switch {
+	case b.begun:
+		err = m.streams.Err(i)
+	case err == nil:
+		if !b.held && s.holdOf(c) == nil {
+			c.Release()
+		}
+		return nil
+	}
+	e, answered := errors.AsType[*protocol.Error](err)
+	answered = answered && !isSide(err)
+	switch {
+	case err == nil, answered && !serverGone(e):
+		reply := *m.streams.Reply(i)
+		if e != nil {
+			c.Refused(e.Code)
+			if (e.Code == unknownStatement || e.Code == staleTypes) && part.Statement != nil {
+				if err := statementsOf(c).drop(c, part.Statement.keyFor(part)); err != nil {
+					s.broke(c, err)
+				}
+			}
+		}
+		if reply.Warnings > 0 && !struck && !b.struck && e == nil {
+			if res, err := c.Query("SHOW WARNINGS"); err == nil {
+				out.addWarnings(res)
+			}
+		}
+		reply.Warnings = 0
+		s.settle(c, part, &reply, struck || b.struck)
+		if s.holdOf(c) != nil {
+			s.letOf(c, WhyDiagnostics)
+		}
+	case b.struck && s.holdOf(c) == nil:
+		c.Discard("killed")
+	default:
+		lost, _ := errors.AsType[*lostError](s.lost(c, err, answered && e.Code == timedOut))
+		return lost
+	}
+	return nil
+}
+
+// addWarnings takes over what a server says to SHOW WARNINGS.
+func (o *Outcome) addWarnings(res *protocol.Result) {
+	if o.Warnings == nil {
+		o.Warnings = res
+		return
+	}
+	o.Warnings.Rows = append(o.Warnings.Rows, res.Rows...)
+}
+
+// warningOf is what SHOW WARNINGS says of an error.
+func warningOf(e *protocol.Error) *protocol.Result {
+	level, code := "Error", strconv.Itoa(int(e.Code))
+	return &protocol.Result{Columns: []string{"Level", "Code", "Message"}, Rows: [][]*string{{&level, &code, &e.Message}}}
+}

@@ -1,0 +1,478 @@
+package plan
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"shardway/router/parse"
+	"shardway/router/parse/rewrite"
+	"shardway/shardmap"
+)
+
+// Gather brings rows to temporary tables on one server and runs the client's statement there.
+type Gather struct {
+	// Shard is where the statement is finished, on a server of Role; tables that aren't copied are read there.
+	Shard *shardmap.Shard
+	Role  Role
+	// From is the role of the servers that rows are read from.
+	From   Role
+	Copies []Copy
+	SQL    *rewrite.Template // nil: as the client sent it
+	// Why says what made it run on several shards.
+	Why string
+
+	asks []parse.Table
+}
+
+// Copy is a table whose rows are brought to a temporary one.
+type Copy struct {
+	DB, Table string
+	Name      string            // of the temporary table, in DB: the table's own where it hides that
+	Shards    []*shardmap.Shard // on which rows can matter, in the map's order
+	// Home is a shard that has the table, which tells its columns where the finishing one doesn't.
+	Home *shardmap.Shard
+	// All says that every column may be needed; else Columns are names, in lower case, of which the table's may be. They
+	// hold many names that are no columns.
+	All     bool
+	Columns []string
+	// Where are the conditions for rows that can matter: a row meets all Filters of one of the lists. Without a list, or
+	// with an empty one, every row can.
+	Where [][]Filter
+}
+
+// Filter is a condition on the columns of one table, for a server to evaluate under the session's state.
+type Filter struct {
+	SQL     string
+	Columns []string // lower case: all of them must be the table's
+	// Strings and Numbers say which literals SQL compares the columns with.
+	Strings, Numbers bool
+}
+
+func (*Gather) plan() {}
+
+// String is "gather at shard role: copies; why".
+func (p *Gather) String() string {
+	var out strings.Builder
+	out.WriteString("gather at " + p.Shard.ID + " " + p.Role.String() + ":")
+	for i := range p.Copies {
+		if i > 0 {
+			out.WriteByte(',')
+		}
+		out.WriteByte(' ')
+		out.WriteString(p.Copies[i].String())
+	}
+	if len(p.Copies) == 0 {
+		out.WriteString(" no copies")
+	}
+	if p.SQL != nil {
+		out.WriteString("; as " + p.SQL.String())
+	}
+	return out.String() + "; " + p.Why
+}
+
+// Reads is the number of shards that are read.
+func (p *Gather) Reads() int {
+	shards := map[*shardmap.Shard]bool{p.Shard: true}
+	for i := range p.Copies {
+		for _, s := range p.Copies[i].Shards {
+			shards[s] = true
+		}
+	}
+	return len(shards)
+}
+
+// String is the table, the shards, and the conditions.
+func (c *Copy) String() string {
+	out := c.DB + "." + c.Table
+	if c.Name != c.Table {
+		out += " as " + c.Name
+	}
+	ids := make([]string, len(c.Shards))
+	for i, s := range c.Shards {
+		ids[i] = s.ID
+	}
+	out += " from "
+	if out += strings.Join(ids, "+"); len(ids) == 0 {
+		out += "nowhere"
+	}
+	if where := c.Condition(nil); where != "" {
+		out += " where " + where
+	}
+	return out
+}
+
+// Condition is what Where demands, "" for nothing, of the Filters that usable takes; nil takes all.
+func (c *Copy) Condition(usable func(*Filter) bool) string {
+	var any []string
+	for _, list := range c.Where {
+		var all []string
+		for i := range list {
+			if usable == nil || usable(&list[i]) {
+				all = append(all, list[i].SQL)
+			}
+		}
+		if len(all) == 0 {
+			return ""
+		}
+		any = append(any, strings.Join(all, " AND "))
+	}
+	if len(any) > 1 {
+		for i := range any {
+			any[i] = "(" + any[i] + ")"
+		}
+	}
+	return strings.Join(any, " OR ")
+}
+
+// gatherRows are the steps of a Gather for EXPLAIN ROUTE.
+func gatherRows(p *Gather) (rows [][]string) {
+	add := func(shard, role, servers, sql, why string) {
+		rows = append(rows, []string{number(len(rows) + 1), shard, role, servers, sql, why})
+	}
+	for i := range p.Copies {
+		c := &p.Copies[i]
+		columns := "all columns"
+		if !c.All {
+			columns = "those of its columns that are named"
+		}
+		for _, s := range c.Shards {
+			sql := "SELECT … FROM " + c.DB + "." + c.Table
+			if where := c.Condition(nil); where != "" {
+				sql += " WHERE " + where
+			}
+			add(s.ID, p.From.String(), strings.Join(servers(s, p.From), ", "), sql, "rows for the temporary table "+c.DB+"."+c.Name+", "+columns)
+		}
+		if len(c.Shards) == 0 {
+			add("", "shardway", "", "", "no row of "+c.DB+"."+c.Table+" can match: the temporary table "+c.DB+"."+c.Name+" is empty")
+		}
+	}
+	sql := "as sent"
+	if p.SQL != nil {
+		sql = p.SQL.String()
+	}
+	add(p.Shard.ID, p.Role.String(), strings.Join(servers(p.Shard, p.Role), ", "), sql, p.Why)
+	return rows
+}
+
+// brought plans a SELECT that needs several shards by bringing rows together. It gives a *Gather, or a *Refuse that says
+// why not.
+func (b *builder) brought() Plan {
+	if why := b.unbringable(); why != "" {
+		return b.unbrought(why)
+	}
+	found := b.st.Brings()
+	if found.Why != "" {
+		return b.unbrought(found.Why)
+	}
+	w := bringing{b: b, list: found.Tables, commons: found.Commons, norm: found.Norm}
+	w.group()
+	return w.plan()
+}
+
+func (b *builder) unbrought(why string) Plan {
+	p, ok := b.spread().(*Refuse)
+	if ok {
+		p.Message = strings.Replace(p.Message, ". Statements over several shards aren't supported: ", ". Its rows can't be brought to one server, since "+why+": ", 1)
+	}
+	return p
+}
+
+// unbringable says what in a SELECT has its meaning on the connection or shard where it runs, "" for nothing.
+func (b *builder) unbringable() string {
+	st := b.st
+	switch {
+	case st.Is(parse.FlagLocks):
+		return "it locks rows (" + st.Why + ")"
+	case st.Is(parse.FlagInto):
+		return "its result goes INTO variables or a file"
+	case st.Is(parse.FlagSetsUserVar):
+		return "it assigns user variables"
+	case st.Is(parse.FlagSetsLastInsertID):
+		return "it sets LAST_INSERT_ID"
+	case st.Is(parse.FlagGetLock), st.Is(parse.FlagReleaseLock):
+		return "it takes or releases named locks"
+	case st.Is(parse.FlagSequenceNext):
+		return "it uses a sequence"
+	case st.Is(parse.FlagStoredFunction):
+		return "it calls a function that may be a stored one (" + st.Why + ")"
+	case st.Is(parse.FlagConnectionID), st.Is(parse.FlagOwnVariable):
+		return "it is about the connection (" + st.Why + ")"
+	case st.Is(parse.FlagFoundRows), st.Is(parse.FlagCalcFoundRows), st.Is(parse.FlagRowCount), st.Is(parse.FlagDiagnostics):
+		return "it is about another statement's result (" + st.Why + ")"
+	case b.vars:
+		return "it uses user variables that one connection alone has"
+	case b.inTx() && b.f.OneShard:
+		return "it runs in a transaction, which stays on one shard"
+	}
+	for i := range b.all() {
+		if b.all()[i].kind == kindTemporary {
+			return b.name(b.all()[i].text) + " is a temporary table of the session"
+		}
+	}
+	return ""
+}
+
+// inTx reports whether a SELECT runs in a transaction, or opens one.
+func (b *builder) inTx() bool { return b.f.InTx || !b.f.Autocommit }
+
+// bringing is the work on a Gather.
+type bringing struct {
+	b      *builder
+	list   []parse.Bring
+	norm   *rewrite.Norm
+	groups []tableGroup
+
+	commons []parse.Common
+	// Where a server opens a temporary table once: the references of tables that are copied, and further definitions of
+	// common table expressions, by the one that they repeat.
+	copied map[int]*tableGroup
+	more   map[int][]*rewrite.Template
+	names  int // given
+	found  bool
+}
+
+// tableGroup are the places where a statement names one table.
+type tableGroup struct {
+	db, table string
+	kind      kind
+	members   []int // of list
+	need      set   // the shards on which rows can matter
+}
+
+// group sorts the table names of the statement by the tables that they mean.
+func (w *bringing) group() {
+	for i := range w.list {
+		s := w.source(i)
+		if s.kind == kindNone {
+			continue
+		}
+		db := s.text.DB
+		if db == "" {
+			db = w.b.f.DB
+		}
+		if system(db) {
+			continue
+		}
+		at := -1
+		for k := range w.groups {
+			if g := &w.groups[k]; strings.EqualFold(g.db, db) && strings.EqualFold(g.table, s.text.Name) {
+				at = k
+			}
+		}
+		if at < 0 {
+			at = len(w.groups)
+			w.groups = append(w.groups, tableGroup{db: db, table: s.text.Name, kind: s.kind})
+		}
+		g := &w.groups[at]
+		g.members = append(g.members, i)
+		g.need.or(s.in)
+	}
+}
+
+func (w *bringing) source(i int) *source {
+	return &w.b.of(w.list[i].Block)[w.list[i].Table]
+}
+
+// whole reports whether a shard has all rows of a table that can matter. In a transaction none has: the connection that
+// finishes the statement isn't the transaction's.
+func (w *bringing) whole(g *tableGroup, s *shardmap.Shard) bool {
+	switch {
+	case w.b.inTx():
+		return false
+	case g.kind == kindReference, g.need.count() == 0:
+		return true
+	default:
+		return g.need.count() == 1 && g.need.first() == s.Index
+	}
+}
+
+// finish chooses the shard at which the fewest tables have to be copied.
+func (w *bringing) finish() *shardmap.Shard {
+	best, least := w.b.m.DefaultShard(w.b.f.DB), len(w.groups)+1
+	try := func(s *shardmap.Shard) {
+		n := 0
+		for i := range w.groups {
+			if !w.whole(&w.groups[i], s) {
+				n++
+			}
+		}
+		if n < least {
+			best, least = s, n
+		}
+	}
+	try(best)
+	for _, s := range w.b.m.Shards() {
+		try(s)
+	}
+	return best
+}
+
+func (w *bringing) plan() Plan {
+	b := w.b
+	p := &Gather{Shard: w.finish()}
+	p.From, _ = b.chooseRole()
+	if p.From == Any {
+		p.From = Primary
+	}
+	p.Role = p.From
+	for i := range w.groups {
+		g := &w.groups[i]
+		if w.whole(g, p.Shard) {
+			continue
+		}
+		if b.f.Reopens {
+			p.Copies = append(p.Copies, w.copy(g, g.members, g.table))
+			continue
+		}
+		if w.copied == nil {
+			w.copied = map[int]*tableGroup{}
+		}
+		for k, member := range g.members {
+			w.copied[member] = g
+			name := g.table
+			if k > 0 {
+				name = w.name(member)
+			}
+			p.Copies = append(p.Copies, w.copy(g, g.members[k:k+1], name))
+		}
+	}
+	if len(w.copied) > 0 {
+		if p.SQL = w.renamed(p); len(p.Copies) > maxCopies {
+			return b.unbrought("it would take more than " + strconv.Itoa(maxCopies) + " temporary tables, since MySQL opens each once in a statement")
+		}
+	}
+	p.Why = b.whyBrought()
+	return p
+}
+
+// maxCopies bounds the temporary tables of a statement.
+const maxCopies = 61
+
+// copy is a copy for some of a table's references.
+func (w *bringing) copy(g *tableGroup, members []int, name string) Copy {
+	b := w.b
+	c := Copy{DB: g.db, Table: g.table, Name: name, Home: b.home(g.db)}
+	var need set
+	for _, i := range members {
+		br, s := &w.list[i], w.source(i)
+		need.or(s.in)
+		c.All = c.All || br.All
+		c.Columns = append(c.Columns, br.Columns...)
+		var list []Filter
+		for k := range br.Demands {
+			if f, ok := b.filter(&br.Demands[k]); ok {
+				list = append(list, f)
+			}
+		}
+		if s.in.count() > 0 {
+			c.Where = append(c.Where, list)
+		}
+	}
+	if slices.Sort(c.Columns); c.All {
+		c.Columns = nil
+	}
+	c.Columns = slices.Compact(c.Columns)
+	if g.kind == kindReference {
+		from := c.Home
+		for _, id := range b.f.TxShards {
+			if s := b.m.Shard(id); s != nil {
+				from = s // which is in the transaction already
+			}
+		}
+		need = only(from)
+	}
+	for _, s := range b.m.Shards() {
+		if need.has(s.Index) {
+			c.Shards = append(c.Shards, s)
+		}
+	}
+	if g.kind == kindWhole && len(c.Shards) > 0 {
+		c.Home = c.Shards[0]
+	}
+	return c
+}
+
+// whyBrought says which tables are where.
+func (b *builder) whyBrought() string {
+	var parts []string
+	for i := range b.all() {
+		s := &b.all()[i]
+		if s.in.count() == 0 || s.kind != kindSharded && s.kind != kindWhole {
+			continue
+		}
+		parts = append(parts, b.name(s.text)+" is on "+s.in.names(b.m))
+	}
+	return "needs several shards: " + strings.Join(parts, ", ")
+}
+
+// filter writes a demand with the statement's values.
+func (b *builder) filter(d *parse.Demand) (Filter, bool) {
+	f := Filter{Columns: d.Columns, Strings: d.Strings, Numbers: d.Numbers}
+	var out []byte
+	for i := range d.Parts {
+		p := &d.Parts[i]
+		out = append(out, p.Text...)
+		if p.Arg < 0 {
+			continue
+		}
+		if p.Arg >= len(b.args) {
+			return f, false
+		}
+		v := &b.args[p.Arg]
+		switch v.Kind {
+		case parse.Int, parse.Uint, parse.Decimal, parse.Float:
+			f.Numbers = true
+		case parse.String, parse.Bytes:
+			f.Strings = true
+		default:
+		}
+		var ok bool
+		if out, ok = b.appendLiteral(out, v); !ok {
+			return f, false
+		}
+	}
+	f.SQL = string(out)
+	return f, true
+}
+
+// maxFilter bounds a literal in a Filter, in bytes.
+const maxFilter = 64 << 10
+
+// appendLiteral appends a value as a literal that a server reads, in the session's state, as it reads the value itself.
+func (b *builder) appendLiteral(dst []byte, v *parse.Value) ([]byte, bool) {
+	switch v.Kind {
+	case parse.Null:
+		return append(dst, "NULL"...), true
+	case parse.Bool:
+		if v.I == 0 {
+			return append(dst, "FALSE"...), true
+		}
+		return append(dst, "TRUE"...), true
+	case parse.Int:
+		return strconv.AppendInt(dst, v.I, 10), true
+	case parse.Uint:
+		return strconv.AppendUint(dst, v.U, 10), true
+	case parse.Decimal:
+		return append(dst, v.S...), true
+	case parse.Float:
+		if v.F != v.F || v.F-v.F != 0 {
+			return dst, false
+		}
+		return strconv.AppendFloat(dst, v.F, 'e', -1, 64), true
+	case parse.String:
+		if b.f.BinaryParams || len(v.S) > maxFilter {
+			return dst, false // a parameter of bytes compares otherwise than a string
+		}
+		dst = append(dst, '\'')
+		for _, c := range v.S {
+			if c == '\'' || c == '\\' && !b.f.PlainBackslash {
+				dst = append(dst, c)
+			}
+			dst = append(dst, c)
+		}
+		return append(dst, '\''), true
+	default:
+		return dst, false
+	}
+}

@@ -1,0 +1,115 @@
+package plan
+
+import (
+	"shardway/router/parse"
+	"shardway/shardmap"
+)
+
+// copied is the plan of a write to a reference table: every shard does the same to its own copy.
+func (b *builder) copied() Plan {
+	st := b.st
+	t := b.copies
+	in := owners(t, b.m)
+	no := func(why string) Plan {
+		if p := b.picked(fullName(t) + " is a reference table, and the same statement might do something else to each copy: " + why); p != nil {
+			return p
+		}
+		return refuse(verb(st) + " of the reference table " + fullName(t) + ", which has a copy on each of " + in.names(b.m) + ": " + why)
+	}
+	switch st.Kind {
+	case parse.Insert, parse.Replace, parse.Update, parse.Delete:
+	default:
+		return no("it can't be done on several shards")
+	}
+	switch {
+	case st.Flags&tiedToOne != 0:
+		return no("it depends on what one connection keeps (" + st.Why + "), so the copies would differ; write the values into it")
+	case b.random():
+		return no("a function that gives another value at each call would make the copies differ; write the values into it")
+	case st.Is(parse.FlagLimited):
+		return no("LIMIT might take other rows of each copy; say which rows with WHERE")
+	case st.Is(parse.FlagReturning):
+		return no("RETURNING would answer once for each copy; ask with a SELECT")
+	case st.Insert != nil && st.Insert.Select >= 0:
+		return no("the rows of a SELECT might come in another order on each shard, and be numbered otherwise; insert them with VALUES")
+	}
+	for i := range b.all() {
+		if s := &b.all()[i]; s.kind != kindNone && s.kind != kindReference {
+			return no("it reads " + b.name(s.text) + ", which isn't on every shard; read it first, and write the values into it")
+		}
+	}
+	role, _ := b.chooseRole()
+	p := &Many{Role: role, Write: true, Copies: true, Why: fullName(t) + " is a reference table"}
+	var with *numbering
+	if st.Insert != nil && t.Sequence != "" && st.Insert.Rows != nil {
+		ids, problem := b.numbering(st.Insert, t)
+		if problem != "" {
+			return no(problem)
+		}
+		with = &ids
+	}
+	var shards []*shardmap.Shard
+	for i, s := range b.m.Shards() {
+		if in.has(i) {
+			shards = append(shards, s)
+		}
+	}
+	if with != nil && with.n > 0 {
+		b.ins.table, b.ins.ids = t, *with
+		return b.numberedCopies(p, shards)
+	}
+	for _, s := range shards {
+		p.Parts = append(p.Parts, Part{Shard: s})
+	}
+	return p
+}
+
+// numberedCopies gives every copy the same rows with the same numbers.
+func (b *builder) numberedCopies(p *Many, shards []*shardmap.Shard) Plan {
+	rows, refused := b.byRow()
+	if refused != nil {
+		return refused
+	}
+	all := make([]int, len(rows.rows.Rows))
+	for i := range all {
+		all[i] = i
+	}
+	sql := rows.rows.Template(b.st.Norm(), all, rows.with)
+	for _, s := range shards {
+		p.Parts = append(p.Parts, Part{Shard: s, SQL: sql})
+	}
+	rows.number(p)
+	return p
+}
+
+// apart is the plan of an UPDATE or DELETE that each shard can do for its own rows; nil where that isn't so.
+func (b *builder) apart() (p *Many, why string) {
+	st := b.st
+	switch {
+	case st.Kind != parse.Update && st.Kind != parse.Delete:
+		return nil, ""
+	case st.Flags&tiedToOne != 0:
+		return nil, "it depends on what one connection keeps (" + st.Why + ")"
+	case st.Is(parse.FlagLimited):
+		return nil, "LIMIT counts over all shards"
+	case st.Is(parse.FlagReturning):
+		return nil, "RETURNING"
+	}
+	for i := range b.all() {
+		if s := &b.all()[i]; s.text.Write && s.kind != kindSharded {
+			return nil, "it writes " + b.name(s.text) + " too"
+		}
+	}
+	t, why := b.together()
+	if why != "" {
+		return nil, why
+	}
+	p = &Many{Write: true, Why: "each shard has the rows of " + aliased(t.anchor) + " that it changes"}
+	p.Role, _ = b.chooseRole()
+	for i, s := range b.m.Shards() {
+		if t.anchor.in.has(i) {
+			p.Parts = append(p.Parts, Part{Shard: s})
+		}
+	}
+	return p, ""
+}

@@ -1,0 +1,190 @@
+package e2e
+
+import (
+	"database/sql"
+	"strconv"
+	"strings"
+	"testing"
+
+	"shardway/test/cluster"
+)
+
+// gathered is app with a table of odd columns.
+func gathered(f cluster.Flavor) cluster.Data {
+	d := app(f)
+	d.Script = append(d.Script,
+		"CREATE TABLE odd (id INT NOT NULL AUTO_INCREMENT, n BIGINT NOT NULL DEFAULT 3, low VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci, hidden INT DEFAULT 5 INVISIBLE, "+
+			"gen INT GENERATED ALWAYS AS (n * 2) VIRTUAL, geo GEOMETRY, wide VARCHAR(10) CHARACTER SET utf16, z INT(8) UNSIGNED ZEROFILL, dflt VARCHAR(30) NOT NULL DEFAULT 'it''s \"a\" \\\\ default', "+
+			"fl FLOAT NOT NULL, big DECIMAL(65,30), stamp TIMESTAMP(6) NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6), zero DATE NOT NULL DEFAULT '2020-01-01', bits BIT(64), "+
+			"PRIMARY KEY (id, n), UNIQUE KEY (z), KEY two (low(5), fl))",
+		"INSERT INTO odd (id, n, low, hidden, geo, wide, z, fl, big, stamp, bits) VALUES "+
+			"(1, 3, 'Straße', 7, ST_GeomFromText('POINT(1 2)'), 'wörd', 42, 1.1, 12345678901234567890123456789012345.123456789012345678901234567890, '2026-03-04 05:06:07.123456', X'ffffffffffffffff'),"+
+			"(2, 12, 'STRASSE', NULL, NULL, '', 4294967295, 3.4028234e38, -0.000000000000000000000000000001, NULL, 0),"+
+			"(3, 5, 'a\\\\b''c\\n\\0d', 1, ST_GeomFromText('LINESTRING(0 0,1 1)'), NULL, NULL, -1e-30, NULL, '2038-01-19 03:14:07', NULL),"+
+			"(4, 14, NULL, 2, NULL, NULL, 0, 16777217, 0, '1970-01-02 00:00:01', 5)",
+	)
+	d.Tables = append(d.Tables, cluster.Placed{Name: "odd", Key: "n", Placement: "mod", Options: "key_type: bigint"})
+	return d
+}
+
+// TestGather runs testdata/gather.sql through Shardway and on the plain server, as text and prepared, and looks at what
+// it leaves behind.
+func TestGather(t *testing.T) {
+	statements := readStatements(t, "testdata/gather.sql")
+	onEach(t, "gather", gathered, func(e *env) {
+		d := e.serve(settings{"limits": "{gather_rows: 100000}"})
+		e.gatherLeavesNothing(d)
+		for _, prepared := range []bool{false, true} {
+			compared, refused := e.compare(statements, prepared, func() *wire { return e.dial(d, nil) }, func() *wire { return e.plain(nil) }, nil)
+			e.Logf("note: %d statements answered alike, %d refused", compared, refused)
+		}
+		e.gatherEnds(d)
+		e.gatherLimits(e.serve(settings{"limits": "{gather_rows: 100}"}))
+	})
+}
+
+// logPositions are the ends of the servers' binary logs.
+func (e *env) logPositions() (list [][2]string) {
+	for _, s := range e.c.Servers() {
+		rows := e.rowsOf(s, e.say("SHOW BINARY LOG STATUS", "SHOW MASTER STATUS"))
+		list = append(list, [2]string{rows[0][0], rows[0][1]})
+	}
+	return list
+}
+
+// logged are the events after positions that are about the test's database, whose name no other session uses.
+func (e *env) logged(from [][2]string) (list []string) {
+	for i, s := range e.c.Servers() {
+		for _, row := range e.rowsOf(s, "SHOW BINLOG EVENTS IN '"+from[i][0]+"' FROM "+from[i][1]) {
+			if text := strings.Join(row, " "); strings.Contains(text, "gather") || strings.Contains(text, "TEMPORARY") {
+				list = append(list, s.Name+": "+text)
+			}
+		}
+	}
+	return list
+}
+
+// rowsOf are the rows of a query on a server itself.
+func (e *env) rowsOf(s *cluster.Server, q string) (list [][]string) {
+	rows, err := s.DB().QueryContext(e.ctx, q)
+	e.must(err)
+	defer rows.Close()
+	names, err := rows.Columns()
+	e.must(err)
+	for rows.Next() {
+		values, at := make([]sql.NullString, len(names)), make([]any, len(names))
+		for i := range values {
+			at[i] = &values[i]
+		}
+		e.must(rows.Scan(at...))
+		row := make([]string, len(names))
+		for i := range values {
+			row[i] = values[i].String
+		}
+		list = append(list, row)
+	}
+	e.must(rows.Err())
+	return list
+}
+
+// gatherLeavesNothing gathers on replicas that take no write at all, and on primaries.
+func (e *env) gatherLeavesNothing(d *daemon) {
+	e.must(e.c.Sync(e.ctx))
+	if e.mysql() {
+		for _, sh := range e.c.Shards {
+			for _, r := range sh.Replicas {
+				e.must(r.Exec(e.ctx, "SET GLOBAL super_read_only=ON"))
+				defer func() { e.must(r.Exec(e.ctx, "SET GLOBAL super_read_only=OFF")) }()
+			}
+		}
+	}
+	before := e.logPositions()
+	w := e.dial(d, nil)
+	for _, hint := range []string{"", "/* shardway: primary */ "} {
+		for range 3 {
+			got, err := w.one("SELECT " + hint + "COUNT(*) FROM users a JOIN users b ON a.id = b.id + 1")
+			e.must(err)
+			if got != "70" {
+				e.Errorf("a join over the shards counts %s rows", got)
+			}
+			got, err = w.one("SELECT " + hint + "COUNT(*) FROM users WHERE id = 3")
+			e.must(err)
+			if got != "1" {
+				e.Errorf("%s rows after a join, on a connection that may have been the join's", got)
+			}
+		}
+	}
+	if got := e.logged(before); len(got) > 0 {
+		e.Errorf("the servers have written to their binary logs:\n%s", strings.Join(got, "\n"))
+	}
+	if !e.mysql() {
+		return
+	}
+	e.until("no temporary table is left", func() bool {
+		n := 0
+		for _, s := range e.c.Servers() {
+			text, err := s.Text(e.ctx, "SELECT COUNT(*) FROM information_schema.INNODB_TEMP_TABLE_INFO")
+			e.must(err)
+			here, err := strconv.Atoi(text)
+			e.must(err)
+			n += here
+		}
+		return n == 0
+	})
+}
+
+// gatherEnds kills a statement, lets its time be over, and leaves.
+func (e *env) gatherEnds(d *daemon) {
+	const slow = "SELECT SLEEP(77) FROM users a JOIN users b ON a.id = b.id + 1 ORDER BY 1"
+	sleeping := func() int {
+		n := 0
+		for _, s := range e.c.Servers() {
+			rows, err := e.onServer(s, "SELECT ID FROM information_schema.PROCESSLIST WHERE INFO LIKE '%SLEEP(77)%' AND INFO NOT LIKE '%PROCESSLIST%'")
+			e.must(err)
+			n += len(rows)
+		}
+		return n
+	}
+	w, other := e.dial(d, nil), e.dial(d, nil)
+	id, err := w.one("SELECT CONNECTION_ID()")
+	e.must(err)
+	e.must(w.send(comQuery, []byte(slow)))
+	e.until("the statement runs", func() bool { return sleeping() == 1 })
+	_, err = other.query("KILL QUERY " + id)
+	e.must(err)
+	e.until("a killed statement has ended", func() bool { return sleeping() == 0 })
+	w.close()
+
+	w = e.dial(d, nil)
+	rs, err := w.query("SELECT /* shardway: timeout=300ms */" + strings.TrimPrefix(slow, "SELECT"))
+	e.must(err)
+	if got := rs[0].Err; got == nil || got.Code != 3024 && got.Code != 1317 { // the latter once columns have been sent
+		e.Errorf("a statement whose time is over: %v", got)
+	}
+	if got, err := w.one("SELECT COUNT(*) FROM users a JOIN users b ON a.id = b.id + 1"); err != nil || got != "70" {
+		e.Errorf("after a timeout: %s, %v", got, err)
+	}
+	e.must(w.send(comQuery, []byte(slow)))
+	e.until("the statement runs", func() bool { return sleeping() == 1 })
+	w.close()
+	e.until("the statement of a client that left has ended", func() bool { return sleeping() == 0 })
+}
+
+// gatherLimits goes beyond limits.gather_rows, in a transaction that lives on.
+func (e *env) gatherLimits(d *daemon) {
+	w := e.dial(d, nil)
+	for _, q := range []string{"BEGIN", "UPDATE users SET age = 77 WHERE id = 3"} {
+		_, err := w.query(q)
+		e.must(err)
+	}
+	rs, err := w.query("SELECT COUNT(*) FROM users u JOIN orders o ON o.user_id = u.id + 1")
+	e.must(err)
+	if got := rs[0].Err; got == nil || got.Code != 1105 || !strings.Contains(got.Message, "limits.gather_rows") || !strings.Contains(got.Message, "gather.orders") {
+		e.Errorf("more rows than the limit: %v", got)
+	}
+	if got, err := w.one("SELECT COUNT(*) FROM countries c JOIN users u ON u.country = c.code AND u.id = 3 WHERE u.age = 77"); err != nil || got != "1" {
+		e.Errorf("after the limit the transaction sees %s of its rows, %v", got, err)
+	}
+	_, err = w.query("ROLLBACK")
+	e.must(err)
+}
