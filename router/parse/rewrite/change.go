@@ -24,7 +24,7 @@ type Assigned struct{ Column, Value Range }
 // Change takes a statement apart; false for other statements, and for those whose clauses can't be told apart.
 func (n *Norm) Change() (*Change, bool) {
 	c := &Change{}
-	switch n.Tokens[0].Up {
+	switch n.token(0).Up {
 	case "UPDATE":
 		return c, n.update(c)
 	case "DELETE":
@@ -38,10 +38,10 @@ func (n *Norm) Change() (*Change, bool) {
 
 // modifiers is the first token from i on that isn't one of words.
 func (n *Norm) modifiers(i int, words ...string) int {
-	for n.Tokens[i].Kind == digest.TokWord {
+	for n.token(i).Kind == digest.TokWord {
 		known := false
 		for _, w := range words {
-			known = known || n.Tokens[i].Up == w
+			known = known || n.token(i).Up == w
 		}
 		if !known {
 			break
@@ -55,7 +55,7 @@ func (n *Norm) modifiers(i int, words ...string) int {
 func (n *Norm) until(r Range, words ...string) int {
 	depth := 0
 	for i := r.From; i < r.To; i++ {
-		t := &n.Tokens[i]
+		t := n.token(i)
 		switch t.Up {
 		case "(":
 			depth++
@@ -64,7 +64,7 @@ func (n *Norm) until(r Range, words ...string) int {
 			depth--
 			continue
 		}
-		if depth > 0 || t.Kind != digest.TokWord || i > 0 && n.Tokens[i-1].Up == "." {
+		if depth > 0 || t.Kind != digest.TokWord || i > 0 && n.token(i-1).Up == "." {
 			continue
 		}
 		for _, w := range words {
@@ -89,7 +89,7 @@ func (n *Norm) update(c *Change) bool {
 	c.Set = Range{set + 1, at}
 	for _, one := range n.commas(c.Set) {
 		eq := one.From
-		for eq < one.To && n.Tokens[eq].Up != "=" && n.Tokens[eq].Up != ":=" {
+		for eq < one.To && n.token(eq).Up != "=" && n.token(eq).Up != ":=" {
 			eq++
 		}
 		if eq == one.To {
@@ -120,7 +120,7 @@ func (n *Norm) delete(c *Change) bool {
 	i := n.modifiers(1, "LOW_PRIORITY", "QUICK", "IGNORE")
 	c.Verb = Range{0, i}
 	at := n.until(Range{i, end}, "WHERE", "ORDER", "LIMIT", "RETURNING")
-	if n.Tokens[i].Up != "FROM" { // DELETE a, b FROM …
+	if n.token(i).Up != "FROM" { // DELETE a, b FROM …
 		from := n.until(Range{i, at}, "FROM")
 		if from == at {
 			return false
@@ -129,7 +129,7 @@ func (n *Norm) delete(c *Change) bool {
 		return n.tail(c, Range{at, end})
 	}
 	using := n.until(Range{i + 1, at}, "USING")
-	if using < at && n.Tokens[using+1].Up != "(" { // DELETE FROM a, b USING …
+	if using < at && n.token(using+1).Up != "(" { // DELETE FROM a, b USING …
 		c.Targets, c.From = n.commas(Range{i + 1, using}), Range{using + 1, at}
 		return n.tail(c, Range{at, end})
 	}
@@ -143,19 +143,19 @@ func (n *Norm) insertSelect(c *Change) bool {
 	}
 	end := n.All().To
 	i := n.modifiers(1, "LOW_PRIORITY", "HIGH_PRIORITY", "DELAYED", "IGNORE", "INTO")
-	if !n.Tokens[i].IsName() {
+	if !n.token(i).IsName() {
 		return false
 	}
 	i++
-	if n.Tokens[i].Up == "." {
+	if n.token(i).Up == "." {
 		i += 2
 	}
-	if n.Tokens[i].Up == "PARTITION" {
+	if n.token(i).Up == "PARTITION" {
 		i = n.group(i + 1)
 	}
 	c.Verb = Range{0, i}
-	if n.Tokens[i].Up == "(" {
-		switch n.Tokens[i+1].Up {
+	if n.token(i).Up == "(" {
+		switch n.token(i + 1).Up {
 		case "SELECT", "WITH", "(", "VALUES", "TABLE":
 		default:
 			to := n.group(i)
@@ -165,7 +165,7 @@ func (n *Norm) insertSelect(c *Change) bool {
 	}
 	at := end
 	for j := i; j+2 < end; j++ {
-		if n.Tokens[j].Up == "ON" && n.Tokens[j+1].Up == "DUPLICATE" && n.Tokens[j].Kind == digest.TokWord {
+		if n.token(j).Up == "ON" && n.token(j+1).Up == "DUPLICATE" && n.token(j).Kind == digest.TokWord {
 			at = j
 		}
 	}

@@ -22,39 +22,35 @@ type Row struct {
 
 // Insertion reads an INSERT or REPLACE of rows; false for INSERT … SELECT and all other statements.
 func (n *Norm) Insertion() (*Insertion, bool) {
-	t := n.Tokens
 	i := 0
-	switch t[i].Up {
+	switch n.token(i).Up {
 	case "INSERT", "REPLACE":
 	default:
 		return nil, false
 	}
 	i++
-	for i < len(t) && t[i].Kind == digest.TokWord {
-		switch t[i].Up {
+	for n.token(i).Kind == digest.TokWord {
+		switch n.token(i).Up {
 		case "LOW_PRIORITY", "DELAYED", "HIGH_PRIORITY", "IGNORE", "INTO":
 			i++
 			continue
 		}
 		break
 	}
-	if i >= len(t) || !t[i].IsName() {
+	if !n.token(i).IsName() {
 		return nil, false
 	}
 	i++
-	if t[i].Up == "." {
+	if n.token(i).Up == "." {
 		i += 2
 	}
-	if i < len(t) && t[i].Up == "PARTITION" {
+	if n.token(i).Up == "PARTITION" {
 		i = n.group(i + 1)
 	}
-	if i >= len(t) {
-		return nil, false
-	}
 	ins := &Insertion{Into: Range{0, i}}
-	if t[i].Up == "(" {
+	if n.token(i).Up == "(" {
 		end := n.group(i)
-		if t[i+1].Up == "SELECT" || t[i+1].Up == "WITH" || t[i+1].Up == "(" || t[i+1].Up == "VALUES" || t[i+1].Up == "TABLE" {
+		if n.token(i+1).Up == "SELECT" || n.token(i+1).Up == "WITH" || n.token(i+1).Up == "(" || n.token(i+1).Up == "VALUES" || n.token(i+1).Up == "TABLE" {
 			return nil, false
 		}
 		ins.Listed, ins.Columns = true, Range{i + 1, end - 1}
@@ -62,7 +58,7 @@ func (n *Norm) Insertion() (*Insertion, bool) {
 		i = end
 	}
 	ins.Values = i
-	switch t[i].Up {
+	switch n.token(i).Up {
 	case "VALUES", "VALUE":
 		return ins, n.rows(ins)
 	case "SET":
@@ -77,7 +73,7 @@ func (n *Norm) rows(ins *Insertion) bool {
 	i := ins.Values + 1
 	for {
 		from := i
-		if n.Tokens[i].Up == "ROW" {
+		if n.token(i).Up == "ROW" {
 			i++
 		}
 		end := n.group(i)
@@ -86,7 +82,7 @@ func (n *Norm) rows(ins *Insertion) bool {
 		}
 		ins.Rows = append(ins.Rows, Row{Range{from, end}, n.commas(Range{i + 1, end - 1})})
 		i = end
-		if n.Tokens[i].Up != "," {
+		if n.token(i).Up != "," {
 			break
 		}
 		i++
@@ -100,13 +96,13 @@ func (n *Norm) sets(ins *Insertion) bool {
 	from, to := ins.Values+1, n.All().To
 	depth := 0
 	for i := from; i < to; i++ {
-		switch n.Tokens[i].Up {
+		switch n.token(i).Up {
 		case "(":
 			depth++
 		case ")":
 			depth--
 		case "ON", "AS", "RETURNING":
-			if depth == 0 && n.Tokens[i].Kind == digest.TokWord && (n.Tokens[i].Up != "ON" || n.Tokens[i+1].Up == "DUPLICATE") {
+			if depth == 0 && n.token(i).Kind == digest.TokWord && (n.token(i).Up != "ON" || n.token(i+1).Up == "DUPLICATE") {
 				ins.Tail, to = Range{i, to}, i
 			}
 		}
@@ -114,7 +110,7 @@ func (n *Norm) sets(ins *Insertion) bool {
 	row := Row{Range: Range{from, to}}
 	for _, one := range n.commas(row.Range) {
 		eq := one.From
-		for eq < one.To && n.Tokens[eq].Up != "=" && n.Tokens[eq].Up != ":=" {
+		for eq < one.To && n.token(eq).Up != "=" && n.token(eq).Up != ":=" {
 			eq++
 		}
 		if eq == one.To {
@@ -128,6 +124,9 @@ func (n *Norm) sets(ins *Insertion) bool {
 
 // group is the token after the parenthesised group that begins at token i; i when none does.
 func (n *Norm) group(i int) int {
+	if i >= len(n.Tokens) {
+		return i
+	}
 	src := digest.Source{Tokens: n.Tokens}
 	return src.GroupEnd(i)
 }
@@ -140,7 +139,7 @@ func (n *Norm) commas(r Range) []Range {
 	var parts []Range
 	depth, from := 0, r.From
 	for i := r.From; i < r.To; i++ {
-		switch n.Tokens[i].Up {
+		switch n.token(i).Up {
 		case "(":
 			depth++
 		case ")":

@@ -42,6 +42,9 @@ func (n *Norm) All() Range {
 	return Range{0, end}
 }
 
+// token is one of the tokens; the end where i is behind it.
+func (n *Norm) token(i int) *digest.Token { return &n.Tokens[min(i, len(n.Tokens)-1)] }
+
 // Range are the tokens of a Norm from From up to but without To.
 type Range struct{ From, To int }
 
