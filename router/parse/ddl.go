@@ -86,6 +86,7 @@ func (c *cursor) ddl(st *Statement, verb string) bool {
 	case "TRIGGER":
 		return c.ddlOn(st, verb, object)
 	case "DATABASE", "SCHEMA":
+		st.Define = &Definition{Repeatable: c.repeatable(from)}
 		if t := c.next(); t.IsName() {
 			st.Qualifiers = append(st.Qualifiers, c.src.Name(t))
 		}

@@ -21,7 +21,7 @@ type Statement struct {
 	Insert *Insertion
 	// Assign lists the columns that UPDATE's SET list or ON DUPLICATE KEY UPDATE writes.
 	Assign []Assignment
-	// Define is set for DDL of tables, views, sequences and indexes.
+	// Define is set for DDL of tables, views, sequences, indexes and databases.
 	Define *Definition
 	// Tx is set for transaction control.
 	Tx Tx

@@ -8,7 +8,7 @@ import (
 	"shardway/shardmap"
 )
 
-// Plan is what will be done with one statement: *One, *Many, *Gather, *Local or *Refuse. No other type implements it.
+// Plan is what will be done with one statement: *One, *Many, *Gather, *Each, *Local or *Refuse. No other type implements it.
 type Plan interface {
 	plan()
 	// String is the plan in one line, as EXPLAIN ROUTE's reason and the golden tests show it.
@@ -205,6 +205,8 @@ func Rows(p Plan, m *shardmap.Map) (columns []string, rows [][]string) {
 		rows = append(rows, []string{number(len(p.Parts) + 1), "", "merge", "", "", merge})
 	case *Gather:
 		rows = gatherRows(p)
+	case *Each:
+		rows = p.rows()
 	case *Local:
 		rows = append(rows, []string{"1", "", "shardway", "", "", p.Op.String() + ": " + p.Why})
 	case *Refuse:
