@@ -13,7 +13,7 @@ SHARDS     ?= 2
 REPLICAS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-unit test-e2e soak-causal soak-switchover soak-failover test-tools lint fuzz cover bench clients cluster cluster-down compose-test k8s-check
+.PHONY: help run build test test-unit test-e2e soak-causal soak-cancel soak-switchover soak-failover test-tools lint fuzz cover bench clients cluster cluster-down compose-test k8s-check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ test-e2e: ## the tests on real servers; RUN=regexp chooses some
 soak-causal: ## a million reads that must see what their sessions wrote and saw, on each kind of server; READS=n for another number
 	$(GO) build -tags $(TAGS) -o bin/shardway ./cmd/shardway
 	SHARDWAY_BINARY=$(CURDIR)/bin/shardway SHARDWAY_CAUSAL_READS=$(or $(READS),1000000) $(GO) test -tags $(TAGS) -count=1 -timeout 90m -v -run TestCausalReads ./test/e2e
+
+soak-cancel: ## 50,000 clients cancelled at every moment while others check their rows, on each kind of server; TIMES=n
+	$(GO) build -tags $(TAGS) -race -o bin/shardway-race ./cmd/shardway
+	SHARDWAY_BINARY=$(CURDIR)/bin/shardway-race SHARDWAY_CANCELS=$(or $(TIMES),50000) $(GO) test -tags $(TAGS) -count=1 -timeout 90m -v -run TestB6CancelledClients ./test/e2e
 
 clients: ## real client programs side by side with a plain server; writes docs/compatibility.md
 	@test/install clients

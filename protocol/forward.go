@@ -334,14 +334,24 @@ func (f *forward) fail(n int) error {
 	if f.dst == nil {
 		return f.drop(n)
 	}
-	if inPlace {
+	late := f.reply.Err
+	if f.begun && f.relay.LateError != nil {
+		late = f.relay.LateError(late)
+	}
+	if inPlace && late == f.reply.Err {
 		return f.pass(n)
 	}
 	if err := f.emit(); err != nil {
 		return err
 	}
-	if err := f.client(f.dst.WritePacket(p)); err != nil {
-		return err
+	if late == f.reply.Err {
+		err = f.dst.WritePacket(p)
+	} else {
+		f.reply.Err = late
+		err = f.dst.WriteError(late)
+	}
+	if err != nil {
+		return f.client(err)
 	}
 	return f.drop(n)
 }

@@ -327,6 +327,34 @@ func TestForwardHoldsErrors(t *testing.T) {
 	}
 }
 
+func TestForwardReplacesLateErrors(t *testing.T) {
+	for _, c := range []struct {
+		in      result
+		replace bool
+		code    uint16 // that the client sees
+	}{
+		{result{columns: 1, rows: texts("a"), err: Errorf(1317, "70100", "interrupted")}, true, 3024},
+		{result{columns: 1, rows: texts("a"), err: Errorf(1317, "70100", "interrupted")}, false, 1317},
+		{result{err: Errorf(1317, "70100", "interrupted")}, true, 1317}, // the reply hasn't begun
+	} {
+		in, out := reply(both, c.in), &memory{}
+		src, dst := NewConn(&memory{in: frame(1, in...)}), NewConn(out)
+		src.seq, dst.seq, src.caps, dst.caps = 1, 1, both, both
+		got, err := src.Forward(dst, ReplyQuery, &Relay{LateError: func(e *Error) *Error {
+			if c.replace {
+				return Errorf(3024, "HY000", "stopped")
+			}
+			return e
+		}})
+		if err != nil || got.Err == nil || got.Err.Code != c.code || int(dst.seq) != 1+len(in) || !src.Clean() {
+			t.Errorf("%+v: %v, %v, seq %d", c, got, err, dst.seq)
+		}
+		if err := dst.Flush(); err != nil || !bytes.Contains(out.out.Bytes(), []byte{0xff, byte(c.code), byte(c.code >> 8)}) {
+			t.Errorf("the client got %x, %v", out.out.Bytes(), err)
+		}
+	}
+}
+
 func TestJ17ForwardAsksForNoFileOnAServersWord(t *testing.T) {
 	in := frame(1, []byte("\xfb/etc/passwd"))
 	in = append(in, frame(3, reply(both, result{ok: &OK{Status: StatusAutocommit}})...)...)

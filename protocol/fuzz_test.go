@@ -3,6 +3,7 @@ package protocol
 import (
 	"bytes"
 	"errors"
+	"net/netip"
 	"reflect"
 	"testing"
 )
@@ -146,6 +147,29 @@ func FuzzReply(f *testing.F) {
 			if err != nil && !r.FirstByte && dst.n != 0 {
 				t.Fatal("something of a lost reply is left")
 			}
+		}
+	})
+}
+
+// FuzzAccept gives a login whatever a client might say after the greeting: it ends with a client, with an error of the
+// protocol, or as the connection does.
+func FuzzAccept(f *testing.F) {
+	r := response{caps: DefaultCapabilities, user: "app", auth: []byte("x"), database: "d", plugin: pluginNative, attrs: map[string]string{"a": "b"}}
+	whole := append([]byte{byte(len(r.append(nil))), 0, 0, 1}, r.append(nil)...)
+	f.Add(whole, 0)
+	f.Add(append(whole, 20, 0, 0, 3, 1, 2, 3), 3)
+	f.Add(append([]byte("PROXY TCP4 192.0.2.7 127.0.0.1 50000 4406\r\n"), whole...), 1)
+	f.Add([]byte{0xff, 0xff, 0xff, 1, 0}, 0)
+	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"), 0)
+	f.Fuzz(func(t *testing.T, in []byte, piece int) {
+		c := NewConn(&memory{in: in, piece: max(0, piece)})
+		l := &Login{Version: "8.4.0", ConnectionID: 1, Trust: true, Proxies: func(netip.Addr) bool { return true }}
+		client, err := l.Accept(t.Context(), c)
+		if (client == nil) != (err != nil) {
+			t.Fatalf("%v and %v", client, err)
+		}
+		if c.BytesIn > uint64(len(in)) {
+			t.Fatalf("%d bytes of %d were read", c.BytesIn, len(in))
 		}
 	})
 }

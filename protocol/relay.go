@@ -27,6 +27,10 @@ type Relay struct {
 	// true the client doesn't get it. It may be nil.
 	HoldError func(*Error) bool
 
+	// LateError is asked when an ERR packet ends a reply that has begun, and says
+	// which error the client sees in its place. It may be nil.
+	LateError func(*Error) *Error
+
 	// LocalFile is the text of the client's own LOAD DATA LOCAL: the server may
 	// ask for the file that it names, once. Nil for all other statements.
 	LocalFile []byte

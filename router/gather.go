@@ -14,20 +14,9 @@ import (
 func (s *session) runGather(ctx context.Context, o *Options, t *text, p *plan.Gather) error {
 	st := t.st
 	r := exec.Request{Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery, Read: true, Timeout: o.QueryTimeout}
-	if t.execution != nil {
-		t.execution.fill(&r)
-		e := t.execution.exec
-		e.Flags = 0 // all rows at once: the connection isn't kept for a cursor
-		r.Execute = &e
-	}
-	if p.SQL != nil {
-		sql, err := p.SQL.Append(nil, &rewrite.Fill{SQL: t.sql})
-		if err != nil {
-			return err
-		}
-		if r.Payload = sql; t.execution != nil {
-			r.Payload, r.Statement = nil, r.Statement.Variant(string(sql))
-		}
+	r, err := s.partRequest(t, r, p.SQL, &rewrite.Fill{SQL: t.sql})
+	if err != nil {
+		return err
 	}
 	if st.Hints.Timeout > 0 {
 		r.Timeout = st.Hints.Timeout

@@ -77,7 +77,7 @@ func TestLimitsOfConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := p.dial("few")
-	wantError(t, err, 1203)
+	wantError(t, err, 1226, "'few'", "max_user_connections", "current value: 1")
 	p.connect()
 	c := p.connect()
 	_, err = p.dial("app")

@@ -2,7 +2,6 @@ package router
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"shardway/protocol"
@@ -35,7 +34,7 @@ func (s *session) runLocal(ctx context.Context, o *Options, t *text, p *plan.Loc
 	case plan.OpShowShardway:
 		return s.showShardway(t)
 	case plan.OpExplainRoute:
-		return s.explainRoute(o, t)
+		return s.explainRoute(ctx, o, t)
 	case plan.OpKill:
 		return s.killStatement(ctx, t)
 	case plan.OpProcesslist:
@@ -168,10 +167,7 @@ func (s *session) showShardway(t *text) error {
 	if err != nil {
 		return protocol.Errorf(1064, "42000", "shardway: %v", err)
 	}
-	if t.st.Name == "sessions" && len(s.user.Databases) > 0 && !s.user.Admin {
-		// A user of some databases sees its own sessions, as SHOW PROCESSLIST shows them without the PROCESS privilege.
-		table.Rows = slices.DeleteFunc(table.Rows, func(row []any) bool { return row[1] != s.entered })
-	}
+	s.visible(t.st.Name, table)
 	rows := &protocol.Rows{Rows: table.Rows}
 	for i, name := range table.Columns {
 		column := protocol.Column{Name: name, Type: protocol.TypeVarString}
@@ -191,12 +187,12 @@ func (s *session) showShardway(t *text) error {
 	return s.rowsOut(t, rows)
 }
 
-func (s *session) explainRoute(o *Options, t *text) error {
+func (s *session) explainRoute(ctx context.Context, o *Options, t *text) error {
 	d := digests.Get().(*parse.Digest)
 	defer putDigest(d, len(t.st.InnerText))
 	st := s.parse(o, d, []byte(t.st.InnerText))
 	m := o.Maps.Current()
-	columns, rows := plan.Rows(plan.Build(st, d.Args, m, s.know()), m)
+	columns, rows := plan.Rows(s.plan(ctx, &text{st: st, args: d.Args}, m, s.know()), m)
 	out := &protocol.Rows{}
 	for _, name := range columns {
 		out.Columns = append(out.Columns, protocol.Column{Name: name, Type: protocol.TypeVarString})

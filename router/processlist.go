@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"shardway/protocol"
@@ -100,19 +101,76 @@ func (s *Server) list() []listed {
 	return all
 }
 
-var killText = regexp.MustCompile(`(?is)^\s*kill\s+(?:(?:hard|soft)\s+)?(connection\s+|query\s+)?([0-9]+)\s*;?\s*$`)
+var (
+	killText = regexp.MustCompile(`(?is)^\s*(?:/\*.*?\*/\s*)*kill\s+(?:(hard|soft)\s+)?(?:(connection|query)\s+)?(id\s+)?([0-9]+)\s*;?\s*$`)
+	killUser = regexp.MustCompile("(?is)^\\s*(?:/\\*.*?\\*/\\s*)*kill\\s+(?:(?:hard|soft)\\s+)?(?:(connection|query)\\s+)?user\\s+" +
+		"('(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|[\\w$.-]+(?:\\s*\\(\\s*\\))?)(?:\\s*@\\s*('(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|[\\w$%.-]+))?\\s*;?\\s*$")
+)
 
-// killStatement is KILL.
+// killStatement is KILL, in the forms that the servers know.
 func (s *session) killStatement(ctx context.Context, t *text) error {
+	mariaDB := strings.Contains(s.srv.options.Load().Executor.Cluster().Learned().Version, "MariaDB")
+	if m := killUser.FindSubmatch(t.sql); m != nil && mariaDB {
+		return s.killUser(ctx, string(m[2]), string(m[3]), strings.EqualFold(string(m[1]), "query"))
+	}
 	m := killText.FindSubmatch(t.sql)
-	if m == nil {
+	switch {
+	case !mariaDB && (killUser.Match(t.sql) || m != nil && len(m[1])+len(m[3]) > 0):
+		return protocol.Errorf(1064, "42000", "You have an error in your SQL syntax; shardway: MySQL's KILL takes [CONNECTION | QUERY] and the id of a session of SHOW PROCESSLIST")
+	case m == nil:
 		return protocol.Errorf(1235, "42000", "shardway: KILL takes [CONNECTION | QUERY] and the id of a session of SHOW PROCESSLIST")
+	case len(m[3]) > 0:
+		return protocol.Errorf(1957, "HY000", "Unknown query id: %s; shardway: query ids are the servers' own: use KILL QUERY and the id of SHOW PROCESSLIST", m[4])
 	}
-	id, err := strconv.ParseUint(string(m[2]), 10, 64)
+	id, err := strconv.ParseUint(string(m[4]), 10, 64)
 	if err != nil {
-		return protocol.Errorf(1094, "HY000", "Unknown thread id: %s", m[2])
+		return protocol.Errorf(1094, "HY000", "Unknown thread id: %s", m[4])
 	}
-	return s.kill(ctx, id, strings.HasPrefix(strings.ToLower(string(m[1])), "query"))
+	return s.kill(ctx, id, strings.EqualFold(string(m[2]), "query"))
+}
+
+// killUser is MariaDB's KILL USER: it ends every session of a user, or its statement alone, of those that the client may
+// end, and says of how many. Shardway's users have no host, which is as '%'.
+func (s *session) killUser(ctx context.Context, name, host string, query bool) error {
+	if fold := strings.ToLower(name); strings.HasPrefix(fold, "current_user") && strings.Trim(fold[len("current_user"):], "() \t\r\n") == "" {
+		name = s.entered
+	} else {
+		name = unquotedName(name)
+	}
+	if host = unquotedName(host); host != "" && host != "%" {
+		return s.ok()
+	}
+	var n uint64
+	var kills sync.WaitGroup
+	own := false
+	for _, c := range s.srv.list() {
+		if c.user != name || !s.sees(c.user) {
+			continue
+		}
+		n++
+		switch {
+		case c.session == s:
+			own = true
+		case query:
+			kills.Go(func() { _ = c.x.Kill(ctx) }) // one that can't be told isn't known to go on either
+		default:
+			kills.Go(func() { c.cut(ctx) })
+		}
+	}
+	kills.Wait()
+	err := s.conn.WriteOK(protocol.OK{Status: s.x.Status(), AffectedRows: n})
+	if err == nil && own && !query {
+		err = errLeave
+	}
+	return err
+}
+
+// unquotedName takes the quotes of any kind off a name.
+func unquotedName(name string) string {
+	if name == "" || strings.Trim(name[:1], "'\"`") != "" {
+		return name
+	}
+	return strings.ReplaceAll(name[1:len(name)-1], name[:1]+name[:1], name[:1])
 }
 
 // kill ends another client of the same user, or its statement alone, by Shardway's own connection ids. An administrator

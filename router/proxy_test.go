@@ -35,9 +35,9 @@ type fakeServer struct {
 
 var setOne = regexp.MustCompile(`^SET (?:SESSION )?([a-z_]+) ?= ?'?([^',]*)'?$`)
 
-func newFake(t testing.TB, name string) *fakeServer {
+func newFake(t testing.TB, name, version string) *fakeServer {
 	f := &fakeServer{name: name, hooks: map[string]func(*fakemysql.Session){}}
-	f.Server = fakemysql.Serve(t, f.handle)
+	f.Server = fakemysql.Options{Version: version}.Serve(t, f.handle)
 	return f
 }
 
@@ -139,11 +139,17 @@ type proxy struct {
 
 func newProxy(t testing.TB, change func(*router.Options)) *proxy {
 	t.Helper()
+	return newProxyOf(t, "", change)
+}
+
+// newProxyOf is newProxy with servers of a version; "" is the fakes' own.
+func newProxyOf(t testing.TB, version string, change func(*router.Options)) *proxy {
+	t.Helper()
 	p := &proxy{t: t, fakes: map[string]*fakeServer{}}
 	var shards strings.Builder
 	for _, id := range []string{"s0", "s1"} {
 		for _, role := range []string{"p", "r1", "r2"} {
-			p.fakes[id+role] = newFake(t, id+role)
+			p.fakes[id+role] = newFake(t, id+role, version)
 		}
 		fmt.Fprintf(&shards, "  %s: {primary: %q, replicas: [{addr: %q}, {addr: %q}]}\n", id,
 			p.fakes[id+"p"].Addr, p.fakes[id+"r1"].Addr, p.fakes[id+"r2"].Addr)

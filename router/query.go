@@ -125,7 +125,14 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 		}
 	}
 	s.bindFacts(t)
-	switch p := s.plan(ctx, t, m, f).(type) {
+	planned := s.plan(ctx, t, m, f)
+	if pick, ok := planned.(*plan.Pick); ok {
+		var err error
+		if planned, err = s.withKeys(ctx, t, m, f, pick); err != nil {
+			return err
+		}
+	}
+	switch p := planned.(type) {
 	case *plan.One:
 		s.event.Way, s.event.Shards = WayOne, 1
 		if t.st.Kind == parse.Set && scopesOf(t.st) == 1<<parse.ScopeNext {
@@ -140,6 +147,11 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 			return s.readOnlyError(o)
 		}
 		return s.runMany(ctx, o, t, p)
+	case *plan.Pick:
+		if f.TxReadOnly {
+			return s.readOnlyError(o)
+		}
+		return s.runPick(ctx, o, t, p)
 	case *plan.Gather:
 		return s.runGather(ctx, o, t, p)
 	case *plan.Local:
@@ -156,7 +168,7 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) error {
 	st := t.st
 	r := exec.Request{
-		Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery,
+		Command: protocol.ComQuery, Payload: ownDatabases(s.user, st, t.sql), Reply: protocol.ReplyQuery,
 		Shard: p.Shard.ID, Role: roleOf(p.Role), Read: st.Is(parse.FlagRead), Timeout: o.QueryTimeout,
 	}
 	if t.execution != nil {
@@ -207,17 +219,25 @@ func (s *session) commitsFirst(ctx context.Context, st *parse.Statement, shard s
 	if st.Kind == parse.Set && !s.x.Autocommit() {
 		for i := range st.Set {
 			v := &st.Set[i]
-			commits = commits || v.Scope == parse.ScopeSession && v.Name == "autocommit"
+			commits = commits || v.Scope == parse.ScopeSession && v.Name == "autocommit" && !isOff(v)
 		}
-	}
-	if !commits {
-		return nil
+		shard = "" // it runs where the transaction is
 	}
 	shards := s.x.TransactionShards()
-	if len(shards) == 0 || len(shards) == 1 && shards[0] == shard {
+	if !commits || len(shards) == 0 || len(shards) == 1 && (shard == "" || shards[0] == shard) {
 		return nil
 	}
 	return s.x.CommitSilently(ctx)
+}
+
+// isOff says whether a SET turns a switch off.
+func isOff(v *parse.SetVar) bool {
+	switch strings.ToLower(unquoted(v.Text)) {
+	case "0", "off", "false":
+		return v.Literal
+	default:
+		return false
+	}
 }
 
 func roleOf(r plan.Role) exec.Role {

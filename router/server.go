@@ -329,7 +329,7 @@ func (s *Server) enter(c *session, o *Options) *protocol.Error {
 	case o.MaxConnections > 0 && len(s.sessions) >= o.MaxConnections:
 		return protocol.Errorf(1040, "08004", "Too many connections")
 	case c.user.MaxConnections > 0 && s.byUser[c.user.Name] >= c.user.MaxConnections:
-		return protocol.Errorf(1203, "42000", "User %s already has more than 'max_user_connections' active connections", c.user.Name)
+		return protocol.Errorf(1226, "42000", "User '%s' has exceeded the 'max_user_connections' resource (current value: %d)", c.user.Name, c.user.MaxConnections)
 	}
 	s.sessions[c.id] = c
 	s.byUser[c.user.Name]++

@@ -68,6 +68,7 @@ type session struct {
 	cutting atomic.Bool  // a cut is under way
 	limit   atomic.Int64 // nanoseconds that the client may be idle
 	expired atomic.Bool  // it was idle for longer
+	inTx    atomic.Int64 // unix nanoseconds: when its transaction was first seen open; 0 when none is
 }
 
 func newSession(s *Server, o *Options, c *protocol.Conn, id uint32, user *User, client *protocol.Client, login *protocol.Login) *session {
@@ -117,6 +118,7 @@ func (s *session) serve(ctx context.Context) {
 	defer s.x.Close()
 	for {
 		s.now(idle)
+		s.noteTransaction()
 		if s.x.Keeps() && !s.shed() {
 			return
 		}
@@ -338,6 +340,9 @@ func (s *session) initDB(ctx context.Context, o *Options, schema string) error {
 
 func (s *session) fieldList(ctx context.Context, o *Options, payload []byte) error {
 	s.event.Kind = "field_list"
+	if e := mayUse(s.user, s.x.Schema()); e != nil {
+		return e
+	}
 	out, err := s.x.Run(ctx, &exec.Request{
 		Command: protocol.ComFieldList, Payload: payload, Reply: protocol.ReplyFieldList,
 		Shard: o.Maps.Current().DefaultShard(s.x.Schema()).ID, Role: exec.Any, Read: true,

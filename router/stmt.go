@@ -48,7 +48,7 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 	d := new(parse.Digest)
 	st := s.parse(o, d, []byte(sql))
 	s.event.Digest = d.Norm
-	stmt := &statement{st: st, prepared: s.x.Prepared(sql), args: d.Args}
+	stmt := &statement{st: st, prepared: s.x.Prepared(string(ownDatabases(s.user, st, payload))), args: d.Args}
 	for i := range d.Args {
 		if d.Args[i].Kind == parse.Marker {
 			stmt.params++
@@ -85,8 +85,15 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 		shard, role = p.Shard.ID, roleOf(p.Role)
 	case *plan.Many:
 		shard, role = p.Parts[0].Shard.ID, roleOf(p.Role)
+		if !s.x.Usable(shard) {
+			shard, role = s.homeOf(m, st)
+		}
 	case *plan.Gather:
-		shard, role = p.Shard.ID, roleOf(p.Role)
+		if shard, role = p.Shard.ID, roleOf(p.Role); !s.x.Usable(shard) {
+			shard, role = s.homeOf(m, st)
+		}
+	case *plan.Pick:
+		shard, role = s.homeOf(m, st)
 	case *plan.Refuse:
 		// The values decide where a statement runs, and they come later; what no value can cure is refused now.
 		if hopeless(p.Code) {

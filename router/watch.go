@@ -17,7 +17,7 @@ const (
 )
 
 // watch ends sessions whose client has left while its statement runs, and their statement with them, and those that
-// have been idle for longer than their wait_timeout. It is one goroutine for all sessions.
+// have been idle for longer than their wait_timeout, or whose transaction has been open for too long. It is one goroutine for all sessions.
 func (s *Server) watch() {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
@@ -35,9 +35,12 @@ func (s *Server) watch() {
 		}
 		s.mu.Unlock()
 		now := time.Now().UnixNano()
+		o := s.options.Load()
 		for _, c := range all {
 			since := time.Duration(now - c.since.Load())
 			switch limit := time.Duration(c.limit.Load()); {
+			case c.overstays(o, since, now):
+				s.watchers.Go(func() { c.cut(context.Background()) })
 			case activity(c.doing.Load()) == idle:
 				if limit > 0 && since > limit && c.expired.CompareAndSwap(false, true) {
 					_ = c.conn.SetReadDeadline(time.Unix(1, 0))
@@ -51,6 +54,39 @@ func (s *Server) watch() {
 		}
 		clear(all)
 	}
+}
+
+// noteTransaction notes since when the session has a transaction open.
+func (s *session) noteTransaction() {
+	switch in := s.x.InTransaction(); {
+	case in && s.inTx.Load() == 0:
+		s.inTx.Store(s.since.Load())
+	case !in && s.inTx.Load() != 0:
+		s.inTx.Store(0)
+	}
+}
+
+// overstays says, once, that a session's transaction is older than it may be, or that its client has been idle in it
+// for too long. Its end rolls the transaction back.
+func (s *session) overstays(o *Options, since time.Duration, now int64) bool {
+	began := s.inTx.Load()
+	if began == 0 || o.TxMaxAge <= 0 && o.TxIdle <= 0 {
+		return false
+	}
+	age := time.Duration(now - began)
+	isIdle := activity(s.doing.Load()) == idle
+	why := ""
+	switch {
+	case o.TxIdle > 0 && isIdle && since > o.TxIdle:
+		why = "idle for longer than transactions.idle_timeout"
+	case o.TxMaxAge > 0 && age > o.TxMaxAge:
+		why = "open for longer than transactions.max_age"
+	}
+	if why == "" || !s.cutting.CompareAndSwap(false, true) {
+		return false
+	}
+	o.Log.Warn("a transaction is rolled back and its session ended", "session", s.id, "client", s.addr, "why", why, "age", age)
+	return true
 }
 
 // defaultIdle is the servers' own default of wait_timeout.

@@ -210,3 +210,75 @@ func TestAClientThatIsIdleForTooLongIsLeft(t *testing.T) {
 	one(t, busy, readOfS0)
 	eventually(t, "one session is left", func() bool { return p.Sessions() == 1 })
 }
+
+func TestTransactionsThatStayOpenForTooLong(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		limit func(o *router.Options)
+	}{
+		{"idle", func(o *router.Options) { o.TxIdle = 300 * time.Millisecond }},
+		{"old", func(o *router.Options) { o.TxMaxAge = 300 * time.Millisecond }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p := newProxy(t, tc.limit)
+			c, other := p.connect(), p.connect()
+			exec1(t, c, "BEGIN")
+			exec1(t, c, "UPDATE users SET name = 'x' WHERE id = 2")
+			if _, err := c.ReadPacket(); !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("the session goes on, or ends with %v", err)
+			}
+			eventually(t, "the transaction is rolled back", func() bool { return slices.Contains(p.fakes["s0p"].texts(), "ROLLBACK") })
+			exec1(t, other, "UPDATE users SET name = 'x' WHERE id = 2")
+		})
+	}
+}
+
+func TestK18KillUserEndsTheSessionsOfOneUser(t *testing.T) {
+	for version, mariaDB := range map[string]bool{"10.11.6-MariaDB": true, "9.7.0": false} {
+		t.Run(version, func(t *testing.T) {
+			p := newProxyOf(t, version, twoUsers)
+			as := func(user string) *protocol.Conn {
+				c, err := p.dial(user)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return c
+			}
+			app, other, root := as("app"), as("other"), as("root")
+			if !mariaDB {
+				for _, sql := range []string{"KILL USER app", "KILL QUERY ID 5", "KILL SOFT 5", "KILL HARD QUERY 5"} {
+					_, err := root.Exec(sql)
+					wantError(t, err, 1064)
+				}
+				return
+			}
+			_, err := root.Exec("KILL QUERY ID 5")
+			wantError(t, err, 1957, "Unknown query id: 5")
+			ends := func(killer *protocol.Conn, sql string, n uint64) {
+				t.Helper()
+				if r := exec1(t, killer, sql); r.AffectedRows != n {
+					t.Errorf("%s ended %d, want %d", sql, r.AffectedRows, n)
+				}
+			}
+			ends(other, "KILL USER app", 0)
+			ends(other, "KILL USER nobody", 0)
+			ends(root, "KILL USER app@localhost", 0)
+			ends(root, "/* x */ KILL SOFT QUERY USER 'app'@'%'", 1)
+			one(t, app, readOfS0)
+			killed := p.hangs()
+			p.send(app, slowRead)
+			p.isRunning(slowRead, 1)
+			ends(root, "KILL USER `app`", 1)
+			killedBy(t, killed)
+			eventually(t, "the session is over", func() bool { return p.Sessions() == 2 })
+			if _, err := app.Exec("SELECT 1"); err == nil {
+				t.Error("the session goes on")
+			}
+			ends(other, "KILL QUERY USER CURRENT_USER()", 1)
+			ends(other, "KILL USER current_user", 1)
+			if _, err := other.ReadPacket(); !errors.Is(err, io.EOF) {
+				t.Errorf("the killer's own session: %v, want its end", err)
+			}
+		})
+	}
+}

@@ -192,7 +192,8 @@ func routerOptions(p *parts) router.Options {
 		QueryTimeout:   c.Limits.QueryTimeout,
 		GatherRows:     uint64(c.Limits.GatherRows),
 		GatherBytes:    uint64(c.Limits.GatherBytes),
-		Variables:      func() [][2]string { return variables(c) },
+		TxMaxAge:       c.Transactions.MaxAge, TxIdle: c.Transactions.IdleTimeout,
+		Variables: func() [][2]string { return variables(c) },
 	}
 	if p.client != nil {
 		o.TLS = p.client.Config

@@ -23,6 +23,8 @@ type Gathering struct {
 	Plan *plan.Gather
 	// Rows and Bytes bound what is brought; 0 is no limit.
 	Rows, Bytes uint64
+	// Lock keeps the rows as they are until the transaction ends in which they are read.
+	Lock bool
 }
 
 // Gathered is what a Gathering has brought.
@@ -204,7 +206,11 @@ func (w *gathering) copy(ctx context.Context, p *plan.Copy) error {
 	w.made = append(w.made, c.Drop())
 	w.got.Copies++
 	where := p.Condition(func(f *plan.Filter) bool { return usable(t, f) })
-	return w.fill(ctx, p, c, c.Select(p.DB, p.Table, where))
+	sql := c.Select(p.DB, p.Table, where)
+	if w.g.Lock {
+		sql += " FOR UPDATE"
+	}
+	return w.fill(ctx, p, c, sql)
 }
 
 // usable says whether a condition can be sent to the shards: all its columns are the table's, and comparing them gives no
@@ -409,7 +415,11 @@ type source struct {
 
 func (w *gathering) source(ctx context.Context, shard string) (*source, error) {
 	r := &Request{Shard: shard, Role: roleFor(w.g.Plan.From), Read: true, AnySchema: true, MaxLag: w.r.MaxLag, Stale: w.r.Stale}
-	c, err := w.s.connection(ctx, r, nil)
+	connect := func() (*backend.Conn, error) { return w.s.connection(ctx, r, nil) }
+	if w.s.InTransaction() || !w.s.autocommit {
+		connect = func() (*backend.Conn, error) { return w.s.participant(ctx, r) }
+	}
+	c, err := connect()
 	if err != nil {
 		if lost, ok := errors.AsType[*lostError](err); ok {
 			return nil, lost.forClient(r)
@@ -485,6 +495,7 @@ func (src *source) end(w *gathering) {
 	s := w.s
 	switch {
 	case src.conn == nil:
+	case src.held && s.holdOf(src.conn) == nil: // went with the transaction
 	case !src.asked:
 		src.settle(s, &protocol.Reply{OK: protocol.OK{Status: src.conn.Status()}})
 	case src.done || src.in.Reply.Err != nil:

@@ -44,14 +44,14 @@ const patience = 50 * time.Millisecond
 // besides, a *merge.UnmergeableError says that the rows can't be brought together and that the client has got nothing yet.
 func (s *Session) RunMany(ctx context.Context, r *ManyRequest) (Outcome, error) {
 	s.endShort(&r.Parts[0])
-	if err := s.oneTransaction(r); err != nil {
-		return Outcome{}, err
-	}
 	mark := s.client.Mark()
 	tried := make([][]string, len(r.Parts))
 	for try := 0; ; try++ {
 		m := many{s: s, r: r, mark: mark, branches: make([]branch, len(r.Parts))}
 		out, err := m.run(ctx, tried)
+		if errors.Is(err, errForgotten) && try == 0 && s.client.Rewind(mark) {
+			continue
+		}
 		lost, ok := errors.AsType[*lostError](err)
 		if !ok {
 			return out, err
@@ -86,6 +86,9 @@ func (s *Session) oneTransaction(r *ManyRequest) error {
 	}
 	return nil
 }
+
+// errForgotten: a server doesn't know the statement that it was to execute. Nothing ran there.
+var errForgotten = protocol.Errorf(unknownStatement, "HY000", "shardway: a server has forgotten a prepared statement; prepare it anew")
 
 // RunWrite is RunMany for a statement that changes something: it happens on all of its shards or on none.
 func (s *Session) RunWrite(ctx context.Context, r *ManyRequest) (Outcome, error) {
@@ -138,6 +141,7 @@ type many struct {
 	r        *ManyRequest
 	mark     protocol.Mark
 	branches []branch
+	conns    []*backend.Conn // of the branches, also of those that are settled
 	streams  *stream.Streams
 	limit    *manyLimit
 	lostAt   int // the part whose connection broke
@@ -147,7 +151,9 @@ type many struct {
 // branch is one shard's part.
 type branch struct {
 	c      *backend.Conn // nil once it is settled
+	held   bool          // the session keeps it, in a transaction for one
 	begun  bool          // the shard has got its statement
+	unsent error         // of writing the statement
 	struck bool          // it was told to stop
 }
 
@@ -165,23 +171,23 @@ func (m *many) run(ctx context.Context, tried [][]string) (out Outcome, err erro
 		m.giveBack()
 		return out, err
 	}
-	conns := make([]*backend.Conn, len(m.branches))
+	m.conns = make([]*backend.Conn, len(m.branches))
 	wires := make([]*protocol.Conn, len(m.branches))
 	addrs := make([]string, len(m.branches))
 	for i := range m.branches {
 		c := m.branches[i].c
-		conns[i], wires[i], addrs[i] = c, c.Conn, c.Addr()
+		m.conns[i], wires[i], addrs[i] = c, c.Conn, c.Addr()
 	}
 	out.Server = strings.Join(addrs, ",")
-	s.runMany(conns)
+	s.runMany(m.conns)
 	m.streams = stream.New(wires, m.inOrder())
-	m.limit = s.limitMany(ctx, conns, m.r.Parts[0].Timeout)
+	m.limit = s.limitMany(ctx, m.conns, m.r.Parts[0].Timeout)
 	defer m.limit.stop()
 
 	if err = m.start(); err == nil {
 		err = m.bring(ctx)
 	}
-	m.finish(ctx, conns)
+	m.finish(ctx)
 	struck := s.ran()
 	timedOut := m.limit.stop()
 	return m.end(out, err, struck, timedOut)
@@ -215,7 +221,7 @@ func (m *many) connect(ctx context.Context, tried [][]string) error {
 			m.lostAt = i
 			return err
 		}
-		m.branches[i].c = c
+		m.branches[i].c, m.branches[i].held = c, m.s.holdOf(c) != nil
 	}
 	return nil
 }
@@ -246,25 +252,29 @@ func (m *many) abandon() {
 		m.streams.Stop()
 	}
 	for i := range m.branches {
-		if b := &m.branches[i]; b.c != nil {
-			if b.begun {
-				b.c.Interrupt()
-				<-m.streams.Done(i)
-			}
-			m.s.dropUnread(b.c)
-			b.c = nil
+		if b := &m.branches[i]; b.begun && b.c != nil {
+			b.c.Interrupt()
+			<-m.streams.Done(i)
 		}
+	}
+	for i := range m.branches {
+		b := &m.branches[i]
+		if b.c != nil && (!b.held || m.s.holdOf(b.c) != nil) {
+			m.s.dropUnread(b.c)
+		}
+		b.c = nil
 	}
 }
 
-// start sends the parts. After an error it has been told where, as by lost.
+// start sends the parts. All servers are made ready before the first gets its part: where a connection breaks, the
+// transaction on all of them ends, which can be done while none of them runs anything.
 func (m *many) start() error {
 	s := m.s
 	for i := range m.branches {
 		b, part := &m.branches[i], &m.r.Parts[i]
 		err := s.prepareSession(b.c, part)
-		if err == nil {
-			err = s.send(b.c, part)
+		if err == nil && part.Statement != nil {
+			err = s.known(b.c, part)
 		}
 		if err != nil {
 			m.lostAt = i
@@ -272,6 +282,17 @@ func (m *many) start() error {
 				b.c = nil // lost has ended it
 			}
 			return err
+		}
+	}
+	for i := range m.branches {
+		b, part := &m.branches[i], &m.r.Parts[i]
+		if part.Statement != nil {
+			b.unsent = s.writeExecute(b.c, part)
+		} else if b.unsent = b.c.WriteCommand(part.Command, part.Payload); b.unsent == nil {
+			b.unsent = b.c.Flush()
+		}
+		if b.unsent != nil {
+			return &protocol.SideError{Side: protocol.SideServer, Err: b.unsent}
 		}
 		b.begun = true
 		m.streams.Start(i)
@@ -351,7 +372,12 @@ func (m *many) end(out Outcome, err error, struck, timedOut bool) (Outcome, erro
 	}
 	lost := m.settle(&out, struck || timedOut)
 	switch {
+	case refused != nil && refused.Code == unknownStatement && m.r.Merge != nil && m.r.Parts[first].Statement != nil:
+		return out, errForgotten
 	case refused != nil:
+		if refused.Code == lockTimeout && s.spread() {
+			refused = s.deadlocked(m.conns[first].Addr()+" of shard "+m.r.Parts[first].Shard, refused)
+		}
 		m.answer.Err = refused
 		out.Warnings = warningOf(refused)
 		out.Reply = m.answer
@@ -397,8 +423,8 @@ func isServer(err error) bool {
 
 // named is a server's error as the client sees it.
 func (m *many) named(e *protocol.Error, at int, timedOut bool) *protocol.Error {
-	if e.Code == 1317 && timedOut {
-		return protocol.Errorf(3024, "HY000", "shardway: stopped after %v, as its timeout asks", m.r.Parts[0].Timeout)
+	if e.Code == interrupted && timedOut {
+		return lateError(m.r.Parts[0].Timeout, func() bool { return true })(e)
 	}
 	return protocol.Errorf(e.Code, e.State, "%s (shard %s)", e.Message, m.r.Parts[at].Shard)
 }
@@ -438,7 +464,7 @@ func (m *many) sum() {
 		m.answer.Changes = append(m.answer.Changes, reply.Changes...)
 		info := reply.Info
 		if len(m.branches) > 1 && i < len(m.r.Rows) && m.r.Rows[i] == 1 && info == "" {
-			info = infoOfOne(reply)
+			info = InfoOfOne(reply)
 		}
 		m.answer.Info = addNumbers(m.answer.Info, info)
 	}
@@ -446,8 +472,8 @@ func (m *many) sum() {
 	m.answer.Status = m.s.Status()
 }
 
-// infoOfOne is what a server would say of an INSERT of one row if it said anything: it does so of several rows alone.
-func infoOfOne(reply *protocol.Reply) string {
+// InfoOfOne is what a server would say of an INSERT of one row if it said anything: it does so of several rows alone.
+func InfoOfOne(reply *protocol.Reply) string {
 	duplicates := uint64(0)
 	switch {
 	case reply.AffectedRows > 1: // the row and those that it replaced, or two for one that was updated
@@ -507,55 +533,69 @@ func (m *many) close() error {
 	return nil
 }
 
-// settle takes over what each part has left at its server. It returns the connection that broke first.
-func (m *many) settle(out *Outcome, struck bool) *lostError {
-	s := m.s
-	var lost *lostError
-	for i := range m.branches {
-		b, part := &m.branches[i], &m.r.Parts[i]
-		c := b.c
-		b.c = nil
-		if c == nil {
-			continue
-		}
-		if !b.begun {
-			if s.holdOf(c) == nil {
-				c.Release()
+// settle takes over what each part has left at its server: first those that succeeded, since one that failed may end the
+// transaction on all. It returns the connection that broke first.
+func (m *many) settle(out *Outcome, struck bool) (lost *lostError) {
+	for _, failed := range [2]bool{false, true} {
+		for i := range m.branches {
+			b := &m.branches[i]
+			bad := b.unsent != nil || b.begun && m.streams.Err(i) != nil
+			if b.c == nil || bad != failed {
+				continue
 			}
-			continue
-		}
-		err := m.streams.Err(i)
-		e, answered := errors.AsType[*protocol.Error](err)
-		answered = answered && !isSide(err)
-		switch {
-		case err == nil, answered && !serverGone(e):
-			reply := *m.streams.Reply(i)
-			if e != nil {
-				c.Refused(e.Code)
-				if e.Code == unknownStatement && part.Statement != nil {
-					statementsOf(c).forget(part.Statement.keyFor(part.Execute))
-				}
+			c := b.c
+			b.c = nil
+			if b.held && m.s.holdOf(c) == nil {
+				continue // it ended with the transaction
 			}
-			if reply.Warnings > 0 && !struck && !b.struck && e == nil {
-				if res, err := c.Query("SHOW WARNINGS"); err == nil {
-					out.addWarnings(res)
-				}
-			}
-			reply.Warnings = 0
-			s.settle(c, part, &reply, struck || b.struck)
-			if s.holdOf(c) != nil {
-				s.letOf(c, WhyDiagnostics)
-			}
-		case b.struck && s.holdOf(c) == nil:
-			c.Discard("killed")
-		default:
-			broke, ok := errors.AsType[*lostError](s.lost(c, err, answered && e.Code == timedOut))
-			if ok && lost == nil {
+			if broke := m.settleOne(i, c, out, struck); broke != nil && lost == nil {
 				lost, m.lostAt = broke, i
 			}
 		}
 	}
 	return lost
+}
+
+func (m *many) settleOne(i int, c *backend.Conn, out *Outcome, struck bool) *lostError {
+	s, b, part := m.s, &m.branches[i], &m.r.Parts[i]
+	err := b.unsent
+	switch {
+	case b.begun:
+		err = m.streams.Err(i)
+	case err == nil:
+		if !b.held && s.holdOf(c) == nil {
+			c.Release()
+		}
+		return nil
+	}
+	e, answered := errors.AsType[*protocol.Error](err)
+	answered = answered && !isSide(err)
+	switch {
+	case err == nil, answered && !serverGone(e):
+		reply := *m.streams.Reply(i)
+		if e != nil {
+			c.Refused(e.Code)
+			if e.Code == unknownStatement && part.Statement != nil {
+				statementsOf(c).forget(part.Statement.keyFor(part.Execute))
+			}
+		}
+		if reply.Warnings > 0 && !struck && !b.struck && e == nil {
+			if res, err := c.Query("SHOW WARNINGS"); err == nil {
+				out.addWarnings(res)
+			}
+		}
+		reply.Warnings = 0
+		s.settle(c, part, &reply, struck || b.struck)
+		if s.holdOf(c) != nil {
+			s.letOf(c, WhyDiagnostics)
+		}
+	case b.struck && s.holdOf(c) == nil:
+		c.Discard("killed")
+	default:
+		lost, _ := errors.AsType[*lostError](s.lost(c, err, answered && e.Code == timedOut))
+		return lost
+	}
+	return nil
 }
 
 // addWarnings takes over what a server says to SHOW WARNINGS.

@@ -133,6 +133,7 @@ func (s *Session) join(ctx context.Context, c *backend.Conn, shard string) error
 		}
 	}
 	s.takePart(c, shard, branch)
+	s.next = nil // the transaction has what waited for it
 	return nil
 }
 
@@ -228,11 +229,11 @@ const lockTimeout = 1205
 // deadlocked rolls a transaction back that is on several shards after it waited too long for a lock at one of them, and
 // returns what the client is told: no server can see that two transactions wait for each other on two servers, so this
 // is how such a deadlock ends.
-func (s *Session) deadlocked(c *backend.Conn, e *protocol.Error) *protocol.Error {
+func (s *Session) deadlocked(where string, e *protocol.Error) *protocol.Error {
 	shards := strings.Join(s.TransactionShards(), ", ")
 	s.rollbackSpread()
-	return protocol.Errorf(1213, "40001", "shardway: %s of shard %s has waited for a lock for too long (%s) while the transaction holds others on its shards (%s), which may be a deadlock, so it was rolled back; try it again from its start",
-		c.Addr(), c.Shard(), e.Message, shards)
+	return protocol.Errorf(1213, "40001", "shardway: %s has waited for a lock for too long (%s) while the transaction holds others on its shards (%s), which may be a deadlock, so it was rolled back; try it again from its start",
+		where, e.Message, shards)
 }
 
 // commitSpread commits a transaction that is on several shards. The error is the client's.
@@ -369,6 +370,9 @@ func (s *Session) undoable(f func() error) error {
 	s.dropPoint(statementPoint)
 	if len(s.tx.parts) == 0 {
 		return err // it has ended, as after a deadlock
+	}
+	if e, ok := errors.AsType[*protocol.Error](err); ok && e.Code == lockTimeout && s.spread() {
+		return s.deadlocked("a server", e)
 	}
 	undo := "RELEASE SAVEPOINT "
 	if err != nil {

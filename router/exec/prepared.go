@@ -238,23 +238,40 @@ func asServerError(err error) (*protocol.Error, bool) {
 // sendExecute writes an EXECUTE with the server's own id of the statement, after a PREPARE where this connection
 // doesn't know it yet.
 func (s *Session) sendExecute(c *backend.Conn, r *Request) error {
-	key := r.Statement.keyFor(r.Execute)
-	st := statementsOf(c).get(key)
-	if st == nil {
-		if _, err := s.prepareOn(c, r.Statement, key); err != nil {
-			if e, ok := asServerError(err); ok {
-				if s.holdOf(c) == nil {
-					s.keep(c, r.Shard, WhyDiagnostics)
-				}
-				return e
-			}
-			return s.lost(c, err, true)
-		}
-		st = statementsOf(c).get(key)
+	if err := s.known(c, r); err != nil {
+		return err
 	}
+	if err := s.writeExecute(c, r); err != nil {
+		return s.lost(c, err, false)
+	}
+	return nil
+}
+
+// known has a server prepare a request's statement where this connection doesn't know it yet.
+func (s *Session) known(c *backend.Conn, r *Request) error {
+	key := r.Statement.keyFor(r.Execute)
+	if statementsOf(c).get(key) != nil {
+		return nil
+	}
+	_, err := s.prepareOn(c, r.Statement, key)
+	if err == nil {
+		return nil
+	}
+	if e, ok := asServerError(err); ok {
+		if s.holdOf(c) == nil {
+			s.keep(c, r.Shard, WhyDiagnostics)
+		}
+		return e
+	}
+	return s.lost(c, err, true)
+}
+
+// writeExecute sends an EXECUTE of a statement that is known. An error is of writing.
+func (s *Session) writeExecute(c *backend.Conn, r *Request) error {
+	st := statementsOf(c).get(r.Statement.keyFor(r.Execute))
 	for _, l := range r.LongData {
 		if err := c.WriteCommand(protocol.ComStmtSendLongData, le32(st.id), []byte{byte(l.Param), byte(l.Param >> 8)}, l.Data); err != nil {
-			return s.lost(c, err, true)
+			return err
 		}
 	}
 	st.open = r.Execute.Flags != 0
@@ -266,10 +283,7 @@ func (s *Session) sendExecute(c *backend.Conn, r *Request) error {
 	if err == nil {
 		err = c.Flush()
 	}
-	if err != nil {
-		return s.lost(c, err, false)
-	}
-	return nil
+	return err
 }
 
 // keepBuffer bounds the memory in bytes that a session keeps for its next EXECUTE.

@@ -340,6 +340,9 @@ const timedOut = 4031
 // unknownStatement is the error of an EXECUTE whose statement the server doesn't know.
 const unknownStatement = 1243
 
+// interrupted is the error of a statement that was killed.
+const interrupted = 1317
+
 // runOn runs a request on a connection that has the session's state.
 func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out Outcome, err error) {
 	out.Server = c.Addr()
@@ -363,6 +366,9 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 			return out, err
 		}
 		relay := protocol.Relay{HoldError: s.holdError, SetStatus: r.SetStatus, TrackKinds: s.tracked(), LocalFile: r.LocalFile}
+		if r.Timeout > 0 {
+			relay.LateError = lateError(r.Timeout, stopped)
+		}
 		if s.tx.open && s.holdOf(c) == nil {
 			relay.SetStatus |= protocol.StatusInTrans
 		}
@@ -389,14 +395,16 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 			continue
 		case serverGone(e):
 			return out, s.lost(c, e, e.Code == timedOut) // the others may have ended it halfway
-		case e.Code == 1317 && stopped():
-			e = protocol.Errorf(3024, "HY000", "shardway: stopped after %v, as its timeout asks", r.Timeout)
+		default:
+			if r.Timeout > 0 {
+				e = lateError(r.Timeout, stopped)(e)
+			}
 		}
 		out.Reply.Err, out.Reply.Held = e, false
 		stop()
 		s.settle(c, r, &out.Reply, s.ran() || stopped())
 		if e.Code == lockTimeout && s.spread() {
-			e = s.deadlocked(c, e)
+			e = s.deadlocked(c.Addr()+" of shard "+r.Shard, e)
 			out.Reply.Err = e
 		}
 		return out, s.client.WriteError(e)
@@ -421,8 +429,18 @@ func (s *Session) prepareSession(c *backend.Conn, r *Request) error {
 	return nil
 }
 
+// lateError makes of a server's error the one of a statement that was stopped after its timeout.
+func lateError(timeout time.Duration, stopped func() bool) func(*protocol.Error) *protocol.Error {
+	return func(e *protocol.Error) *protocol.Error {
+		if e.Code != interrupted || !stopped() {
+			return e
+		}
+		return protocol.Errorf(3024, "HY000", "shardway: stopped after %v, as its timeout asks", timeout)
+	}
+}
+
 func (s *Session) holdError(e *protocol.Error) bool {
-	return e.Code == unknownStatement || e.Code == 1317 || e.Code == lockTimeout && s.spread() || serverGone(e)
+	return e.Code == unknownStatement || e.Code == interrupted || e.Code == lockTimeout && s.spread() || serverGone(e)
 }
 
 // dropUnread ends a connection whose reply nobody reads any more.

@@ -10,7 +10,7 @@ import (
 
 // finish waits for the end of all replies. What the servers still send is read past for a moment, then they are told to
 // stop. Who is in a transaction is waited for, since its connection is needed.
-func (m *many) finish(ctx context.Context, conns []*backend.Conn) {
+func (m *many) finish(ctx context.Context) {
 	defer m.streams.Wait()
 	_, failed := m.streams.First()
 	if m.r.Merge != nil || failed {
@@ -22,7 +22,7 @@ func (m *many) finish(ctx context.Context, conns []*backend.Conn) {
 				select {
 				case <-m.streams.Done(i):
 				case <-timer.C:
-					m.halt(ctx, conns)
+					m.halt(ctx)
 					return
 				}
 			}
@@ -31,7 +31,7 @@ func (m *many) finish(ctx context.Context, conns []*backend.Conn) {
 }
 
 // halt tells the servers to stop that still run a part.
-func (m *many) halt(ctx context.Context, conns []*backend.Conn) {
+func (m *many) halt(ctx context.Context) {
 	var kills sync.WaitGroup
 	for i := range m.branches {
 		b := &m.branches[i]
@@ -44,10 +44,10 @@ func (m *many) halt(ctx context.Context, conns []*backend.Conn) {
 		default:
 		}
 		b.struck = true
-		keep := m.s.holdOf(conns[i]) != nil
+		keep := m.s.holdOf(m.conns[i]) != nil
 		kills.Go(func() {
-			if err := m.s.x.cluster.Kill(context.WithoutCancel(ctx), conns[i], true); err != nil || !keep {
-				conns[i].Interrupt()
+			if err := m.s.x.cluster.Kill(context.WithoutCancel(ctx), m.conns[i], true); err != nil || !keep {
+				m.conns[i].Interrupt()
 			}
 		})
 	}

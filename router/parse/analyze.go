@@ -224,6 +224,9 @@ func (a *analyzer) selectStmt(n *ast.SelectStmt, parent, scope int, derived bool
 	}
 	if n.SelectIntoOpt != nil {
 		a.st.Flags |= FlagInto
+		if n.SelectIntoOpt.Tp != ast.SelectIntoVars {
+			a.st.Flags |= FlagFile
+		}
 		a.notRead("SELECT … INTO")
 	}
 	a.ctes = a.ctes[:mark]

@@ -17,7 +17,7 @@ type apart struct {
 	shape *rewrite.Shape
 
 	bringOnce sync.Once
-	bring     bring
+	bring     Brings
 }
 
 // Norm is the statement's norm as tokens, from which texts for the shards are made; nil where that can't be done: for an

@@ -39,29 +39,34 @@ type DemandPart struct {
 	Arg  int
 }
 
-// bring is what Brings found out.
-type bring struct {
-	list []Bring
-	norm *rewrite.Norm
-	why  string
+// Brings is what has to be known of a SELECT to run it on a server that gets the rows from others.
+type Brings struct {
+	Tables  []Bring  // the base tables of its blocks, in their order
+	Commons []Common // its common table expressions, in the order of the text
+	Norm    *rewrite.Norm
+	// Why is set instead where the text can't be taken apart.
+	Why string
 }
 
-// Brings lists the base tables of a SELECT's blocks, in their order; norm is what their Tokens count in. why is set
-// instead where the text can't be taken apart.
-func (st *Statement) Brings() (list []Bring, norm *rewrite.Norm, why string) {
+// Brings says what has to be known to bring a SELECT's rows to another server.
+func (st *Statement) Brings() *Brings {
 	a := st.apart
 	if a == nil || st.Kind != Select {
-		return nil, nil, "the statement isn't a SELECT"
+		return &Brings{Why: "the statement isn't a SELECT"}
 	}
 	a.bringOnce.Do(func() {
-		a.bring.list, a.bring.why = st.brings(a.text, a.mode)
-		if n, ok := rewrite.NewNorm(a.text, a.mode); ok {
-			a.bring.norm = n
-		} else if a.bring.why == "" {
-			a.bring.why = "its text can't be taken apart"
+		b := &a.bring
+		b.Tables, b.Why = st.brings(a.text, a.mode)
+		n, ok := rewrite.NewNorm(a.text, a.mode)
+		switch {
+		case ok:
+			b.Norm = n
+			b.Commons = st.commons(a.text, a.mode)
+		case b.Why == "":
+			b.Why = "its text can't be taken apart"
 		}
 	})
-	return a.bring.list, a.bring.norm, a.bring.why
+	return &a.bring
 }
 
 // markName begins the names that take the place of a table's name, to see what the parser makes of it.

@@ -52,6 +52,15 @@ func (c *cursor) group() bool {
 	return c.i > start
 }
 
+// qualifiers notes each name before a dot in what is left.
+func (c *cursor) qualifiers(st *Statement) {
+	for i := c.i; c.src.Tokens[i].Kind != digest.TokEnd; i++ {
+		if t := c.src.Tokens[i]; t.IsName() && c.src.Tokens[i+1].Up == "." {
+			st.Qualifiers = append(st.Qualifiers, c.src.Name(t))
+		}
+	}
+}
+
 // table reads a table's name, a or a.b.
 func (c *cursor) table() (Table, bool) {
 	t := Table{Source: -1}

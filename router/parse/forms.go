@@ -25,7 +25,7 @@ func formOf(up string) form {
 		return (*cursor).begin
 	case "CHECK", "CHECKSUM", "OPTIMIZE", "REPAIR":
 		return func(c *cursor, st *Statement) bool { return c.admin(st, lower(up)) }
-	case "BINLOG", "CACHE", "CHANGE", "CLONE", "IMPORT", "INSTALL", "PURGE", "RESTART", "SHUTDOWN", "STOP", "UNINSTALL":
+	case "BACKUP", "BINLOG", "CACHE", "CHANGE", "CLONE", "IMPORT", "INSTALL", "PURGE", "RESTART", "SHUTDOWN", "STOP", "UNINSTALL":
 		return func(c *cursor, st *Statement) bool { return c.plain(st, Admin, lower(up)) }
 	case "COMMIT", "ROLLBACK":
 		return func(c *cursor, st *Statement) bool { return c.endTx(st, up) }
@@ -160,6 +160,7 @@ func (a *analyzer) apart() bool {
 		{cut.SetsUserVar, FlagSetsUserVar, ""},
 		{cut.Returning != nil, FlagReturning, ""},
 		{cut.Into, FlagInto, "SELECT … INTO"},
+		{cut.File, FlagFile, ""},
 		{cut.UsesUserVar, FlagUsesUserVar, "a user variable"},
 	} {
 		if w.on {
@@ -385,6 +386,12 @@ func (c *cursor) load(st *Statement) bool {
 			t.Write = true
 			st.block(RoleInsertTarget, t)
 			st.Words = digest.Words(c.src.plain())
+			if !st.Is(FlagLocalInfile) {
+				st.Flags |= FlagFile
+			}
+			if slices.Contains(st.Words, "select") { // in SET a = (SELECT …), which may name the table or an alias as well
+				c.qualifiers(st)
+			}
 			return ok
 		default:
 			c.i++
@@ -405,11 +412,13 @@ func (c *cursor) prepared(st *Statement, up string) bool {
 		st.Kind = Prepare
 		st.Words = digest.Words(c.src.plain())
 		st.Qualifiers = digest.Qualifiers(c.src.plain())
+		c.held(st, 2)
 	case "EXECUTE":
 		st.Kind = Execute
 		if c.accept("IMMEDIATE") {
 			st.Name = "immediate"
 			st.Words, st.Qualifiers = digest.Words(c.src.plain()), digest.Qualifiers(c.src.plain())
+			c.held(st, 0)
 			return true
 		}
 	default:
@@ -421,6 +430,26 @@ func (c *cursor) prepared(st *Statement, up string) bool {
 	t := c.next()
 	st.Name = lower(c.src.Name(t))
 	return t.IsName()
+}
+
+// held reads the statement that the string n tokens ahead holds. What isn't one string can be any text.
+func (c *cursor) held(st *Statement, n int) {
+	t, after := c.at(n), c.at(n+1)
+	if t.Kind != digest.TokString || c.src.Str(t)[0] != '\'' && c.src.Str(t)[0] != '"' || after.Kind != digest.TokEnd && after.Up != ";" && after.Up != "USING" {
+		st.Flags |= FlagDynamic
+		return
+	}
+	if text := c.src.Unquoted(t); nests(text) {
+		st.Flags |= FlagDynamic // servers refuse it
+	} else {
+		st.Inner = Parse(string(text), c.src.Mode)
+	}
+}
+
+// nests says whether a text may be a PREPARE or EXECUTE itself.
+func nests(text []byte) bool {
+	words := digest.Words(text)
+	return slices.Contains(words, "prepare") || slices.Contains(words, "execute")
 }
 
 // explain is DESCRIBE table, EXPLAIN statement and EXPLAIN ROUTE statement.
@@ -481,5 +510,9 @@ func (c *cursor) explain(st *Statement) bool {
 	t, ok := c.table()
 	st.Kind = Describe
 	st.block(RoleQuery, t)
-	return ok
+	if !c.end() && !c.is(";") { // a column, or a pattern
+		c.i++
+	}
+	c.accept(";")
+	return ok && c.end()
 }

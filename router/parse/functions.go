@@ -33,15 +33,15 @@ var stateful = map[string]Flags{
 	"release_lock": FlagReleaseLock, "release_all_locks": FlagReleaseLock,
 	"last_insert_id": FlagLastInsertID, "found_rows": FlagFoundRows, "row_count": FlagRowCount,
 	"nextval": FlagSequenceNext, "lastval": FlagSequenceNext, "setval": FlagSequenceNext,
-	"connection_id": FlagConnectionID, "ps_current_thread_id": 0, "uuid_short": 0, "load_file": 0,
+	"connection_id": FlagConnectionID, "ps_current_thread_id": 0, "uuid_short": 0, "load_file": FlagFile,
 	"master_pos_wait": 0, "source_pos_wait": 0, "wait_for_executed_gtid_set": 0,
 	"wait_until_sql_thread_after_gtids": 0, "master_gtid_wait": 0,
 	"service_get_read_locks": FlagGetLock, "service_get_write_locks": FlagGetLock, "service_release_locks": FlagReleaseLock,
-	"asynchronous_connection_failover_add_source": 0, "asynchronous_connection_failover_delete_source": 0,
-	"group_replication_set_as_primary": 0, "group_replication_switch_to_single_primary_mode": 0,
-	"group_replication_switch_to_multi_primary_mode": 0,
+	"asynchronous_connection_failover_add_source": FlagActs, "asynchronous_connection_failover_delete_source": FlagActs,
+	"group_replication_set_as_primary": FlagActs, "group_replication_switch_to_single_primary_mode": FlagActs,
+	"group_replication_switch_to_multi_primary_mode": FlagActs,
 	"wsrep_sync_wait_upto_gtid":                      0, "wsrep_last_written_gtid": 0, "wsrep_last_seen_gtid": 0,
-	"keyring_key_generate": 0, "keyring_key_remove": 0, "keyring_key_store": 0,
+	"keyring_key_generate": FlagActs, "keyring_key_remove": FlagActs, "keyring_key_store": FlagActs,
 }
 
 // grammar are the parser's own names for what isn't written as a function's name: INSERT(…), CHAR(…), MEMBER OF, DATE '…'.

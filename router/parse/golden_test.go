@@ -174,6 +174,7 @@ var (
 		"read", "sets-user-var", "uses-user-var", "last-insert-id", "found-rows", "calc-found-rows", "row-count", "diagnostics",
 		"locks", "get-lock", "release-lock", "temporary", "implicit-commit", "connection-id", "local-infile", "sequence-next",
 		"stored-function", "into", "sets-last-insert-id", "foreign-data", "returning", "limited", "executable", "own-variable",
+		"file", "acts", "dynamic",
 	}
 )
 

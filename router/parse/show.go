@@ -106,8 +106,12 @@ func (c *cursor) showCreate(st *Statement) bool {
 	return ok
 }
 
+// beforeParen are words before a parenthesis that call nothing.
+var beforeParen = []string{"and", "between", "binary", "case", "div", "else", "exists", "in", "is", "like", "mod", "not", "or", "regexp", "rlike", "then", "when", "where", "xor"}
+
 // filter notes what is in SHOW's LIKE or WHERE that keeps it from being a read.
 func (c *cursor) filter(st *Statement) {
+	c.qualifiers(st)
 	for ; !c.end(); c.i++ {
 		t := c.peek()
 		name := lower(t.Up)
@@ -118,8 +122,12 @@ func (c *cursor) filter(st *Statement) {
 		case t.Up == "SELECT":
 			st.Why = "SHOW with a subquery"
 			st.Words = digest.Words(c.src.plain())
-		case t.IsName() && c.at(1).Up == "(" && !builtins[name] && !slices.Contains([]string{"and", "or", "not", "where", "like", "xor"}, name):
-			st.Flags |= stateful[name]
+		case t.IsName() && c.at(1).Up == "(" && (c.i > 0 && c.at(-1).Up == "." || !builtins[name] && !slices.Contains(beforeParen, name)):
+			flags, known := stateful[name]
+			if !known || c.at(-1).Up == "." {
+				flags |= FlagStoredFunction
+			}
+			st.Flags |= flags
 			st.Why = "function " + c.src.Name(t)
 		}
 	}

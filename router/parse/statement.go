@@ -28,7 +28,8 @@ type Statement struct {
 	// Set lists the assignments of SET, in order.
 	Set []SetVar
 	// Inner is the statement of EXPLAIN, DESCRIBE, EXPLAIN ROUTE and SET STATEMENT … FOR. Its operands number
-	// their Args like the whole text's. For EXPLAIN ROUTE it is nil: Scan InnerText on its own.
+	// their Args like the whole text's. For EXPLAIN ROUTE it is nil: Scan InnerText on its own. For PREPARE and EXECUTE
+	// IMMEDIATE it is the statement that their string holds, whose literals are constants.
 	Inner *Statement
 	// InnerText is the statement's text after EXPLAIN ROUTE.
 	InnerText string
@@ -134,6 +135,9 @@ const (
 	FlagLimited                            // an UPDATE or DELETE with LIMIT, a SELECT with LIMIT in the outermost block
 	FlagExecutable                         // holds an executable comment (/*! */, /*M! */) that only some servers run
 	FlagOwnVariable                        // reads a variable of Shardway's own: @@shardway_…
+	FlagFile                               // reads or writes a file of the server: INTO OUTFILE, LOAD_FILE, LOAD DATA without LOCAL
+	FlagActs                               // calls a built-in function that changes the server or its group
+	FlagDynamic                            // runs a text that isn't known, such as PREPARE … FROM @x, or a body that may do so
 )
 
 // Block is one query block: a SELECT, an UPDATE, a DELETE, or the target of an INSERT.

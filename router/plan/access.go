@@ -22,7 +22,7 @@ func (b *builder) access() Plan {
 	return nil
 }
 
-// databaseAccess refuses databases that aren't the user's.
+// databaseAccess refuses databases that aren't the user's, and what shows them or acts on a whole server.
 func (b *builder) databaseAccess() Plan {
 	st := b.st
 	switch st.Kind {
@@ -31,29 +31,34 @@ func (b *builder) databaseAccess() Plan {
 		return nil
 	case parse.Use:
 		return b.denied(st.Name)
-	case parse.Account, parse.Flush:
-		return administrators(st)
-	case parse.Admin, parse.Lock:
-		if len(st.Blocks) == 0 {
-			return administrators(st)
-		}
-	case parse.Set:
-		for i := range st.Set {
-			if s := st.Set[i].Scope; s == parse.ScopeGlobal || s == parse.ScopePersist {
-				return administrators(st)
-			}
-		}
-	case parse.Prepare, parse.Execute:
-		if st.Is(parse.FlagUsesUserVar) && (st.Kind == parse.Prepare || st.Name == "immediate") {
-			return &Refuse{Code: 1227, State: "42000", Message: "shardway: Access denied; " + verb(st) + " from a variable can't be checked for the databases it uses: write the text into it, or use the driver's prepared statements"}
-		}
 	default:
+	}
+	if ofServer(st) {
+		return administrators(st)
+	}
+	if st.Is(parse.FlagDynamic) || len(st.Words) > 0 && st.Inner == nil && runsText(st) {
+		return &Refuse{Code: 1227, State: "42000", Message: "shardway: Access denied; " + verb(st) + " may run a text that can't be checked for the databases it uses: give PREPARE its text as one string, or use the driver's prepared statements"}
 	}
 	if b.f.DB != "" {
 		if p := b.denied(b.f.DB); p != nil {
 			return p
 		}
 	}
+	if p := b.textAccess(st); p != nil {
+		return p
+	}
+	if st.Inner == nil {
+		return nil
+	}
+	if st.Kind == parse.Prepare || st.Kind == parse.Execute {
+		held := builder{st: st.Inner, m: b.m, f: b.f}
+		return held.databaseAccess()
+	}
+	return b.textAccess(st.Inner)
+}
+
+// textAccess refuses the databases that a statement names.
+func (b *builder) textAccess(st *parse.Statement) Plan {
 	for _, q := range st.Qualifiers {
 		switch p := b.denied(q); {
 		case p == nil:
@@ -74,14 +79,112 @@ func (b *builder) databaseAccess() Plan {
 			}
 		}
 	}
-	if st.Inner != nil {
-		for _, q := range st.Inner.Qualifiers {
-			if p := b.denied(q); p != nil {
-				return p
+	return b.systemTables(st)
+}
+
+// ofServer reports whether a statement acts on a whole server, or shows what belongs to all of its databases. Servers
+// ask for a global privilege, which Shardway's account may have.
+func ofServer(st *parse.Statement) bool {
+	if st.Is(parse.FlagFile) || st.Is(parse.FlagActs) {
+		return true
+	}
+	switch st.Kind {
+	case parse.Account, parse.Flush:
+		return true
+	case parse.Admin, parse.Lock:
+		return len(st.Blocks) == 0
+	case parse.Set:
+		for i := range st.Set {
+			if s := st.Set[i].Scope; s == parse.ScopeGlobal || s == parse.ScopePersist {
+				return true
+			}
+		}
+	case parse.Show:
+		return st.Name == "processlist" && st.Hints.Shard != "" || !slices.Contains(shown, st.Name) && !strings.HasPrefix(st.Name, "create ") ||
+			st.Name == "create user"
+	case parse.Explain:
+		return st.Name == "connection"
+	case parse.DDL:
+		_, object, _ := strings.Cut(st.Name, " ")
+		return !slices.Contains(objects, object) || slices.Contains(st.Words, "soname")
+	default:
+	}
+	return false
+}
+
+// shown is what SHOW shows of one database, of the session, or of every server alike; objects is what belongs to a
+// database and is made by DDL.
+var (
+	shown = []string{
+		"authors", "character set", "charset", "collation", "columns", "contributors", "count errors", "count warnings", "databases", "engines",
+		"errors", "events", "fields", "function code", "function status", "index", "indexes", "keys", "locales", "package body", "package status", "plugins",
+		"privileges", "procedure code", "procedure status", "processlist", "profile", "profile all", "profile cpu", "profiles", "schemas", "status",
+		"table status", "table types", "tables", "triggers", "variables", "warnings",
+	}
+	objects = []string{
+		"database", "event", "function", "index", "package", "prepare", "procedure", "schema", "sequence", "table", "tables", "trigger", "view",
+	}
+)
+
+// runsText reports whether a text that isn't read as a tree, such as a procedure's body, may run another text, name a
+// database without a dot, or use a server's file.
+func runsText(st *parse.Statement) bool {
+	if st.Kind != parse.Unparsed && st.Kind != parse.DDL {
+		return false
+	}
+	has := func(word string) bool { return slices.Contains(st.Words, word) }
+	if st.Kind == parse.Unparsed && (has("outfile") || has("dumpfile") || has("load_file")) {
+		return true
+	}
+	return has("prepare") || has("execute") || has("show") || (has("drop") || has("alter")) && (has("database") || has("schema"))
+}
+
+// systemTables refuses the tables of the servers' own schemas that show what other databases' users do.
+func (b *builder) systemTables(st *parse.Statement) Plan {
+	for i := range st.Blocks {
+		for j := range st.Blocks[i].Tables {
+			t := &st.Blocks[i].Tables[j]
+			db := t.DB
+			if db == "" && t.Source < 0 {
+				db = b.f.DB
+			}
+			if t.Name != "" && tells(db, strings.ToLower(t.Name)) {
+				return b.deniedTable(t.Name)
+			}
+		}
+	}
+	if len(st.Blocks) == 0 || st.Kind == parse.LoadData {
+		for _, w := range st.Words {
+			if (slices.Contains(st.Qualifiers, "information_schema") || strings.EqualFold(b.f.DB, "information_schema")) && tells("information_schema", w) {
+				return b.deniedTable(w)
 			}
 		}
 	}
 	return nil
+}
+
+func (b *builder) deniedTable(name string) Plan {
+	return &Refuse{Code: 1142, State: "42000", Message: "shardway: SELECT command denied to user " + quote(b.f.User) + " for table " + quote(name) +
+		": it is for users without a list of databases"}
+}
+
+// tells reports whether a table of a server's own schema tells what other users do. Of performance_schema everybody
+// may read what servers let everybody read.
+func tells(db, table string) bool {
+	switch strings.ToLower(db) {
+	case "information_schema":
+		return strings.HasPrefix(table, "innodb_") || slices.Contains([]string{
+			"client_statistics", "index_statistics", "metadata_lock_info", "processlist", "query_cache_info", "table_statistics",
+			"user_attributes", "user_privileges", "user_statistics",
+		}, table)
+	case "performance_schema":
+		return !slices.Contains([]string{
+			"global_status", "global_variables", "performance_timers", "session_account_connect_attrs", "session_status", "session_variables",
+			"variables_info",
+		}, table)
+	default:
+		return false
+	}
 }
 
 // administrators refuses what acts on a whole server: servers know Shardway's account, so they would allow it.
@@ -110,7 +213,9 @@ func readOnly(st *parse.Statement) bool {
 		parse.SetTransaction, parse.ShowShardway, parse.ExplainRoute, parse.Kill, parse.Use, parse.Unlock, parse.Deallocate,
 		parse.Empty, parse.Several:
 		return true
-	case parse.Show, parse.Describe:
+	case parse.Show:
+		return st.Flags&writing == 0
+	case parse.Describe:
 		return true
 	case parse.Set:
 		for i := range st.Set {
@@ -118,7 +223,7 @@ func readOnly(st *parse.Statement) bool {
 				return false
 			}
 		}
-		return !st.Is(parse.FlagStoredFunction) && !st.Is(parse.FlagSequenceNext) && (st.Inner == nil || readOnly(st.Inner))
+		return st.Flags&writing == 0 && (st.Inner == nil || readOnly(st.Inner))
 	case parse.Select, parse.Do:
 		return st.Is(parse.FlagRead) || sessionRead(st.Flags)
 	default:
@@ -126,14 +231,16 @@ func readOnly(st *parse.Statement) bool {
 	}
 }
 
+// writing are the flags of what changes or locks more than the session.
+const writing = parse.FlagLocks | parse.FlagStoredFunction | parse.FlagSequenceNext | parse.FlagActs | parse.FlagFile
+
 // sessionRead reports whether a SELECT that isn't a read for replicas is one all the same: it depends on the session
 // and changes nothing else.
 func sessionRead(f parse.Flags) bool {
 	const session = parse.FlagSetsUserVar | parse.FlagUsesUserVar | parse.FlagLastInsertID | parse.FlagSetsLastInsertID |
 		parse.FlagFoundRows | parse.FlagCalcFoundRows | parse.FlagRowCount | parse.FlagDiagnostics | parse.FlagConnectionID |
 		parse.FlagGetLock | parse.FlagReleaseLock
-	const more = parse.FlagLocks | parse.FlagStoredFunction | parse.FlagSequenceNext
-	if f&more != 0 || f&parse.FlagInto != 0 && f&parse.FlagSetsUserVar == 0 {
+	if f&writing != 0 || f&parse.FlagInto != 0 && f&parse.FlagSetsUserVar == 0 {
 		return false
 	}
 	return f&session != 0

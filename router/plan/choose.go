@@ -322,7 +322,7 @@ func (b *builder) choose() Plan {
 		}
 	}
 	var s *shardmap.Shard
-	if b.copies != nil || b.need.count() > 1 || b.rowwise() {
+	if b.copies != nil || b.pick != "" || b.need.count() > 1 || b.rowwise() {
 		heap := *b // the builder of all other statements stays on the stack
 		return heap.beyond()
 	}

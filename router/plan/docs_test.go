@@ -89,3 +89,39 @@ func table(columns []string, rows [][]string) string {
 	line()
 	return out.String()
 }
+
+// TestSQLDocs keeps the tables of docs/sql.md true: the example of each row is planned in the way that the row says.
+func TestSQLDocs(t *testing.T) {
+	text, err := os.ReadFile("../../docs/sql.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, f := readMap(t, "two"), facts(t, "db=shop")
+	rows := 0
+	for l := range strings.Lines(string(text)) {
+		cells := strings.Split(strings.TrimSpace(l), " | ")
+		if len(cells) != 3 || !strings.HasPrefix(cells[1], "`") {
+			continue
+		}
+		rows++
+		sql, want := strings.Trim(cells[1], "`"), strings.TrimSuffix(cells[2], " |")
+		got := ""
+		p := build(sql, nil, m, f)
+		switch p.(type) {
+		case *plan.One, *plan.Local:
+			got = "relayed"
+		case *plan.Many:
+			got = "merged"
+		case *plan.Gather:
+			got = "gathered"
+		case *plan.Refuse:
+			got = "refused"
+		}
+		if got != want {
+			t.Errorf("%s is %s, not %s: %s", sql, got, want, p)
+		}
+	}
+	if rows < 20 {
+		t.Errorf("only %d examples", rows)
+	}
+}

@@ -163,15 +163,12 @@ func (b *builder) brought() Plan {
 	if why := b.unbringable(); why != "" {
 		return b.unbrought(why)
 	}
-	list, norm, why := b.st.Brings()
-	if why != "" {
-		return b.unbrought(why)
+	found := b.st.Brings()
+	if found.Why != "" {
+		return b.unbrought(found.Why)
 	}
-	w := bringing{b: b, list: list, norm: norm}
+	w := bringing{b: b, list: found.Tables, commons: found.Commons, norm: found.Norm}
 	w.group()
-	if w.why != "" {
-		return b.unbrought(w.why)
-	}
 	return w.plan()
 }
 
@@ -207,8 +204,8 @@ func (b *builder) unbringable() string {
 		return "it is about another statement's result (" + st.Why + ")"
 	case b.vars:
 		return "it uses user variables that one connection alone has"
-	case b.f.InTx, !b.f.Autocommit:
-		return "it runs in a transaction"
+	case b.inTx() && b.f.OneShard:
+		return "it runs in a transaction, which stays on one shard"
 	}
 	for i := range b.all() {
 		if b.all()[i].kind == kindTemporary {
@@ -218,13 +215,23 @@ func (b *builder) unbringable() string {
 	return ""
 }
 
+// inTx reports whether a SELECT runs in a transaction, or opens one.
+func (b *builder) inTx() bool { return b.f.InTx || !b.f.Autocommit }
+
 // bringing is the work on a Gather.
 type bringing struct {
 	b      *builder
 	list   []parse.Bring
 	norm   *rewrite.Norm
 	groups []tableGroup
-	why    string
+
+	commons []parse.Common
+	// Where a server opens a temporary table once: the references of tables that are copied, and further definitions of
+	// common table expressions, by the one that they repeat.
+	copied map[int]*tableGroup
+	more   map[int][]*rewrite.Template
+	names  int // given
+	found  bool
 }
 
 // tableGroup are the places where a statement names one table.
@@ -269,9 +276,12 @@ func (w *bringing) source(i int) *source {
 	return &w.b.of(w.list[i].Block)[w.list[i].Table]
 }
 
-// whole reports whether a shard has all rows of a table that can matter.
-func (g *tableGroup) whole(s *shardmap.Shard) bool {
+// whole reports whether a shard has all rows of a table that can matter. In a transaction none has: the connection that
+// finishes the statement isn't the transaction's.
+func (w *bringing) whole(g *tableGroup, s *shardmap.Shard) bool {
 	switch {
+	case w.b.inTx():
+		return false
 	case g.kind == kindReference, g.need.count() == 0:
 		return true
 	default:
@@ -285,7 +295,7 @@ func (w *bringing) finish() *shardmap.Shard {
 	try := func(s *shardmap.Shard) {
 		n := 0
 		for i := range w.groups {
-			if !w.groups[i].whole(s) {
+			if !w.whole(&w.groups[i], s) {
 				n++
 			}
 		}
@@ -308,31 +318,38 @@ func (w *bringing) plan() Plan {
 		p.From = Primary
 	}
 	p.Role = p.From
-	var again []int // further references of a copied table, whose names change
 	for i := range w.groups {
 		g := &w.groups[i]
-		if g.whole(p.Shard) {
+		if w.whole(g, p.Shard) {
 			continue
 		}
 		if b.f.Reopens {
 			p.Copies = append(p.Copies, w.copy(g, g.members, g.table))
 			continue
 		}
+		if w.copied == nil {
+			w.copied = map[int]*tableGroup{}
+		}
 		for k, member := range g.members {
+			w.copied[member] = g
 			name := g.table
 			if k > 0 {
-				name = "_shardway_" + strconv.Itoa(member)
-				again = append(again, member)
+				name = w.name(member)
 			}
 			p.Copies = append(p.Copies, w.copy(g, g.members[k:k+1], name))
 		}
 	}
-	if len(again) > 0 {
-		p.SQL = w.renamed(again)
+	if len(w.copied) > 0 {
+		if p.SQL = w.renamed(p); len(p.Copies) > maxCopies {
+			return b.unbrought("it would take more than " + strconv.Itoa(maxCopies) + " temporary tables, since MySQL opens each once in a statement")
+		}
 	}
 	p.Why = b.whyBrought()
 	return p
 }
+
+// maxCopies bounds the temporary tables of a statement.
+const maxCopies = 61
 
 // copy is a copy for some of a table's references.
 func (w *bringing) copy(g *tableGroup, members []int, name string) Copy {
@@ -359,7 +376,13 @@ func (w *bringing) copy(g *tableGroup, members []int, name string) Copy {
 	}
 	c.Columns = slices.Compact(c.Columns)
 	if g.kind == kindReference {
-		need = only(c.Home)
+		from := c.Home
+		for _, id := range b.f.TxShards {
+			if s := b.m.Shard(id); s != nil {
+				from = s // which is in the transaction already
+			}
+		}
+		need = only(from)
 	}
 	for _, s := range b.m.Shards() {
 		if need.has(s.Index) {
@@ -370,31 +393,6 @@ func (w *bringing) copy(g *tableGroup, members []int, name string) Copy {
 		c.Home = c.Shards[0]
 	}
 	return c
-}
-
-// renamed is the statement with other names for some of its tables. A table without an alias keeps its name as one.
-func (w *bringing) renamed(again []int) *rewrite.Template {
-	t, from := rewrite.New(w.norm), 0
-	for i := range w.list { // in the order of their tokens
-		next := -1
-		for _, k := range again {
-			if at := w.list[k].Token; at >= from && (next < 0 || at < w.list[next].Token) {
-				next = k
-			}
-		}
-		if next < 0 || i > len(again) {
-			break
-		}
-		at := w.list[next].Token
-		t.Copy(rewrite.Range{From: from, To: at})
-		name := "`_shardway_" + strconv.Itoa(next) + "`"
-		if text := w.source(next).text; text.Alias == "" {
-			name += " AS `" + strings.ReplaceAll(text.Name, "`", "``") + "`"
-		}
-		t.Text(name)
-		from = at + 1
-	}
-	return t.Copy(rewrite.Range{From: from, To: w.norm.All().To})
 }
 
 // whyBrought says which tables are where.

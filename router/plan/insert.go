@@ -32,6 +32,11 @@ func (b *builder) insert(ins *parse.Insertion) Plan {
 	case kindSharded:
 	}
 	t := target.table
+	if ins.Select >= 0 && t.Sequence != "" {
+		b.pick = "rows of " + fullName(t) + " get numbers of its sequence"
+		b.ins.table = t
+		return nil
+	}
 	if onOne(t) && t.Sequence == "" {
 		b.ins = insertNote{table: t, in: only(t.Database.Owner(0))}
 		return nil
@@ -56,7 +61,12 @@ func (b *builder) insert(ins *parse.Insertion) Plan {
 	}
 	b.ins.table = t
 	if ins.Rows == nil || ins.Select >= 0 {
-		return b.insertSelect(ins, t, into, columns, at)
+		r := b.insertSelect(ins, t, into, columns, at)
+		if refused, ok := r.(*Refuse); ok && refused.Code == 1235 {
+			b.pick = "the rows that the SELECT gives decide their shards"
+			return nil
+		}
+		return r
 	}
 	for i, row := range ins.Rows {
 		if len(row) == 0 && len(ins.Columns) == 0 && !byNumber {

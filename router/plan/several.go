@@ -12,6 +12,11 @@ func (b *builder) beyond() Plan {
 	switch {
 	case b.copies != nil:
 		return b.copied()
+	case b.pick != "":
+		if p := b.picked(b.pick); p != nil {
+			return p
+		}
+		return b.pickless()
 	case b.rowwise():
 		return b.byRows()
 	case b.st.Kind == parse.Select:
@@ -30,6 +35,11 @@ func (b *builder) beyond() Plan {
 			". The shards can't each change their own rows: "+why+": ", 1)
 	}
 	return r
+}
+
+// pickless refuses an INSERT whose SELECT can't be run first.
+func (b *builder) pickless() Plan {
+	return refuse(verb(b.st) + " into " + fullName(b.ins.table) + ": " + b.pick + ", and its SELECT can't be run by itself first; SELECT the rows, and insert them with VALUES")
 }
 
 // several plans a SELECT whose rows are on several shards: each answers for its own rows where it can, else rows are
@@ -116,7 +126,7 @@ func (b *builder) scatter() (p *Many, why string) {
 	p = &Many{Merge: merge, Why: b.whyScattered()}
 	p.Role, _ = b.chooseRole()
 	for i, shard := range b.m.Shards() {
-		if t.anchor.in.has(i) {
+		if t.in.has(i) {
 			p.Parts = append(p.Parts, Part{Shard: shard, SQL: sql})
 		}
 	}
@@ -141,13 +151,16 @@ func (b *builder) kept() string {
 // whyScattered says what lets each shard answer for its own rows.
 func (b *builder) whyScattered() string {
 	var parts []string
-	in := b.of(0)
-	for i := range in {
-		switch in[i].kind {
+	for i := range b.all() {
+		s := &b.all()[i]
+		if blk := &b.st.Blocks[s.block]; blk.Parent >= 0 || blk.Derived {
+			continue
+		}
+		switch s.kind {
 		case kindSharded:
-			parts = append(parts, aliased(&in[i])+" is on "+in[i].in.names(b.m)+b.by(&in[i]))
+			parts = append(parts, aliased(s)+" is on "+s.in.names(b.m)+b.by(s))
 		case kindReference:
-			parts = append(parts, aliased(&in[i])+" is a reference table")
+			parts = append(parts, aliased(s)+" is a reference table")
 		default:
 		}
 	}

@@ -379,7 +379,7 @@ func tables(r *rand.Rand) (*data, map[string]*data) {
 }
 
 func TestSound(t *testing.T) {
-	queries := 3_000
+	queries := 2_000
 	if testing.Short() {
 		queries = 1_000
 	}

@@ -16,6 +16,7 @@ type together struct {
 	attached []bool // by source: its rows that matter are where the anchor's row is
 	base     []int  // by block: its first source
 	anchor   *source
+	in       set // the shards of all anchors: each branch of a UNION ALL has one
 }
 
 func (b *builder) together() (t *together, why string) {
@@ -39,11 +40,11 @@ func (t *together) block(blk int) (why string) {
 	in := b.of(blk)
 	shape := &b.st.Blocks[blk]
 	outermost := shape.Parent < 0 && !shape.Derived
-	if outermost && blk > 0 {
-		return "UNION and the like"
-	}
 	if outermost {
-		t.drop(in)
+		if s := b.st.Shape(); blk > 0 && (s == nil || !s.Union) {
+			return "UNION and the like"
+		}
+		t.drop(blk, in)
 	}
 	for changed := true; changed; {
 		changed = false
@@ -83,12 +84,14 @@ func (t *together) block(blk int) (why string) {
 	return ""
 }
 
-// drop anchors the statement at the first sharded table that has a row in each row of the block.
-func (t *together) drop(in []source) {
+// drop anchors a block at the first sharded table that has a row in each row of the block.
+func (t *together) drop(blk int, in []source) {
+	t.anchor = nil
 	for i := range in {
 		if in[i].kind == kindSharded && !in[i].text.Outer {
 			t.anchor = &in[i]
-			t.attached[i] = true
+			t.in.or(in[i].in)
+			t.attached[t.base[blk]+i] = true
 			return
 		}
 	}

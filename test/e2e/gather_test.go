@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"shardway/test/cluster"
@@ -24,7 +27,8 @@ func gathered(f cluster.Flavor) cluster.Data {
 	return d
 }
 
-// TestGather runs testdata/gather.sql through Shardway and on the plain server, as text and prepared.
+// TestGather runs testdata/gather.sql through Shardway and on the plain server, as text and prepared, and looks at what
+// it leaves behind.
 func TestGather(t *testing.T) {
 	statements := readStatements(t, "testdata/gather.sql")
 	onEach(t, "gather", gathered, func(e *env) {
@@ -33,5 +37,123 @@ func TestGather(t *testing.T) {
 			compared, refused := e.compare(statements, prepared, func() *wire { return e.dial(d, nil) }, func() *wire { return e.plain(nil) }, nil)
 			e.Logf("note: %d statements answered alike, %d refused", compared, refused)
 		}
+		e.gatherLeavesNothing(d)
+		e.gatherEnds(d)
+		e.gatherLimits(e.serve(settings{"limits": "{gather_rows: 100}"}))
 	})
+}
+
+// positions are what the servers have written to their binary logs, and the tables that they show.
+func (e *env) positions() (list []string) {
+	log := e.say("SELECT @@GLOBAL.gtid_executed", "SELECT CONCAT(@@GLOBAL.gtid_binlog_pos, ' ', @@GLOBAL.gtid_current_pos)")
+	for _, s := range e.c.Servers() {
+		at, err := s.Text(e.ctx, log)
+		e.must(err)
+		tables, err := s.Text(e.ctx, "SELECT GROUP_CONCAT(TABLE_NAME ORDER BY 1) FROM information_schema.TABLES WHERE TABLE_SCHEMA='gather'")
+		e.must(err)
+		list = append(list, s.Name+" "+at+" "+tables)
+	}
+	return list
+}
+
+// gatherLeavesNothing gathers on replicas that take no write at all, and on primaries.
+func (e *env) gatherLeavesNothing(d *daemon) {
+	e.must(e.c.Sync(e.ctx))
+	if e.mysql() {
+		for _, sh := range e.c.Shards {
+			for _, r := range sh.Replicas {
+				e.must(r.Exec(e.ctx, "SET GLOBAL super_read_only=ON"))
+				defer func() { e.must(r.Exec(e.ctx, "SET GLOBAL super_read_only=OFF")) }()
+			}
+		}
+	}
+	before := e.positions()
+	w := e.dial(d, nil)
+	for _, hint := range []string{"", "/* shardway: primary */ "} {
+		for range 3 {
+			got, err := w.one("SELECT " + hint + "COUNT(*) FROM users a JOIN users b ON a.id = b.id + 1")
+			e.must(err)
+			if got != "70" {
+				e.Errorf("a join over the shards counts %s rows", got)
+			}
+			got, err = w.one("SELECT " + hint + "COUNT(*) FROM users WHERE id = 3")
+			e.must(err)
+			if got != "1" {
+				e.Errorf("%s rows after a join, on a connection that may have been the join's", got)
+			}
+		}
+	}
+	if after := e.positions(); !slices.Equal(before, after) {
+		e.Errorf("the servers have written something:\n%s\n%s", strings.Join(before, "\n"), strings.Join(after, "\n"))
+	}
+	if !e.mysql() {
+		return
+	}
+	e.until("no temporary table is left", func() bool {
+		n := 0
+		for _, s := range e.c.Servers() {
+			text, err := s.Text(e.ctx, "SELECT COUNT(*) FROM information_schema.INNODB_TEMP_TABLE_INFO")
+			e.must(err)
+			here, err := strconv.Atoi(text)
+			e.must(err)
+			n += here
+		}
+		return n == 0
+	})
+}
+
+// gatherEnds kills a statement, lets its time be over, and leaves.
+func (e *env) gatherEnds(d *daemon) {
+	const slow = "SELECT SLEEP(77) FROM users a JOIN users b ON a.id = b.id + 1 ORDER BY 1"
+	sleeping := func() int {
+		n := 0
+		for _, s := range e.c.Servers() {
+			rows, err := e.onServer(s, "SELECT ID FROM information_schema.PROCESSLIST WHERE INFO LIKE '%SLEEP(77)%' AND INFO NOT LIKE '%PROCESSLIST%'")
+			e.must(err)
+			n += len(rows)
+		}
+		return n
+	}
+	w, other := e.dial(d, nil), e.dial(d, nil)
+	id, err := w.one("SELECT CONNECTION_ID()")
+	e.must(err)
+	e.must(w.send(comQuery, []byte(slow)))
+	e.until("the statement runs", func() bool { return sleeping() == 1 })
+	_, err = other.query("KILL QUERY " + id)
+	e.must(err)
+	e.until("a killed statement has ended", func() bool { return sleeping() == 0 })
+	w.close()
+
+	w = e.dial(d, nil)
+	rs, err := w.query("SELECT /* shardway: timeout=300ms */" + strings.TrimPrefix(slow, "SELECT"))
+	e.must(err)
+	if got := rs[0].Err; got == nil || got.Code != 3024 && got.Code != 1317 { // the latter once columns have been sent
+		e.Errorf("a statement whose time is over: %v", got)
+	}
+	if got, err := w.one("SELECT COUNT(*) FROM users a JOIN users b ON a.id = b.id + 1"); err != nil || got != "70" {
+		e.Errorf("after a timeout: %s, %v", got, err)
+	}
+	e.must(w.send(comQuery, []byte(slow)))
+	e.until("the statement runs", func() bool { return sleeping() == 1 })
+	w.close()
+	e.until("the statement of a client that left has ended", func() bool { return sleeping() == 0 })
+}
+
+// gatherLimits goes beyond limits.gather_rows, in a transaction that lives on.
+func (e *env) gatherLimits(d *daemon) {
+	w := e.dial(d, nil)
+	for _, q := range []string{"BEGIN", "UPDATE users SET age = 77 WHERE id = 3"} {
+		_, err := w.query(q)
+		e.must(err)
+	}
+	rs, err := w.query("SELECT COUNT(*) FROM users u JOIN orders o ON o.user_id = u.id + 1")
+	e.must(err)
+	if got := rs[0].Err; got == nil || got.Code != 1105 || !strings.Contains(got.Message, "limits.gather_rows") || !strings.Contains(got.Message, "gather.orders") {
+		e.Errorf("more rows than the limit: %v", got)
+	}
+	if got, err := w.one("SELECT COUNT(*) FROM countries c JOIN users u ON u.country = c.code AND u.id = 3 WHERE u.age = 77"); err != nil || got != "1" {
+		e.Errorf("after the limit the transaction sees %s of its rows, %v", got, err)
+	}
+	_, err = w.query("ROLLBACK")
+	e.must(err)
 }

@@ -55,51 +55,6 @@ func TestB6MultiplexedClients(t *testing.T) {
 	})
 }
 
-// TestM20OneStormOfClients: 400 clients at once make no more connections than may be.
-func TestM20OneStormOfClients(t *testing.T) {
-	onEach(t, "storm", app, func(e *env) {
-		d := e.serve(settings{"pool": "{max_per_server: 10, wait_timeout: 60s}"})
-		before := map[string]int64{}
-		count := func(name string) int64 {
-			s := e.c.Shards[0].Primary
-			if name != s.Name {
-				s = e.c.Shards[1].Primary
-			}
-			status, err := s.Status(e.ctx, "Connections")
-			e.must(err)
-			return status["Connections"]
-		}
-		for _, sh := range e.c.Shards {
-			before[sh.Primary.Name] = count(sh.Primary.Name)
-		}
-		began := time.Now()
-		var wg sync.WaitGroup
-		for n := range 400 {
-			wg.Go(func() {
-				w, err := dialWire(wireOptions{addr: d.addr, user: "app", password: "app", db: e.db.Name})
-				if err != nil {
-					e.Errorf("client %d: %v", n, err)
-					return
-				}
-				defer w.close()
-				want := fmt.Sprintf("user %d", n%50)
-				if got, err := w.one(fmt.Sprintf("SELECT name FROM users WHERE id = %d FOR UPDATE", n%50)); got != want || err != nil {
-					e.Errorf("client %d: %q, %v", n, got, err)
-				}
-			})
-		}
-		wg.Wait()
-		// Besides the pool there is a prober, which may connect anew, and this test.
-		others := int64(3 + time.Since(began)/time.Second)
-		for name, n := range before {
-			if made := count(name) - n; made > 10+others {
-				e.Errorf("%s: 400 clients made %d connections, want at most 10 and %d of others", name, made, others)
-			}
-		}
-		e.noLeaks(d)
-	})
-}
-
 // TestB6GarbageEndsItsOwnSession throws mutated packets at the daemon while others check their rows.
 func TestB6GarbageEndsItsOwnSession(t *testing.T) {
 	onEach(t, "garbage", app, func(e *env) {

@@ -31,6 +31,29 @@ func TestU29ProxyProtocol(t *testing.T) {
 			}
 			w.close()
 		}
+		// Guesses are counted by the address that a trusted header tells, so that one guesser behind a load balancer
+		// slows down nobody else.
+		guess := func(from, password string) (time.Duration, error) {
+			began := time.Now()
+			w, err := dialWire(wireOptions{addr: d.addr, user: "app", password: password, from: "127.0.0.2", before: "PROXY TCP4 " + from + " 127.0.0.1 50000 4406\r\n"})
+			if err == nil {
+				w.close()
+			}
+			return time.Since(began), err
+		}
+		for range 5 {
+			_, _ = guess("192.0.2.66", "a guessed secret")
+		}
+		if took, err := guess("192.0.2.66", "a guessed secret"); err == nil || took < 300*time.Millisecond {
+			e.Errorf("the sixth guess behind a load balancer took %v: %v", took, err)
+		}
+		if took, err := guess("192.0.2.67", "app"); err != nil || took > 300*time.Millisecond {
+			e.Errorf("another client behind the same load balancer waited %v: %v", took, err)
+		}
+		if log := d.log.String(); strings.Contains(log, "guessed secret") || !strings.Contains(log, "login failed") || !strings.Contains(log, "192.0.2.66") {
+			e.Errorf("the log of failed logins has no address, or the secret:\n%s", log)
+		}
+
 		// From elsewhere a header ends the connection without a word.
 		nc, err := net.Dial("tcp", d.addr)
 		e.must(err)

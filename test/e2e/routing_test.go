@@ -221,7 +221,7 @@ func TestCounters(t *testing.T) {
 // one on one replica, and that a second shard is refused without harm.
 func TestTransactionsStay(t *testing.T) {
 	onEach(t, "txs", app, func(e *env) {
-		d := e.serve(nil)
+		d := e.serve(settings{"transactions": "{cross_shard: forbid}"})
 		e.logging()
 		w := e.dial(d, nil)
 		run := func(q string) *wireError {

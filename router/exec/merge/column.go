@@ -17,6 +17,7 @@ type column struct {
 	length   uint32
 	decimals byte
 	stored   bool // a table's column, not an expression
+	copied   bool // a table's column that went through a temporary table of the server
 }
 
 // The flags of a definition that matter here.
@@ -41,17 +42,19 @@ const fixedSize = 12
 // columnOf reads a definition.
 func columnOf(def []byte) (column, error) {
 	var c column
-	rest := def
+	rest, table := def, false
 	for i := range 6 { // catalog, schema, table, original table, name, original name
 		n, size := lenInt(rest)
 		if size == 0 || n > uint64(len(rest)-size) {
 			return c, malformed("a column definition of %d bytes ends early", len(def))
 		}
 		switch text := rest[size : size+int(n)]; i {
+		case 3:
+			table = len(text) > 0
 		case 4:
 			c.name = string(text)
 		case 5:
-			c.stored = len(text) > 0
+			c.stored, c.copied = len(text) > 0, len(text) > 0 && !table
 		}
 		rest = rest[size+int(n):]
 	}

@@ -86,6 +86,14 @@ func New(p *plan.Merge, columns [][][]byte, o Options) (*Merger, error) {
 	if m.final, err = m.keys(p.Final, false); err != nil {
 		return nil, err
 	}
+	if m.grouping || p.Distinct {
+		for i := range m.layout.columns[:m.shown] {
+			if c := &m.layout.columns[i]; c.copied && c.integer() && c.unsigned() {
+				// MariaDB's temporary tables hold a BIT as an integer, and whether one is used depends on the shards' own ORDER BY.
+				return nil, unmergeable("column %d (%s) may be a BIT: its type is known to a server alone", i+1, c.name)
+			}
+		}
+	}
 	if m.grouping {
 		if err := m.newSums(); err != nil {
 			return nil, err

@@ -372,3 +372,17 @@ func TestErrorsOfSources(t *testing.T) {
 		}
 	}
 }
+
+// TestBitsOfTemporaryTables: MariaDB answers SELECT DISTINCT of a BIT with an integer where it sorts as well.
+func TestBitsOfTemporaryTables(t *testing.T) {
+	c := colUint
+	c.stored = true // and its definition names no table
+	p := &plan.Merge{Order: []plan.Key{keyed(0)}, Distinct: true}
+	if _, err := New(p, same(encodeAll([]column{c}), 2), Options{}); !isUnmergeable(err) {
+		t.Error(err)
+	}
+	p.Distinct = false
+	if _, err := New(p, same(encodeAll([]column{c}), 2), Options{}); err != nil {
+		t.Error(err)
+	}
+}

@@ -105,6 +105,9 @@ func (t *Transactions) acquire(ctx context.Context, shard string) (*backend.Conn
 	if err == nil {
 		_, err = c.Forward(nil, protocol.ReplySimple, nil)
 	}
+	if err == nil { // MySQL gives the connection the server's character set, not the one that it logged in with
+		_, err = c.Exec("SET NAMES utf8mb4 COLLATE utf8mb4_general_ci")
+	}
 	if err == nil {
 		c.Data = nil
 		err = c.Setup(ctx)

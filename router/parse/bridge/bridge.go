@@ -19,6 +19,7 @@ type Result struct {
 	UsesUserVar bool // reads a user variable
 	SetsUserVar bool // SELECT … INTO @a
 	Into        bool // SELECT … INTO
+	File        bool // INTO OUTFILE or DUMPFILE
 }
 
 // TableFunction is the name of the table that stands for JSON_TABLE(…) and the like.
@@ -271,6 +272,7 @@ func (b *bridge) into() {
 	i := b.i + 1
 	switch b.tok(i).Up {
 	case "OUTFILE", "DUMPFILE":
+		b.out.File = true
 		for i++; ; i++ {
 			t := b.tok(i)
 			if t.Kind != digest.TokString && t.Kind != digest.TokMarker && !slices.Contains(fileWords, t.Up) &&

@@ -13,6 +13,8 @@ import (
 // part of the expression that holds it.
 type Shape struct {
 	Norm *Norm
+	// Union says that it is a UNION ALL of SELECTs that give their rows as they are: nothing else of it is known.
+	Union bool
 
 	Head     Range // what comes before the select list: WITH …, SELECT DISTINCT …
 	List     Range // the select list
@@ -79,8 +81,11 @@ type Number struct {
 }
 
 // NewShape takes a SELECT apart, which is the syntax tree of n's text. It is nil for other statements, for set operations
-// and for forms whose clauses it can't tell apart with certainty.
+// but Union, and for forms whose clauses it can't tell apart with certainty.
 func NewShape(n *Norm, node ast.StmtNode) *Shape {
+	if union, ok := node.(*ast.SetOprStmt); ok && unionOfRows(n, union) {
+		return &Shape{Norm: n, Union: true}
+	}
 	sel, ok := node.(*ast.SelectStmt)
 	if !ok || sel.Kind != ast.SelectStmtKindSelect || sel.IsInBraces || sel.WithBeforeBraces || sel.Fields == nil || sel.From == nil || sel.SelectIntoOpt != nil {
 		return nil
@@ -91,6 +96,30 @@ func NewShape(n *Norm, node ast.StmtNode) *Shape {
 		return nil
 	}
 	return s
+}
+
+// unionOfRows reports whether a set operation puts rows of its branches together and does nothing else.
+func unionOfRows(n *Norm, u *ast.SetOprStmt) bool {
+	if u.IsInBraces || u.With != nil || u.OrderBy != nil || u.Limit != nil || u.SelectList.With != nil || u.SelectList.OrderBy != nil || u.SelectList.Limit != nil {
+		return false
+	}
+	for i, branch := range u.SelectList.Selects {
+		sel, ok := branch.(*ast.SelectStmt)
+		if !ok || i > 0 && (sel.AfterSetOperator == nil || *sel.AfterSetOperator != ast.UnionAll) {
+			return false
+		}
+		if sel.Kind != ast.SelectStmtKindSelect || sel.With != nil || sel.Fields == nil || sel.From == nil || sel.Distinct ||
+			sel.GroupBy != nil || sel.Having != nil || sel.OrderBy != nil || sel.Limit != nil || sel.SelectIntoOpt != nil || len(sel.WindowSpecs) > 0 {
+			return false
+		}
+		s := &Shape{Norm: n}
+		for _, f := range sel.Fields.Fields {
+			if f.Expr != nil && s.item(Range{}, f.Expr).Aggregates > 0 || s.Windows {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // clause numbers the clauses in the order of a SELECT.

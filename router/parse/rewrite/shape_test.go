@@ -68,10 +68,14 @@ func TestShape(t *testing.T) {
 		{"select sql_no_cache distinct a from t where a in (select b from u order by 1 limit 1)", "head: select sql_no_cache distinct\nitem: a\nbody: from t where a in (select b from u order by 1 limit ?)\n"},
 		{"select /*+ NO_ICP(t) */ extract(year from a) y, trim(both 'x' from b) from t", "head: select\nitem: extract(year from a) as y\nitem: trim(both ? from b)\nbody: from t\n"},
 		{"with c as (select 1 from d order by 1) select *, c.* from c", "head: with c as (select ? from d order by 1) select\nitem: * star\nitem: c.* star\nbody: from c\n"},
-		{"select a from t use index for order by (i) force index for group by (j) order by a desc, (b) asc, null, 2 limit 3, 4 for update",
-			"head: select\nitem: a\nbody: from t use index for order by (i) force index for group by (j)\norder: a desc\norder: (b)\norder: null null\norder: 2 position 2\nlimit: {Count:{Set:true Arg:1 Value:0} Offset:{Set:true Arg:0 Value:0}}\ntail: for update\n"},
-		{"select a + 1, sum(distinct b), sum(a) / 2, rand(), (select 1) from t group by a, f.b having c > 1 order by sum(b) limit 5 lock in share mode",
-			"head: select\nitem: a + ? number\nitem: sum(distinct b) number sum of b\nitem: sum(a) / ? number with 1 aggregates\nitem: rand() random\nitem: (select ?) subquery\nbody: from t group by a, f.b having c > ?\ngroup: a\ngroup: f.b\norder: sum(b) number sum of b\nlimit: {Count:{Set:true Arg:4 Value:0} Offset:{Set:false Arg:0 Value:0}}\ntail: lock in share mode\n"},
+		{
+			"select a from t use index for order by (i) force index for group by (j) order by a desc, (b) asc, null, 2 limit 3, 4 for update",
+			"head: select\nitem: a\nbody: from t use index for order by (i) force index for group by (j)\norder: a desc\norder: (b)\norder: null null\norder: 2 position 2\nlimit: {Count:{Set:true Arg:1 Value:0} Offset:{Set:true Arg:0 Value:0}}\ntail: for update\n",
+		},
+		{
+			"select a + 1, sum(distinct b), sum(a) / 2, rand(), (select 1) from t group by a, f.b having c > 1 order by sum(b) limit 5 lock in share mode",
+			"head: select\nitem: a + ? number\nitem: sum(distinct b) number sum of b\nitem: sum(a) / ? number with 1 aggregates\nitem: rand() random\nitem: (select ?) subquery\nbody: from t group by a, f.b having c > ?\ngroup: a\ngroup: f.b\norder: sum(b) number sum of b\nlimit: {Count:{Set:true Arg:4 Value:0} Offset:{Set:false Arg:0 Value:0}}\ntail: lock in share mode\n",
+		},
 		{"select `from`, t.`order`, t.limit from t where `group` = 1", "head: select\nitem: `from`\nitem: t.`order`\nitem: t.limit\nbody: from t where `group` = ?\n"},
 		{"select case when a then b, c end from t", ""},
 		{"select a from t union select b from u", ""},

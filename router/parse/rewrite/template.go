@@ -26,6 +26,12 @@ func NewNorm(norm string, mode digest.Mode) (*Norm, bool) {
 	return &Norm{Mode: mode, Tokens: src.Tokens, text: src.Text}, true
 }
 
+// Name is the identifier that a token is, without quotes.
+func (n *Norm) Name(token int) string {
+	src := digest.Source{Text: n.text}
+	return src.Name(n.Tokens[token])
+}
+
 // All are the tokens of the whole statement, without the semicolons at its end.
 func (n *Norm) All() Range {
 	end := len(n.Tokens) - 1
@@ -155,6 +161,12 @@ func (t *Template) Text(s string) *Template {
 		return t
 	}
 	t.parts = append(t.parts, part{text: s})
+	return t
+}
+
+// Join adds what another Template of the same Norm has.
+func (t *Template) Join(o *Template) *Template {
+	t.parts = append(t.parts, o.parts...)
 	return t
 }
 

@@ -145,16 +145,15 @@ func (m *Merge) String() string {
 
 // String is the function and its columns.
 func (s *Sum) String() string {
-	out := s.Op.String() + " of " + number(s.Column)
-	for i, c := range s.With {
-		if i == 0 {
-			out += " by "
-		} else {
-			out += ", "
-		}
-		out += number(c)
+	out := s.Op.String() + " of " + column(s.Column)
+	if len(s.With) == 0 {
+		return out
 	}
-	return out
+	with := make([]string, len(s.With))
+	for i, c := range s.With {
+		with[i] = column(c)
+	}
+	return out + " by " + strings.Join(with, ", ")
 }
 
 func keys(list []Key) string {
@@ -163,15 +162,23 @@ func keys(list []Key) string {
 		if i > 0 {
 			out.WriteString(", ")
 		}
-		out.WriteString(number(k.Column))
+		out.WriteString(column(k.Column))
 		if k.Weight != NoColumn {
-			out.WriteString(" (weight " + number(k.Weight) + ", collation " + number(k.Collation) + ")")
+			out.WriteString(" (weight " + column(k.Weight) + ", collation " + column(k.Collation) + ")")
 		}
 		if k.Desc {
 			out.WriteString(" desc")
 		}
 	}
 	return out.String()
+}
+
+// column is a column's number as ORDER BY would have it, from 1 on, or from the end.
+func column(n int) string {
+	if n >= 0 {
+		n++
+	}
+	return number(n)
 }
 
 func number(n int) string { return strconv.Itoa(n) }

@@ -80,6 +80,9 @@ const afterStar = 1 << 20
 func (s *builder) build() (why string) {
 	shape := s.shape
 	switch {
+	case shape.Union:
+		s.merge.Visible = -1
+		return ""
 	case shape.Windows:
 		return "window functions"
 	case shape.Rollup:
@@ -333,7 +336,9 @@ func (s *builder) clash(it *rewrite.Item) string {
 			continue
 		}
 		for j := range s.shape.Items {
-			if sel := &s.shape.Items[j]; sel.Alias != "" && strings.EqualFold(sel.Alias, n.Name) && !(sel.Column != nil && strings.EqualFold(sel.Column.Name, n.Name)) {
+			sel := &s.shape.Items[j]
+			own := sel.Column != nil && strings.EqualFold(sel.Column.Name, n.Name)
+			if sel.Alias != "" && !own && strings.EqualFold(sel.Alias, n.Name) {
 				return n.Name
 			}
 		}

@@ -28,6 +28,8 @@ SELECT a.id, b.id, c.id FROM users a LEFT JOIN users b ON b.id = a.id + 60 LEFT 
 # --- aggregates over joins
 SELECT u.country, COUNT(*), SUM(o.total), AVG(o.total), MIN(o.placed), MAX(o.note) FROM users u JOIN orders o ON o.user_id = u.id + 1 GROUP BY u.country ORDER BY u.country;
 SELECT u.country, COUNT(DISTINCT o.total) n FROM users u JOIN orders o ON o.user_id = u.id + 1 GROUP BY u.country HAVING n > 5 ORDER BY n, u.country;
+# rows
+# text
 SELECT u.country, u.age, SUM(o.total) FROM users u JOIN orders o ON o.user_id = u.id + 1 GROUP BY u.country, u.age WITH ROLLUP;
 SELECT GROUP_CONCAT(DISTINCT u.country ORDER BY u.country DESC SEPARATOR '|') FROM users u JOIN orders o ON o.user_id = u.id + 1;
 SELECT STDDEV(o.total), VAR_SAMP(o.total), STD(u.age), BIT_XOR(o.id) FROM users u JOIN orders o ON o.user_id = u.id + 1;
@@ -82,6 +84,8 @@ WITH t AS (SELECT country, AVG(age) a FROM users GROUP BY country) SELECT u.name
 WITH t (x, y) AS (SELECT id, name FROM users WHERE id > 55), s AS (SELECT x FROM t WHERE x > 57) SELECT t.y FROM t JOIN s USING (x) ORDER BY x;
 WITH RECURSIVE r AS (SELECT id, name FROM users WHERE id = 3 UNION ALL SELECT u.id, u.name FROM users u JOIN r ON u.id = r.id + 7) SELECT * FROM r ORDER BY id;
 WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 5) SELECT n.i, u.name FROM n LEFT JOIN users u ON u.id = n.i * 10 ORDER BY n.i;
+WITH RECURSIVE r (i) AS (SELECT MIN(id) FROM users UNION ALL SELECT r.i + 1 FROM r JOIN users u ON u.id = r.i + 1 WHERE r.i < 5) SELECT a.i, b.i FROM r a JOIN r b ON a.i = b.i + 1 ORDER BY 1;
+WITH a AS (SELECT id FROM users WHERE id < 9), b AS (SELECT x.id FROM a x JOIN a y ON x.id = y.id + 2), c AS (SELECT id FROM b UNION ALL SELECT id FROM a) SELECT c.id, (SELECT COUNT(*) FROM c d WHERE d.id < c.id) n, b.id FROM c LEFT JOIN b ON b.id = c.id ORDER BY 1, 2, 3;
 WITH users AS (SELECT * FROM orders) SELECT COUNT(*) FROM users a JOIN users b ON a.id = b.id + 100;
 WITH t AS (SELECT id FROM users) SELECT (SELECT COUNT(*) FROM t), (SELECT MAX(id) FROM t);
 
@@ -120,6 +124,7 @@ SELECT u.name, '\' FROM users u JOIN orders o ON o.user_id = u.id + 1 WHERE u.na
 SET sql_mode = DEFAULT;
 SELECT u.name, '\\', 'it''s' FROM users u JOIN orders o ON o.user_id = u.id + 1 WHERE u.name <> '\'' AND u.name <> 'x\\' AND u.id < 4 ORDER BY u.id, o.id;
 SET @a = 5, @b = 'de';
+# text
 SELECT u.name, @a FROM users u JOIN orders o ON o.user_id = u.id + @a WHERE u.country = @b ORDER BY u.id, o.id;
 SET sql_select_limit = 3;
 SELECT u.name FROM users u JOIN orders o ON o.user_id = u.id + 1 ORDER BY u.id, o.id;
@@ -147,7 +152,8 @@ SHOW WARNINGS;
 SELECT id FROM users u JOIN orders o ON o.user_id = u.id + 1;
 SELECT u.name FROM users u JOIN nosuch n ON n.id = u.id + 1;
 # refused 1235
-SELECT u.name, COUNT(*) FROM users u JOIN orders o ON o.user_id = u.id + 1 GROUP BY o.total + u.id ORDER BY NOSUCHFUNCTION(u.name);
+# text
+SELECT u.name, NOSUCHFUNCTION(u.name) FROM users u JOIN orders o ON o.user_id = u.id + 1;
 SELECT name FROM users u WHERE age = (SELECT age FROM users WHERE country = 'de');
 SELECT u.id DIV (o.total - o.total) FROM users u JOIN orders o ON o.user_id = u.id + 1 WHERE u.id = 5 ORDER BY 1;
 SELECT POW(10, u.id * 1000) FROM users u JOIN orders o ON o.user_id = u.id + 1 WHERE u.id = 5;
@@ -173,3 +179,22 @@ SELECT u.name FROM users u JOIN users o ON o.id = u.id + 1 WHERE u.country < ? O
 SELECT a.name FROM users a JOIN users b ON a.id = b.id + ? ORDER BY a.id LIMIT ?;
 # args '2026-01-10'
 SELECT u.name FROM users u JOIN orders o ON o.user_id = u.id + 1 WHERE o.placed >= ? ORDER BY u.id, o.id;
+
+# args 9, 2
+WITH a AS (SELECT id FROM users WHERE id < ?) SELECT x.id FROM a x JOIN a y ON x.id = y.id + ? ORDER BY 1;
+
+# --- in a transaction
+BEGIN;
+UPDATE users SET age = 99 WHERE id = 3;
+UPDATE users SET age = 99 WHERE id = 12;
+SELECT a.id, b.id FROM users a JOIN users b ON a.age = b.age AND a.id < b.id WHERE a.age = 99;
+SELECT u.name, c.name FROM users u JOIN countries c ON c.code = u.country JOIN orders o ON o.user_id = u.id + 9 WHERE u.age = 99 ORDER BY u.id, o.id;
+ROLLBACK;
+SELECT a.id, b.id FROM users a JOIN users b ON a.age = b.age AND a.id < b.id WHERE a.age = 99;
+SET autocommit = 0;
+SELECT COUNT(*) FROM users a JOIN users b ON a.age = b.age + 1;
+COMMIT;
+SET autocommit = 1;
+START TRANSACTION READ ONLY;
+SELECT COUNT(*) FROM users a JOIN users b ON a.age = b.age + 1;
+COMMIT;

@@ -1,0 +1,464 @@
+package router
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"strconv"
+	"strings"
+
+	"shardway/protocol"
+	"shardway/router/exec"
+	"shardway/router/exec/merge"
+	"shardway/router/parse"
+	"shardway/router/parse/rewrite"
+	"shardway/router/plan"
+	"shardway/shardmap"
+)
+
+// pickBatch bounds how many rows one statement writes that was made for chosen rows, and pickBytes about how long it is.
+const (
+	pickBatch = 500
+	pickBytes = 1 << 20
+)
+
+// withKeys plans a Pick again with the columns of its table's primary key.
+func (s *session) withKeys(ctx context.Context, t *text, m *shardmap.Map, f *plan.Facts, p *plan.Pick) (plan.Plan, error) {
+	if p.Op == plan.PickInsert {
+		return p, nil
+	}
+	shard := m.DefaultShard(p.DB)
+	if table := m.Table(p.DB, p.Table); table != nil && table.Sharded() {
+		shard = table.Database.Owner(0)
+	}
+	keys, err := s.x.PrimaryKey(ctx, shard.ID, p.DB, p.Table)
+	if err != nil {
+		return nil, err
+	}
+	if len(keys) == 0 {
+		return nil, protocol.Errorf(1235, "42000", "shardway: %s.%s has no primary key, so the rows that this statement changes can't be told apart once they are chosen (%s); give the table one", p.DB, p.Table, p.Why)
+	}
+	f.Primary = keys
+	again := s.plan(ctx, t, m, f)
+	f.Primary = nil
+	return again, nil
+}
+
+// picking is the work on one Pick.
+type picking struct {
+	s   *session
+	o   *Options
+	t   *text
+	p   *plan.Pick
+	sum protocol.OK
+	// records says that the reply tells of records, as that of an INSERT of several rows.
+	records int
+}
+
+// runPick chooses rows and writes them, in one transaction.
+func (s *session) runPick(ctx context.Context, o *Options, t *text, p *plan.Pick) error {
+	s.event.Way, s.event.Shard, s.event.Role = WayMany, several, exec.Primary.String()
+	w := &picking{s: s, o: o, t: t, p: p}
+	rows, head, tail, err := w.texts()
+	if err != nil {
+		return err
+	}
+	s.x.AskInsertID()
+	s.takeBack()
+	err = s.x.Atomically(ctx, func() error {
+		columns, chosen, err := w.choose(ctx, rows)
+		if err != nil {
+			return err
+		}
+		return w.write(ctx, head, tail, columns, chosen)
+	})
+	if err != nil {
+		return err
+	}
+	if p.Op == plan.PickInsert && w.sum.Info == "" {
+		w.sum.Info = "Records: 0  Duplicates: 0  Warnings: 0"
+	}
+	if t.st.Kind == parse.Update && w.sum.Info == "" {
+		w.sum.Info = "Rows matched: 0  Changed: 0  Warnings: 0"
+	}
+	out, err := s.x.Answer(w.sum)
+	out.Reply.Records = uint64(w.records)
+	return s.ranText(t, &out, err)
+}
+
+// texts are the statements as SQL, without markers.
+func (w *picking) texts() (rows, head, tail string, err error) {
+	for _, one := range []struct {
+		from *rewrite.Template
+		to   *string
+	}{{w.p.Rows, &rows}, {w.p.Head, &head}, {w.p.Tail, &tail}} {
+		if one.from == nil {
+			continue
+		}
+		if *one.to, err = w.s.literal(w.t, one.from); err != nil {
+			return "", "", "", err
+		}
+	}
+	return rows, head, tail, nil
+}
+
+// literal is a template as SQL, with the values of an EXECUTE in place of its markers.
+func (s *session) literal(t *text, from *rewrite.Template) (string, error) {
+	fill := rewrite.Fill{SQL: t.sql}
+	if t.execution == nil {
+		sql, err := from.Append(nil, &fill)
+		return string(sql), err
+	}
+	sql, params, err := from.Prepared(nil, &fill)
+	if err != nil {
+		return "", err
+	}
+	bound := t.execution.stmt.bound
+	var out strings.Builder
+	src := rewrite.Markers(sql, s.sqlMode())
+	at := 0
+	for i, param := range params {
+		if i >= len(src) || param < 0 || param >= len(bound) {
+			return "", protocol.Errorf(1105, "HY000", "shardway: the statement's markers can't be told apart; send it as text")
+		}
+		out.Write(sql[at:src[i]])
+		out.WriteString(s.boundSQL(t.execution.stmt, param))
+		at = src[i] + 1
+	}
+	out.Write(sql[at:])
+	return out.String(), nil
+}
+
+// choose runs the SELECT and returns its rows. They stay as they are until the transaction ends, where a lock can see to
+// that.
+func (w *picking) choose(ctx context.Context, sql string) (columns, rows [][]byte, err error) {
+	s := w.s
+	locked := sql
+	if w.p.Op != plan.PickInsert {
+		locked += " FOR UPDATE"
+	}
+	m := protocol.NewMemory(w.o.GatherBytes)
+	err = s.x.Keep(m, func() error { return s.inner(ctx, w.o, locked, false) })
+	if _, ok := err.(*innerRefused); ok && locked != sql { //nolint:errorlint // it is returned as it is
+		m = protocol.NewMemory(w.o.GatherBytes)
+		err = s.x.Keep(m, func() error { return s.inner(ctx, w.o, sql, true) })
+	}
+	if refused, ok := err.(*innerRefused); ok { //nolint:errorlint // it is returned as it is
+		err = refused.e
+	}
+	if m.Full() {
+		return nil, nil, protocol.Errorf(1105, "HY000", "shardway: the rows that this statement chooses are larger than limits.gather_bytes (%d): change fewer rows at once, or raise the limit", w.o.GatherBytes)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	columns, rows, _, err = m.Read()
+	if err == nil && w.o.GatherRows > 0 && uint64(len(rows)) > w.o.GatherRows {
+		err = protocol.Errorf(1105, "HY000", "shardway: this statement chooses %d rows, more than limits.gather_rows (%d): change fewer rows at once, or raise the limit", len(rows), w.o.GatherRows)
+	}
+	return columns, rows, err
+}
+
+// write writes the chosen rows.
+func (w *picking) write(ctx context.Context, head, tail string, columns, rows [][]byte) error {
+	kinds := make([]literalKind, len(columns))
+	for i, def := range columns {
+		kinds[i] = literalOf(def)
+	}
+	var batch []string
+	size := 0
+	flush := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		sql := w.statement(head, tail, batch)
+		batch, size = batch[:0], 0
+		return w.run(ctx, sql)
+	}
+	w.records = len(rows)
+	seen := map[string]bool{}
+	for _, row := range rows {
+		cells, ok := w.cells(kinds, row)
+		if !ok {
+			return protocol.Errorf(1105, "HY000", "shardway: a server sent a row that makes no sense")
+		}
+		one := "(" + strings.Join(cells, ",") + ")"
+		switch w.p.Op {
+		case plan.PickValues:
+			n := len(w.p.Keys)
+			if key := strings.Join(cells[:n], ","); seen[key] {
+				continue // a row that is joined to several is updated once
+			} else {
+				seen[key] = true
+			}
+			if err := w.run(ctx, w.oneRow(head, cells)); err != nil {
+				return err
+			}
+			continue
+		case plan.PickDelete, plan.PickUpdate:
+			if len(cells) == 1 {
+				one = cells[0]
+			}
+		case plan.PickInsert:
+		}
+		batch = append(batch, one)
+		if size += len(one); len(batch) >= pickBatch || size >= pickBytes {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
+}
+
+// statement is the one that writes some rows.
+func (w *picking) statement(head, tail string, rows []string) string {
+	list := strings.Join(rows, ",")
+	if w.p.Op == plan.PickInsert {
+		return head + " " + list + " " + tail
+	}
+	return head + " WHERE " + w.keys() + " IN (" + list + ")"
+}
+
+// keys are the columns of the primary key, as a row where there are several.
+func (w *picking) keys() string {
+	names := make([]string, len(w.p.Keys))
+	for i, k := range w.p.Keys {
+		names[i] = rewrite.Quote(w.p.Alias) + "." + rewrite.Quote(k)
+	}
+	if len(names) == 1 {
+		return names[0]
+	}
+	return "(" + strings.Join(names, ",") + ")"
+}
+
+// oneRow is the UPDATE of one row with its values.
+func (w *picking) oneRow(head string, cells []string) string {
+	n := len(w.p.Keys)
+	var out strings.Builder
+	out.WriteString(head)
+	for i, name := range w.p.Sets {
+		if i > 0 {
+			out.WriteByte(',')
+		}
+		out.WriteString(" " + name + " = " + cells[n+i])
+	}
+	out.WriteString(" WHERE ")
+	for i, k := range w.p.Keys {
+		if i > 0 {
+			out.WriteString(" AND ")
+		}
+		out.WriteString(rewrite.Quote(k) + " = " + cells[i])
+	}
+	return out.String()
+}
+
+// run runs one of the statements that write, and adds up what it says.
+func (w *picking) run(ctx context.Context, sql string) error {
+	s := w.s
+	m := protocol.NewMemory(0)
+	if err := s.x.Keep(m, func() error { return s.inner(ctx, w.o, sql, false) }); err != nil {
+		if refused, ok := err.(*innerRefused); ok { //nolint:errorlint // it is returned as it is
+			return refused.e
+		}
+		return err
+	}
+	_, _, reply, err := m.Read()
+	if err != nil {
+		return err
+	}
+	w.sum.AffectedRows += reply.AffectedRows
+	w.sum.Warnings += reply.Warnings
+	if w.sum.InsertID == 0 {
+		w.sum.InsertID = reply.InsertID
+	}
+	info := reply.Info
+	if w.p.Op == plan.PickInsert && info == "" {
+		info = exec.InfoOfOne(&reply)
+	}
+	w.sum.Info = exec.AddInfo(w.sum.Info, info)
+	return nil
+}
+
+// innerRefused is the planner's refusal of a statement of Shardway's own.
+type innerRefused struct{ e *protocol.Error }
+
+func (e *innerRefused) Error() string { return e.e.Error() }
+
+// inner plans and runs a statement that is part of another one. Its reply goes to the session's present client.
+func (s *session) inner(ctx context.Context, o *Options, sql string, locked bool) error {
+	d := new(parse.Digest)
+	t := &text{sql: []byte(sql)}
+	t.st = s.parse(o, d, t.sql)
+	t.args = d.Args
+	m := o.Maps.Current()
+	f := s.know()
+	if db, table, ok := plan.InsertTarget(t.st, m, f); ok {
+		var err error
+		if f.Columns, err = s.x.Columns(ctx, m.DefaultShard(db).ID, db, table); err != nil {
+			return err
+		}
+	}
+	if t.st.Insert != nil {
+		if err := s.number(ctx, t, m, f); err != nil {
+			return err
+		}
+	}
+	s.bindFacts(t)
+	var err error
+	switch p := s.plan(ctx, t, m, f).(type) {
+	case *plan.One:
+		_, err = s.x.Run(ctx, &exec.Request{
+			Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery, Shard: p.Shard.ID, Role: exec.Primary, Read: t.st.Is(parse.FlagRead), Timeout: o.QueryTimeout,
+		})
+	case *plan.Many:
+		var r *exec.ManyRequest
+		if r, err = s.manyRequest(o, t, p); err != nil {
+			return err
+		}
+		for i := range r.Parts {
+			r.Parts[i].Role = exec.Primary
+		}
+		_, err = s.x.RunMany(ctx, r)
+		if _, cannot := errors.AsType[*merge.UnmergeableError](err); cannot && p.Else != nil {
+			err = s.innerGather(ctx, o, t, p.Else, locked)
+		}
+	case *plan.Gather:
+		err = s.innerGather(ctx, o, t, p, locked)
+	case *plan.Refuse:
+		return &innerRefused{&protocol.Error{Code: p.Code, State: p.State, Message: p.Message}}
+	default:
+		return &innerRefused{protocol.Errorf(1235, "42000", "shardway: a statement that this one needs can't be run: %s", p)}
+	}
+	return err
+}
+
+// innerGather runs a SELECT over rows that are brought to one server; locked keeps them as they are.
+func (s *session) innerGather(ctx context.Context, o *Options, t *text, p *plan.Gather, locked bool) error {
+	r := exec.Request{Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery, Read: true, Timeout: o.QueryTimeout}
+	if p.SQL != nil {
+		sql, err := p.SQL.Append(nil, &rewrite.Fill{SQL: t.sql})
+		if err != nil {
+			return err
+		}
+		r.Payload = sql
+	}
+	p.From = plan.Primary
+	_, _, err := s.x.Gather(ctx, &exec.Gathering{Plan: p, Rows: o.GatherRows, Bytes: o.GatherBytes, Lock: locked}, &r)
+	return err
+}
+
+// literalKind is how a value of a result is written as SQL.
+type literalKind uint8
+
+const (
+	literalNumber literalKind = iota
+	literalText
+	literalBytes
+)
+
+// literalOf is how the values of a column are written, by its definition.
+func literalOf(def []byte) literalKind {
+	for range 6 {
+		n, rest, ok := lengthEncoded(def)
+		if !ok || n > uint64(len(rest)) {
+			return literalText
+		}
+		def = rest[n:]
+	}
+	if len(def) < 8 {
+		return literalText
+	}
+	charset, typ := binary.LittleEndian.Uint16(def[1:]), def[7]
+	switch typ {
+	case protocol.TypeTiny, protocol.TypeShort, protocol.TypeInt24, protocol.TypeLong, protocol.TypeLongLong, protocol.TypeFloat, protocol.TypeDouble,
+		protocol.TypeNewDecimal, protocol.TypeDecimal, protocol.TypeYear:
+		return literalNumber
+	case protocol.TypeBit, protocol.TypeGeometry:
+		return literalBytes
+	case protocol.TypeVarchar, protocol.TypeVarString, protocol.TypeString, protocol.TypeTinyBlob, protocol.TypeMediumBlob, protocol.TypeLongBlob, protocol.TypeBlob:
+		if charset == 63 {
+			return literalBytes
+		}
+	}
+	return literalText
+}
+
+func lengthEncoded(p []byte) (n uint64, rest []byte, ok bool) {
+	if len(p) == 0 {
+		return 0, nil, false
+	}
+	size := 0
+	switch p[0] {
+	case 0xfc:
+		size = 2
+	case 0xfd:
+		size = 3
+	case 0xfe:
+		size = 8
+	default:
+		return uint64(p[0]), p[1:], true
+	}
+	if len(p) <= size {
+		return 0, nil, false
+	}
+	for i := size; i > 0; i-- {
+		n = n<<8 | uint64(p[i])
+	}
+	return n, p[1+size:], true
+}
+
+// cells are the values of a row as SQL.
+func (w *picking) cells(kinds []literalKind, row []byte) ([]string, bool) {
+	cells := make([]string, len(kinds))
+	for i, kind := range kinds {
+		if len(row) > 0 && row[0] == 0xfb {
+			cells[i], row = "NULL", row[1:]
+			continue
+		}
+		n, rest, ok := lengthEncoded(row)
+		if !ok || n > uint64(len(rest)) {
+			return nil, false
+		}
+		v := rest[:n]
+		row = rest[n:]
+		switch kind {
+		case literalNumber:
+			cells[i] = string(v)
+		case literalBytes:
+			cells[i] = rewrite.Bytes(v)
+		default:
+			cells[i] = rewrite.Text(v, w.s.sqlMode(), w.s.x.Charset())
+		}
+	}
+	return cells, len(row) == 0
+}
+
+// boundSQL is a bound value as SQL.
+func (s *session) boundSQL(stmt *statement, i int) string {
+	p := &stmt.bound[i]
+	v := p.Bytes
+	if p.LongData {
+		v = stmt.longData(i)
+	}
+	switch {
+	case p.Null:
+		return "NULL"
+	case p.LongData:
+	default:
+		switch p.Type {
+		case protocol.TypeTiny, protocol.TypeShort, protocol.TypeLong, protocol.TypeInt24, protocol.TypeLongLong, protocol.TypeYear:
+			if p.Unsigned {
+				return strconv.FormatUint(p.Uint, 10)
+			}
+			return "(" + strconv.FormatInt(p.Int, 10) + ")"
+		case protocol.TypeFloat, protocol.TypeDouble:
+			return "(" + strconv.FormatFloat(p.Float, 'e', -1, 64) + ")"
+		}
+	}
+	switch p.Type {
+	case protocol.TypeTinyBlob, protocol.TypeMediumBlob, protocol.TypeLongBlob, protocol.TypeBlob:
+		return rewrite.Bytes(v)
+	}
+	return rewrite.Text(v, s.sqlMode(), s.x.Charset())
+}
