@@ -94,6 +94,11 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 		}
 	case *plan.Pick:
 		shard, role = s.homeOf(m, st)
+	case *plan.Each:
+		if s.facts.TxReadOnly && writes(st) {
+			return s.readOnlyError(o)
+		}
+		shard, role = p.Shards[0].ID, exec.Primary
 	case *plan.Refuse:
 		// The values decide where a statement runs, and they come later; what no value can cure is refused now.
 		if hopeless(p.Code) {
