@@ -69,6 +69,7 @@ type Conn struct {
 	lost      bool // out of step with the peer: never clean again
 	maxPacket int
 	caps      Capability
+	attrs     []byte // query attributes of the client's last QUERY
 	status    Status // last told by the server
 	more      Status // StatusMoreResults while another reply follows to the same command
 	salt      []byte // of the last authentication, for CHANGE_USER

@@ -63,8 +63,11 @@ func (c Command) silent() bool {
 	return c == ComStmtSendLongData || c == ComStmtClose || c == ComQuit
 }
 
-// Capability is the set of protocol features that both sides agreed on.
-type Capability uint32
+// Capability is the set of protocol features that both sides agreed on. The
+// upper half is MariaDB's own: it travels in bytes that MySQL leaves empty, and
+// only between two that don't say CapLongPassword, which MariaDB calls
+// CLIENT_MYSQL.
+type Capability uint64
 
 // The capabilities, named as in the MySQL manual without their CLIENT_ prefix.
 const (
@@ -98,6 +101,19 @@ const (
 	CapQueryAttributes
 	CapMultiFactor
 )
+
+// MariaDB's own capabilities, without their MARIADB_CLIENT_ prefix.
+const (
+	CapProgress Capability = 1 << (32 + iota)
+	CapComMulti
+	CapStmtBulk
+	CapExtendedMetadata
+	CapCacheMetadata
+	CapBulkUnitResults
+)
+
+// mariaDBOnly are the capabilities in the upper half.
+const mariaDBOnly Capability = 0xffffffff << 32
 
 // DefaultCapabilities is what Login offers when its Capabilities are zero:
 // all that Forward can translate. CapSSL is added where TLS is configured.

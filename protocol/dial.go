@@ -52,9 +52,9 @@ type DialOptions struct {
 const (
 	wanted = CapLongPassword | CapLongFlag | CapProtocol41 | CapTransactions | CapSecureConnection |
 		CapMultiResults | CapPSMultiResults | CapPluginAuth | CapPluginAuthLenenc | CapSessionTrack |
-		CapDeprecateEOF | CapConnectAttrs | CapLocalFiles
+		CapDeprecateEOF | CapConnectAttrs | CapLocalFiles | CapQueryAttributes
 	never = CapMultiStatements | CapCompress | CapZstd | CapOptionalMetadata |
-		CapQueryAttributes | CapMultiFactor | CapSSL | CapConnectWithDB
+		CapMultiFactor | CapSSL | CapConnectWithDB | mariaDBOnly&^CapExtendedMetadata
 )
 
 // Dial connects to a server and logs in. What the server refuses is an

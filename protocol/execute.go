@@ -15,21 +15,52 @@ type Execute struct {
 	TypesSent  bool   // else the types are those of an earlier execution
 	Types      []byte // two bytes a parameter: the type, and 0x80 if unsigned
 	Values     []byte
+
+	// Attributes is how many query attributes follow on the parameters, in
+	// NullBitmap and in Values too, and AttributeTypes are their types, each
+	// with its name.
+	Attributes     int
+	AttributeTypes []byte
+
+	used int // of Values, by the parameters: after DecodeParams
 }
 
 // DecodeExecute reads the payload of a STMT_EXECUTE, without the command's
-// byte, of a statement with so many parameters. What it returns are parts of
-// the payload. An error is an *Error.
-func DecodeExecute(payload []byte, params int) (Execute, error) {
+// byte, of a statement with so many parameters, from a client with these
+// capabilities. What it returns are parts of the payload, but for Types of a
+// client with CapQueryAttributes. An error is an *Error.
+func DecodeExecute(payload []byte, params int, caps Capability) (Execute, error) {
 	d := decoder{p: payload}
 	e := Execute{StmtID: d.uint32(), Flags: d.byte(), Iterations: d.uint32()}
-	if params > 0 {
-		e.NullBitmap = d.take(uint64(params+7) / 8)
+	named := caps.Has(CapQueryAttributes)
+	counted := named && (params > 0 || e.Flags&countAvailable != 0)
+	if named {
+		e.Flags &^= countAvailable
+	}
+	if counted {
+		n := d.lenInt()
+		if n < uint64(params) || n > 0xffff {
+			return e, malformed("a STMT_EXECUTE of %d values for %d parameters", n, params)
+		}
+		e.Attributes = int(n) - params
+	}
+	if all := params + e.Attributes; all > 0 {
+		e.NullBitmap = d.take(uint64(all+7) / 8)
 		switch d.byte() {
 		case 0:
+			if e.Attributes > 0 {
+				return e, malformed("query attributes without their types")
+			}
 		case 1:
 			e.TypesSent = true
-			e.Types = d.take(2 * uint64(params))
+			if !named {
+				e.Types = d.take(2 * uint64(params))
+				break
+			}
+			e.Types = d.namedTypes(params)
+			from := d.p
+			d.namedTypes(e.Attributes)
+			e.AttributeTypes = from[:len(from)-len(d.p)]
 		default:
 			return e, malformed("a STMT_EXECUTE that neither has nor lacks its parameters' types")
 		}
@@ -41,19 +72,43 @@ func DecodeExecute(payload []byte, params int) (Execute, error) {
 	return e, nil
 }
 
-// AppendExecute encodes the payload of e for the statement that the server
-// knows as serverID, without the command's byte. The types are always sent,
-// so that the server's statement never depends on an earlier execution.
-func AppendExecute(dst []byte, serverID uint32, e *Execute, types []byte) []byte {
+// AppendExecute encodes the payload of e for the statement that the server,
+// whose capabilities are caps, knows as serverID, without the command's byte.
+// The types are always sent, so that the server's statement never depends on
+// an earlier execution. A server without CapQueryAttributes doesn't get e's
+// query attributes, of which DecodeParams must have found the values.
+func AppendExecute(dst []byte, serverID uint32, e *Execute, types []byte, caps Capability) []byte {
+	named := caps.Has(CapQueryAttributes)
+	params, attributes := len(types)/2, e.Attributes
+	if !named {
+		attributes = 0
+	}
+	flags := e.Flags
+	if named && params+attributes > 0 {
+		flags |= countAvailable
+	}
 	dst = binary.LittleEndian.AppendUint32(dst, serverID)
-	dst = append(dst, e.Flags)
+	dst = append(dst, flags)
 	dst = binary.LittleEndian.AppendUint32(dst, e.Iterations)
-	if len(types) == 0 {
+	if params+attributes == 0 {
 		return dst
 	}
-	dst = append(dst, e.NullBitmap...)
+	if named {
+		dst = appendLenInt(dst, uint64(params+attributes))
+	}
+	dst = append(dst, e.NullBitmap[:min((params+attributes+7)/8, len(e.NullBitmap))]...)
 	dst = append(dst, 1)
-	dst = append(dst, types...)
+	if !named {
+		dst = append(dst, types...)
+		if e.Attributes > 0 {
+			return append(dst, e.Values[:e.used]...)
+		}
+		return append(dst, e.Values...)
+	}
+	for i := range params {
+		dst = append(dst, types[2*i], types[2*i+1], 0)
+	}
+	dst = append(dst, e.AttributeTypes...)
 	return append(dst, e.Values...)
 }
 
@@ -96,6 +151,7 @@ func (e *Execute) DecodeParams(types []byte, longData func(i int) bool, dst []Pa
 		}
 		dst = append(dst, p)
 	}
+	e.used = len(e.Values) - len(d.p)
 	return dst, nil
 }
 

@@ -35,8 +35,8 @@ func TestDecodeParams(t *testing.T) {
 	for _, tt := range tests {
 		tt.want.Type = tt.typ
 		types := []byte{tt.typ, tt.flag}
-		payload := AppendExecute(nil, 9, &Execute{Iterations: 1, NullBitmap: []byte{0}, Values: tt.value}, types)
-		e, err := DecodeExecute(payload, 1)
+		payload := AppendExecute(nil, 9, &Execute{Iterations: 1, NullBitmap: []byte{0}, Values: tt.value}, types, 0)
+		e, err := DecodeExecute(payload, 1, 0)
 		if err != nil || e.StmtID != 9 || !e.TypesSent {
 			t.Fatalf("%x: %+v, %v", tt.typ, e, err)
 		}
@@ -45,7 +45,7 @@ func TestDecodeParams(t *testing.T) {
 			t.Errorf("%x %x: %+v, %v, want %+v", tt.typ, tt.value, got, err, tt.want)
 		}
 		for n := range len(payload) - 1 {
-			if e, err = DecodeExecute(payload[:n], 1); err == nil {
+			if e, err = DecodeExecute(payload[:n], 1, 0); err == nil {
 				_, err = e.DecodeParams(e.Types, nil, nil)
 			}
 			if !errors.Is(err, &Error{Code: 1835}) {

@@ -25,9 +25,8 @@ func (c *Conn) Forward(dst *Conn, kind ReplyKind, r *Relay) (Reply, error) {
 	}
 	var before uint64
 	var n int
-	var seq uint8
 	if dst != nil {
-		before, n, seq = dst.BytesOut, dst.n, dst.seq
+		before, n, f.seq = dst.BytesOut, dst.n, dst.seq
 	}
 	c.beginReply()
 	err := f.run(kind)
@@ -41,7 +40,7 @@ func (c *Conn) Forward(dst *Conn, kind ReplyKind, r *Relay) (Reply, error) {
 			if f.reply.FirstByte {
 				f.reply.Broken = f.cut
 			} else if !dst.lost {
-				dst.n, dst.seq = n-int(sent), seq
+				dst.n, dst.seq = n-int(sent), f.seq
 			}
 		}
 	}
@@ -66,9 +65,10 @@ type forward struct {
 	src, dst *Conn
 	relay    Relay
 	reply    Reply
-	pos      int  // src.in[src.r:pos] is dst's, not yet copied
-	cut      bool // what dst has got ends inside a payload
-	begun    bool // the reply's first packet has been dealt with
+	pos      int   // src.in[src.r:pos] is dst's, not yet copied
+	cut      bool  // what dst has got ends inside a payload
+	begun    bool  // the reply's first packet has been dealt with
+	seq      uint8 // dst's at the beginning
 }
 
 func (f *forward) server(err error) error {
@@ -144,6 +144,7 @@ func (f *forward) resultSet(n int) (more bool, err error) {
 	if err := f.pass(n); err != nil {
 		return false, err
 	}
+	translates := f.translates()
 	for range columns {
 		n, first, err := f.next()
 		if err != nil {
@@ -155,7 +156,12 @@ func (f *forward) resultSet(n int) (more bool, err error) {
 		case headerEOF:
 			return false, f.server(malformed("an EOF packet where a column definition was due"))
 		}
-		if err := f.pass(n); err != nil {
+		if translates {
+			err = f.definition(n)
+		} else {
+			err = f.pass(n)
+		}
+		if err != nil {
 			return false, err
 		}
 	}
@@ -237,6 +243,7 @@ func (f *forward) cursorExists(n int) (bool, error) {
 
 // rows relays rows or column definitions up to the packet that ends them.
 func (f *forward) rows(count bool) (more bool, err error) {
+	translates := !count && f.translates()
 	limit := 9
 	if f.src.caps.Has(CapDeprecateEOF) {
 		limit = maxChunk
@@ -254,7 +261,12 @@ func (f *forward) rows(count bool) (more bool, err error) {
 			return false, f.fail(n)
 		}
 		f.begun = true
-		if err := f.pass(n); err != nil {
+		if translates {
+			err = f.definition(n)
+		} else {
+			err = f.pass(n)
+		}
+		if err != nil {
 			return false, err
 		}
 		if count {
@@ -285,6 +297,7 @@ func (f *forward) finish(n int, header byte) (more bool, err error) {
 	}
 	more = o.status.Has(StatusMoreResults)
 	if f.dst == nil {
+		f.reply.Info = string(o.info)
 		return more, f.drop(n)
 	}
 	same := header == headerOK || f.src.caps&CapDeprecateEOF == f.dst.caps&CapDeprecateEOF
@@ -296,7 +309,8 @@ func (f *forward) finish(n int, header byte) (more bool, err error) {
 		} else {
 			same, o.track = false, nil
 		}
-	} else {
+	} else if o.status.Has(StatusSessionStateChanged) { // MariaDB, of nothing: the packet still has a place for it
+		same = false
 		o.status &^= StatusSessionStateChanged
 	}
 	o.status = f.rewrite(o.status)

@@ -96,12 +96,13 @@ func FuzzError(f *testing.F) {
 }
 
 func FuzzExecute(f *testing.F) {
-	f.Add([]byte{1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 8, 0, 253, 0, 1, 2, 3, 4, 5, 6, 7, 8, 1, 'a'}, 2, []byte{})
-	f.Fuzz(func(t *testing.T, p []byte, params int, types []byte) {
+	f.Add([]byte{1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 8, 0, 253, 0, 1, 2, 3, 4, 5, 6, 7, 8, 1, 'a'}, 2, []byte{}, uint64(0))
+	f.Add([]byte("\x07\x00\x00\x00\x09\x01\x00\x00\x00\x03\x01\x01\x08\x00\x00\xfe\x00\x00\xfe\x00\x05trace\x02ab\x03xyz"), 2, []byte{}, uint64(CapQueryAttributes))
+	f.Fuzz(func(t *testing.T, p []byte, params int, types []byte, caps uint64) {
 		if params < 0 || params > 65535 {
 			return
 		}
-		e, err := DecodeExecute(p, params)
+		e, err := DecodeExecute(p, params, Capability(caps))
 		isWire(t, err)
 		if err != nil {
 			return
@@ -114,16 +115,21 @@ func FuzzExecute(f *testing.F) {
 		if err == nil && len(got) != len(types)/2 {
 			t.Fatalf("%d values of %d types", len(got), len(types)/2)
 		}
+		if err == nil {
+			AppendExecute(nil, 1, &e, types, 0)
+			AppendExecute(nil, 1, &e, types, CapQueryAttributes)
+		}
 	})
 }
 
 // FuzzReply gives Forward and the readers of replies whatever a server might
 // say.
 func FuzzReply(f *testing.F) {
-	f.Add(frame(1, reply(both, result{columns: 1, rows: texts("a"), end: OK{Status: 2}})...), uint32(both), uint8(0), 3)
-	f.Add(frame(1, reply(0, result{columns: 1, rows: texts("a"), end: OK{Status: 2}})...), uint32(0), uint8(0), 0)
-	f.Add(frame(1, []byte{0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0}, []byte{3, 'd', 'e', 'f'}), uint32(both), uint8(5), 0)
-	f.Fuzz(func(t *testing.T, in []byte, caps uint32, kind uint8, piece int) {
+	f.Add(frame(1, reply(both, result{columns: 1, rows: texts("a"), end: OK{Status: 2}})...), uint64(both), uint8(0), 3)
+	f.Add(frame(1, reply(0, result{columns: 1, rows: texts("a"), end: OK{Status: 2}})...), uint64(0), uint8(0), 0)
+	f.Add(frame(1, []byte{0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0}, []byte{3, 'd', 'e', 'f'}), uint64(both), uint8(5), 0)
+	f.Add(frame(1, reply(both, result{columns: 1, rows: texts("a"), end: OK{Status: 2}})...), uint64(both|CapExtendedMetadata), uint8(0), 0)
+	f.Fuzz(func(t *testing.T, in []byte, caps uint64, kind uint8, piece int) {
 		src, dst := NewConn(&memory{in: in, piece: max(0, piece)}), NewConn(&memory{})
 		src.caps, src.seq, dst.caps = Capability(caps), 1, both
 		src.SetMaxPacket(1 << 20)

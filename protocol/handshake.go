@@ -45,7 +45,10 @@ func parseGreeting(p []byte) (*Greeting, error) {
 	g.Status = Status(d.uint16())
 	g.Capabilities |= Capability(d.uint16()) << 16
 	size := int(d.byte())
-	d.take(10) // MariaDB's own capabilities are in here
+	d.take(6)
+	if own := Capability(d.uint32()) << 32; !g.Capabilities.Has(CapLongPassword) {
+		g.Capabilities |= own
+	}
 	if g.Capabilities.Has(CapSecureConnection) {
 		rest := d.take(uint64(min(max(13, size-8), len(d.p))))
 		g.salt = append(g.salt, bytes.TrimSuffix(rest, []byte{0})...)
@@ -60,16 +63,21 @@ func parseGreeting(p []byte) (*Greeting, error) {
 }
 
 func (g *Greeting) append(dst []byte) []byte {
+	caps := g.Capabilities
+	if caps&mariaDBOnly != 0 {
+		caps &^= CapLongPassword
+	}
 	dst = append(dst, 10)
 	dst = append(append(dst, g.Version...), 0)
 	dst = binary.LittleEndian.AppendUint32(dst, g.ConnectionID)
 	dst = append(append(dst, g.salt[:8]...), 0)
-	dst = binary.LittleEndian.AppendUint16(dst, uint16(g.Capabilities))
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(caps))
 	dst = append(dst, g.Collation)
 	dst = binary.LittleEndian.AppendUint16(dst, uint16(g.Status))
-	dst = binary.LittleEndian.AppendUint16(dst, uint16(g.Capabilities>>16))
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(caps>>16))
 	dst = append(dst, saltSize+1)
-	dst = append(dst, make([]byte, 10)...)
+	dst = append(dst, make([]byte, 6)...)
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(caps>>32))
 	dst = append(append(dst, g.salt[8:]...), 0)
 	return append(append(dst, g.AuthPlugin...), 0)
 }
@@ -91,6 +99,7 @@ const (
 	// is that part alone.
 	responseFixed = 4 + 4 + 1 + 23
 	maxLogin      = 256 << 10
+	maxAttrs      = 64 << 10
 )
 
 // parseResponse reads a handshake response of protocol 4.1. Capabilities that
@@ -101,7 +110,10 @@ func parseResponse(p []byte) (*response, error) {
 	if !r.caps.Has(CapProtocol41) {
 		return nil, badHandshake("the client speaks the protocol from before MySQL 4.1")
 	}
-	d.take(23)
+	d.take(19)
+	if own := Capability(d.uint32()) << 32; !r.caps.Has(CapLongPassword) {
+		r.caps |= own
+	}
 	r.user = string(d.nulString())
 	switch {
 	case r.caps.Has(CapPluginAuthLenenc):
@@ -160,6 +172,9 @@ func (r *response) readAttrs(d *decoder) error {
 		return nil
 	}
 	a := decoder{p: d.lenString(), bad: d.bad}
+	if len(a.p) > maxAttrs {
+		return badHandshake("connection attributes of %d bytes, of which servers take %d", len(a.p), maxAttrs)
+	}
 	r.attrs = make(map[string]string)
 	for len(a.p) > 0 && !a.bad {
 		key, value := a.lenString(), a.lenString()
@@ -178,7 +193,8 @@ func (r *response) appendFixed(dst []byte) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(r.caps))
 	dst = binary.LittleEndian.AppendUint32(dst, r.maxPacket)
 	dst = append(dst, byte(r.collation))
-	return append(dst, make([]byte, 23)...)
+	dst = append(dst, make([]byte, 19)...)
+	return binary.LittleEndian.AppendUint32(dst, uint32(r.caps>>32))
 }
 
 func (r *response) append(dst []byte) []byte {

@@ -3,6 +3,7 @@ package protocol
 import (
 	"bytes"
 	"errors"
+	"io"
 )
 
 // local relays a server's request for a file of the client's, and then the
@@ -14,10 +15,14 @@ func (f *forward) local(n int) error {
 		return err
 	}
 	name := f.src.in[f.pos+headerSize+1 : f.pos+headerSize+min(n, maxFileName)]
-	if f.dst == nil || n > maxFileName || !names(f.relay.LocalFile, name) {
+	if f.dst == nil && f.relay.File == nil || n > maxFileName || !names(f.relay.LocalFile, name) {
 		return f.server(malformed("the server asked for a local file, which this statement doesn't load"))
 	}
-	f.begun, f.relay.LocalFile = true, nil
+	f.relay.LocalFile = nil
+	if f.relay.File != nil {
+		return f.give(n)
+	}
+	f.begun = true
 	if err := f.pass(n); err != nil {
 		return err
 	}
@@ -70,6 +75,117 @@ func (f *forward) local(n int) error {
 	return nil
 }
 
+// give sends the server a file that isn't the client's own.
+func (f *forward) give(n int) error {
+	dst := f.dst
+	f.dst = nil // the request isn't for the client
+	err := f.drop(n)
+	f.dst = dst
+	if err != nil {
+		return err
+	}
+	buf := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(buf)
+	for {
+		n, err := f.relay.File.Read(buf[:])
+		if dst != nil {
+			f.seq = dst.seq // it may have been read from dst
+		}
+		if n > 0 {
+			if err := f.src.WritePacket(buf[:n]); err != nil {
+				return f.server(err)
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			if err := f.src.WritePacket(nil); err != nil {
+				return f.server(err)
+			}
+			if err := f.src.Flush(); err != nil {
+				return f.server(err)
+			}
+			return nil
+		case err != nil:
+			return f.server(&FileError{Err: err})
+		}
+	}
+}
+
+// FileError is an error of reading Relay.File.
+type FileError struct{ Err error }
+
+func (e *FileError) Error() string { return "the file: " + e.Err.Error() }
+func (e *FileError) Unwrap() error { return e.Err }
+
+// LocalFile is a file that a client sends.
+type LocalFile struct {
+	c      *Conn
+	left   int  // of the packet that is read
+	joined bool // the next packet continues that one
+	ended  bool
+}
+
+// AskFile asks a client for a file, which has to be read to its end before
+// anything else is read from the client or written to it.
+func (c *Conn) AskFile(name string) (*LocalFile, error) {
+	if err := c.WritePacket(append([]byte{headerLocal}, name...)); err != nil {
+		return nil, err
+	}
+	if err := c.Flush(); err != nil {
+		return nil, err
+	}
+	return &LocalFile{c: c}, nil
+}
+
+// Read reads on in the file. Its error is io.EOF at the end, and else ends the
+// client's connection.
+func (f *LocalFile) Read(p []byte) (int, error) {
+	for f.left == 0 {
+		if f.ended {
+			return 0, io.EOF
+		}
+		if err := f.next(); err != nil {
+			return 0, err
+		}
+	}
+	if f.c.r == f.c.w {
+		if err := f.c.fill(); err != nil {
+			return 0, errBrokeOff(err)
+		}
+	}
+	n := copy(p[:min(len(p), f.left)], f.c.in[f.c.r:f.c.w])
+	f.c.r += n
+	f.left -= n
+	return n, nil
+}
+
+// next begins the next packet; one without bytes is the end.
+func (f *LocalFile) next() error {
+	n, err := f.c.header()
+	if err != nil {
+		return errBrokeOff(err)
+	}
+	f.left, f.ended = n, n == 0 && !f.joined
+	f.joined = n == maxChunk
+	return nil
+}
+
+// Drain reads past what is left of the file.
+func (f *LocalFile) Drain() error {
+	for {
+		if err := f.c.skip(f.left); err != nil {
+			return errBrokeOff(err)
+		}
+		f.left = 0
+		if f.ended {
+			return nil
+		}
+		if err := f.next(); err != nil {
+			return err
+		}
+	}
+}
+
 // maxFileName bounds a request for a file in bytes.
 const maxFileName = 8 << 10
 
@@ -90,5 +206,9 @@ func names(sql, file []byte) bool {
 // file is the error of a client whose file broke off. It is no *Error: nothing
 // can be answered to a client that is out of step.
 func (f *forward) file(err error) error {
-	return f.client(errors.New("the local file broke off: " + unexpected(err).Error()))
+	return f.client(errBrokeOff(err))
+}
+
+func errBrokeOff(err error) error {
+	return errors.New("the local file broke off: " + unexpected(err).Error())
 }

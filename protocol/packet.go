@@ -133,7 +133,11 @@ func (c *Conn) ReadCommand() (Command, []byte, error) {
 	if len(p) == 0 {
 		return 0, nil, malformed("a command of no bytes")
 	}
-	return Command(p[0]), p[1:], nil
+	cmd, payload := Command(p[0]), p[1:]
+	if cmd == ComQuery && c.caps.Has(CapQueryAttributes) {
+		payload, err = c.takeAttributes(payload)
+	}
+	return cmd, payload, err
 }
 
 // WritePacket buffers one payload, split where it has to be. The buffer is
@@ -150,6 +154,14 @@ func (c *Conn) WritePacket(payload []byte) error {
 // awaits the command's reply. Several commands may be written before the
 // reply to the first is read.
 func (c *Conn) WriteCommand(cmd Command, payload ...[]byte) error {
+	if cmd == ComQuery {
+		return c.writeCommand(cmd, c.attributesOf(nil), payload)
+	}
+	return c.writeCommand(cmd, nil, payload)
+}
+
+// writeCommand writes the command, then its attributes and the rest.
+func (c *Conn) writeCommand(cmd Command, attributes []byte, payload [][]byte) error {
 	c.seq = 0
 	if c.zip != nil { // each command begins a packet of the transport
 		if err := c.Flush(); err != nil {
@@ -157,7 +169,7 @@ func (c *Conn) WriteCommand(cmd Command, payload ...[]byte) error {
 		}
 		c.zip.Restart()
 	}
-	total := 1
+	total := 1 + len(attributes)
 	for _, p := range payload {
 		total += len(p)
 	}
@@ -166,7 +178,10 @@ func (c *Conn) WriteCommand(cmd Command, payload ...[]byte) error {
 	}
 	c.out[c.n] = byte(cmd) // writeHeader leaves room for it
 	c.n++
-	if err := c.writeRest(total, 1, payload); err != nil {
+	if err := c.write(attributes); err != nil {
+		return err
+	}
+	if err := c.writeRest(total, 1+len(attributes), payload); err != nil {
 		return err
 	}
 	if !cmd.silent() {

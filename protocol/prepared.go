@@ -12,6 +12,7 @@ type Prepared struct {
 	Params, Columns       int
 	Warnings              uint16
 	ParamDefs, ColumnDefs [][]byte
+	Extended              bool // the definitions have MariaDB's extended metadata
 }
 
 // parsePrepared reads the first packet of the reply.
@@ -56,6 +57,7 @@ func (c *Conn) ReadPrepared() (*Prepared, *Error, error) {
 	if err != nil {
 		return nil, nil, c.lose(err)
 	}
+	s.Extended = c.caps.Has(CapExtendedMetadata)
 	c.Idle()
 	return s, nil, nil
 }
@@ -111,8 +113,15 @@ func (c *Conn) WritePrepared(id uint32, p *Prepared) error {
 	if err := c.WritePacket(b); err != nil {
 		return err
 	}
+	extended := c.caps.Has(CapExtendedMetadata)
 	for _, defs := range [2][][]byte{p.ParamDefs, p.ColumnDefs} {
 		for _, d := range defs {
+			if extended != p.Extended {
+				var err error
+				if d, err = convertDefinition(nil, d, extended); err != nil {
+					return c.lose(err)
+				}
+			}
 			if err := c.WritePacket(d); err != nil {
 				return err
 			}

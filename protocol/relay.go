@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"io"
 	"slices"
 	"strings"
 )
@@ -34,6 +35,11 @@ type Relay struct {
 	// LocalFile is the text of the client's own LOAD DATA LOCAL: the server may
 	// ask for the file that it names, once. Nil for all other statements.
 	LocalFile []byte
+	// File, with LocalFile, is what the server gets instead of the client's
+	// file, which the client isn't asked for. An error of reading it is in a
+	// *FileError of the server's side: the connection has to be closed, which
+	// undoes the statement.
+	File io.Reader
 
 	// Track names the system variables, in lower case, whose changes a client
 	// with CapSessionTrack sees; "*" is all. Nil is MySQL's own default:
@@ -49,7 +55,8 @@ type Relay struct {
 // Reply is what a server answered, summed up.
 type Reply struct {
 	// OK is the last OK or EOF packet of the reply, with the server's own
-	// status. Info is not decoded by Forward; Changes are all of the reply's.
+	// status. Info is decoded where nothing is relayed; Changes are all of the
+	// reply's.
 	OK
 
 	// Err is the server's ERR packet; the server connection stays usable.

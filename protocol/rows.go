@@ -46,6 +46,12 @@ func (c *Conn) WriteRows(r *Rows, binary bool, status Status) error {
 	var b []byte
 	for i := range r.Columns {
 		b = r.Columns[i].Definition(b[:0])
+		if c.caps.Has(CapExtendedMetadata) {
+			var err error
+			if b, err = convertDefinition(nil, b, true); err != nil {
+				return err
+			}
+		}
 		if err := c.WritePacket(b); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"shardway/protocol"
 	"shardway/router/parse"
@@ -15,13 +16,19 @@ var about = regexp.MustCompile("(?is)^\\s*select\\s+((connection_id|row_count|fo
 	"(?:\\s+(?:as\\s+)?[`'\"]?([a-z_0-9]+)[`'\"]?)?\\s*(?:limit\\s+[1-9][0-9]*\\s*)?;?\\s*$")
 
 // asksSession are the flags of statements about what the session knows better than any server.
-const asksSession = parse.FlagConnectionID | parse.FlagRowCount | parse.FlagFoundRows
+const asksSession = parse.FlagConnectionID | parse.FlagRowCount | parse.FlagFoundRows | parse.FlagWaitTimeout
+
+// pooledIdle is the wait_timeout of server connections where the servers' own is less: it has to outlast the pool.
+const pooledIdle = 8 * time.Hour
 
 // answerAbout answers statements with CONNECTION_ID(), ROW_COUNT(), FOUND_ROWS(), @@warning_count or @@error_count where
 // the server doesn't know them: a SELECT of one of them alone by itself, any other by writing the values into its text.
 func (s *session) answerAbout(ctx context.Context, o *Options, t *text) (answered bool, err error) {
 	st := t.st
 	asks := st.Flags & asksSession
+	if asks&parse.FlagWaitTimeout != 0 && s.idleLimit() >= pooledIdle {
+		asks &^= parse.FlagWaitTimeout // a server connection has the same
+	}
 	counts := st.Is(parse.FlagDiagnostics) && !s.x.HasDiagnostics()
 	switch {
 	case asks == 0 && !counts:
@@ -100,6 +107,8 @@ func (s *session) valueOf(name string) string {
 		return fmt.Sprintf("CAST('%010d' AS UNSIGNED)", s.id)
 	case "@@pseudo_thread_id":
 		return fmt.Sprintf("CAST(NULLIF('%021d','') AS UNSIGNED)", s.id)
+	case "@@wait_timeout":
+		return fmt.Sprintf("CAST(NULLIF('%021d','') AS UNSIGNED)", s.idleLimit()/time.Second)
 	case "@@warning_count", "@@error_count":
 		return fmt.Sprintf("CAST(NULLIF('%021d','') AS UNSIGNED)", s.warningCount(name == "@@error_count"))
 	default:

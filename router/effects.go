@@ -83,7 +83,11 @@ func (s *session) effects(t *text, r *exec.Request) error {
 		}
 	case parse.XA:
 		r.Uses |= exec.WhyXA
-		r.Holds |= exec.WhyXA
+		if st.Name == "xa commit" || st.Name == "xa rollback" {
+			r.Frees |= exec.WhyXA
+		} else if st.Name != "xa recover" {
+			r.Holds |= exec.WhyXA
+		}
 	default:
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"shardway/protocol"
 	"shardway/router/exec"
 	"shardway/router/parse"
 )
@@ -16,6 +17,7 @@ type kept struct {
 	handlers int      // by HANDLER … OPEN
 	locks    []string // names given to GET_LOCK
 	unnamed  bool     // a name given to GET_LOCK isn't known
+	tables   bool     // by LOCK TABLES: statements see no other tables
 }
 
 // keeps says in a request what a statement makes on its connection, and which pins end when it succeeds.
@@ -63,6 +65,10 @@ func (s *session) made(t *text) {
 		case "close":
 			k.handlers--
 		}
+	case parse.Lock:
+		k.tables = true
+	case parse.Unlock:
+		k.tables = false
 	default:
 	}
 	if st.Is(parse.FlagGetLock) {
@@ -93,4 +99,41 @@ func (k *kept) lock(t *text) {
 			k.locks = append(k.locks, name)
 		}
 	}
+}
+
+// lockedTables is for a statement for a shard, while the client has locked tables: they are all that it sees, on every
+// shard. Another LOCK TABLES lets go of them first.
+func (s *session) lockedTables(st *parse.Statement, shard string) error {
+	locked := s.x.TableLocks()
+	switch {
+	case locked == "":
+		s.kept.tables = false
+		return nil
+	case locked == shard:
+		return nil // the server sees to it
+	case st.Kind == parse.Lock:
+		return s.unlockTables()
+	}
+	for i := range st.Blocks {
+		for _, table := range st.Blocks[i].Tables {
+			if table.Source >= 0 || table.Name == "" {
+				continue
+			}
+			name := table.Alias
+			if name == "" {
+				name = table.Name
+			}
+			return protocol.Errorf(1100, "HY000", "Table '%s' was not locked with LOCK TABLES", name)
+		}
+	}
+	return nil
+}
+
+// unlockTables lets go of the tables that the client has locked, as BEGIN does and the next LOCK TABLES.
+func (s *session) unlockTables() error {
+	if !s.kept.tables {
+		return nil
+	}
+	s.kept.tables = false
+	return s.x.UnlockTables()
 }

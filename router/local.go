@@ -47,6 +47,9 @@ func (s *session) runLocal(ctx context.Context, o *Options, t *text, p *plan.Loc
 }
 
 func (s *session) begin(ctx context.Context, o *Options, t *text) error {
+	if err := s.unlockTables(); err != nil {
+		return err
+	}
 	if s.x.InTransaction() {
 		if err := s.x.CommitSilently(ctx); err != nil {
 			return err

@@ -45,7 +45,7 @@ func TestJ17ALocalFileGoesToTheServer(t *testing.T) {
 				}
 				return true
 			})
-			cmd, payload = protocol.ComStmtExecute, protocol.AppendExecute(nil, prepare(t, c, loadNotes), &protocol.Execute{Iterations: 1}, nil)
+			cmd, payload = protocol.ComStmtExecute, protocol.AppendExecute(nil, prepare(t, c, loadNotes), &protocol.Execute{Iterations: 1}, nil, 0)
 		}
 		command(t, c, cmd, payload)
 		p1, err := c.ReadPacket()
@@ -86,8 +86,33 @@ func TestJ17AServersOwnWishForAFileReachesNobody(t *testing.T) {
 	exec1(t, c, "SELECT server FROM users WHERE id = 3")
 }
 
-func TestJ17ALocalFileIsForOneShard(t *testing.T) {
+// TestJ17WhatCantBeSplitIsRefused before the client is asked for its file.
+func TestJ17WhatCantBeSplitIsRefused(t *testing.T) {
 	p := newProxy(t, nil)
-	_, err := p.connect().Exec("LOAD DATA LOCAL INFILE 'u.csv' INTO TABLE users")
-	wantError(t, err, 1235, "split the file by shard")
+	for _, f := range p.fakes {
+		f.onCommand(func(s *fakemysql.Session, cmd protocol.Command, payload []byte) bool {
+			if cmd != protocol.ComQuery || !strings.Contains(string(payload), "information_schema.COLUMNS") {
+				return false
+			}
+			column := func(name string) protocol.Column { return protocol.Column{Name: name, Type: protocol.TypeVarString} }
+			s.Rows(&protocol.Rows{Columns: []protocol.Column{column("COLUMN_NAME"), column("EXTRA"), column("charset")}, Rows: [][]any{
+				{"id", "", "utf8mb4"}, {"name", "", "utf8mb4"}, {"twice", "STORED GENERATED", "utf8mb4"},
+			}})
+			return true
+		})
+	}
+	c := p.connect()
+	for _, tt := range []struct{ rest, want string }{
+		{"", "depends on the column twice"},
+		{"(name)", "no field of the file goes to the key id"},
+		{"(@id, name) SET id = @id", "no field of the file goes to the key id"},
+		{"(id, name) SET id = 1", "SET computes the key id"},
+		{"(id, name, ID)", "two fields go to the key id"},
+		{"CHARACTER SET gbk (id, name)", "a file in gbk can't be split"},
+		{"FIELDS TERMINATED BY '' (id, name)", "fixed width"},
+		{"(id, name) SET name = (SELECT 1)", "subquery"},
+	} {
+		_, err := c.Exec("LOAD DATA LOCAL INFILE 'u.csv' INTO TABLE users " + tt.rest)
+		wantError(t, err, 1235, tt.want)
+	}
 }

@@ -285,7 +285,7 @@ func prepare(t *testing.T, c *protocol.Conn, sql string) uint32 {
 func executes(t *testing.T, c *protocol.Conn, id uint32, flags byte) protocol.Reply {
 	t.Helper()
 	e := protocol.Execute{Flags: flags, Iterations: 1}
-	command(t, c, protocol.ComStmtExecute, protocol.AppendExecute(nil, id, &e, nil))
+	command(t, c, protocol.ComStmtExecute, protocol.AppendExecute(nil, id, &e, nil, 0))
 	r, err := c.Forward(nil, protocol.ReplyQuery, nil)
 	if err != nil || r.Err != nil {
 		t.Fatal(err, r.Err)
@@ -329,7 +329,7 @@ func TestPrepareWithoutTheDefaultShard(t *testing.T) {
 	}
 }
 
-func TestPreparedStatementsDoNotPileUpAtServers(t *testing.T) {
+func TestE10PreparedStatementsDoNotPileUpAtServers(t *testing.T) {
 	t.Run("one text", func(t *testing.T) {
 		p := newProxy(t, nil)
 		c := p.connect()
@@ -425,6 +425,10 @@ func TestH15APinEndsWithItsCause(t *testing.T) {
 		"PREPARE":          "PREPARE p FROM 'SELECT 1'/PREPARE q FROM 'SELECT 2'/DEALLOCATE PREPARE q/DROP PREPARE p",
 		"temporary tables": "CREATE TEMPORARY TABLE a (n INT)/CREATE TEMPORARY TABLE b (n INT)/DROP TABLE a/DROP TEMPORARY TABLE b",
 		"table locks":      "LOCK TABLES notes READ/UNLOCK TABLES",
+		"BEGIN unlocks":    "LOCK TABLES notes READ/BEGIN",
+		"other table":      "LOCK TABLES notes READ/LOCK TABLES notes WRITE/UNLOCK TABLES",
+		"read lock":        "/* shardway: shard=s0 */ FLUSH TABLES WITH READ LOCK/UNLOCK TABLES",
+		"XA":               "/* shardway: shard=s0 */ XA START 'x'/" + writeOfS0 + "//* shardway: shard=s0 */ XA END 'x'//* shardway: shard=s0 */ XA ROLLBACK 'x'",
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newProxy(t, nil)
@@ -434,8 +438,9 @@ func TestH15APinEndsWithItsCause(t *testing.T) {
 				held = "0"
 			})
 			c := p.connect()
-			all := strings.Split(sqls, "/")
+			all := strings.Split(strings.NewReplacer("/* ", "<", " */", ">").Replace(sqls), "/")
 			for i, sql := range all {
+				sql = strings.NewReplacer("<", "/* ", ">", " */").Replace(sql)
 				if _, err := c.Query(sql); err != nil {
 					t.Fatal(sql, err)
 				}

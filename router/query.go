@@ -3,6 +3,7 @@ package router
 import (
 	"bytes"
 	"context"
+	"io"
 	"strings"
 	"sync"
 
@@ -32,6 +33,8 @@ type text struct {
 	sql  []byte
 	// execution is set for COM_STMT_EXECUTE.
 	execution *execution
+	// file is what the server gets for a LOAD DATA LOCAL instead of the client's file, nil for that file itself.
+	file io.Reader
 }
 
 func (s *session) query(ctx context.Context, o *Options, sql []byte) error {
@@ -162,6 +165,8 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 			return s.runOne(ctx, o, t, &plan.One{Shard: p.Shards[0]})
 		}
 		return s.runEach(ctx, o, t, p)
+	case *plan.Load:
+		return s.load(ctx, o, t, p)
 	case *plan.Local:
 		return s.runLocal(ctx, o, t, p)
 	case *plan.Refuse:
@@ -181,15 +186,23 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 	}
 	if t.execution != nil {
 		t.execution.fill(&r)
+	} else {
+		r.Attributes = s.conn.QueryAttributes()
 	}
 	if s.facts.DB == "" {
 		r.AnySchema = schemaFree(st, t.sql)
 	}
-	r.Stale = st.Hints.Stale || readsNoTable(st)
+	r.NoTable = readsNoTable(st)
+	r.Stale = st.Hints.Stale || r.NoTable
 	if st.Hints.Timeout > 0 {
 		r.Timeout = st.Hints.Timeout
 	}
 	r.MaxLag = st.Hints.MaxLag
+	if s.kept.tables {
+		if err := s.lockedTables(st, p.Shard.ID); err != nil {
+			return err
+		}
+	}
 	unusual := st.Flags&^plain != 0 || len(st.Set) > 0 || special(st.Kind)
 	if unusual {
 		if answered, err := s.answerAbout(ctx, o, t); answered {
@@ -203,7 +216,7 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 		if !s.conn.Capabilities().Has(protocol.CapLocalFiles) {
 			return s.noLocalFiles(o)
 		}
-		r.LocalFile = t.sql
+		r.LocalFile, r.File = t.sql, t.file
 		s.show([]byte("LOAD DATA LOCAL")) // the file is read into the text's memory
 	}
 	if err := s.commitsFirst(ctx, st, r.Shard); err != nil {

@@ -235,6 +235,11 @@ const offered = protocol.CapLongPassword | protocol.CapFoundRows | protocol.CapL
 	protocol.CapSessionTrack | protocol.CapDeprecateEOF | protocol.CapInteractive | protocol.CapIgnoreSpace |
 	protocol.CapMultiStatements | protocol.CapLocalFiles
 
+// relayed are the capabilities that clients can use where the servers offer them. Of MariaDB's own, metadata caching isn't
+// among them, since what a client has cached would be of one server connection, and bulk execution neither, since its rows
+// are on many shards: clients without it execute row by row.
+const relayed = protocol.CapQueryAttributes | protocol.CapExtendedMetadata
+
 // logIn does the handshake and makes the client's session.
 func (s *Server) logIn(ctx context.Context, o *Options, c *protocol.Conn) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.LoginTimeout)
@@ -270,7 +275,7 @@ func (s *Server) logIn(ctx context.Context, o *Options, c *protocol.Conn) (*sess
 	}
 	c.SetMaxPacket(maxPacket(o))
 	id := s.nextID.Add(1)
-	capabilities := offered
+	capabilities := offered | learned.Capabilities&relayed
 	for _, a := range o.Compression {
 		capabilities |= protocol.CompressionCapability(a)
 	}
@@ -287,6 +292,9 @@ func (s *Server) logIn(ctx context.Context, o *Options, c *protocol.Conn) (*sess
 		return refuse(protocol.AccessDenied(c, client.User, true))
 	}
 	if e := mayUse(user, client.Database); e != nil {
+		return refuse(e)
+	}
+	if e := mayBegin(o, client.Collation); e != nil {
 		return refuse(e)
 	}
 	sess := newSession(s, o, c, id, user, client, login)

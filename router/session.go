@@ -64,6 +64,7 @@ type session struct {
 	since   atomic.Int64 // unix nanoseconds: when doing changed
 	queries atomic.Uint64
 	schema  atomic.Pointer[string]
+	attrs   atomic.Pointer[map[string]string]
 	killed  atomic.Bool
 	cutting atomic.Bool  // a cut is under way
 	limit   atomic.Int64 // nanoseconds that the client may be idle
@@ -82,6 +83,7 @@ func newSession(s *Server, o *Options, c *protocol.Conn, id uint32, user *User, 
 	sess.interactive = client.Capabilities.Has(protocol.CapInteractive)
 	sess.several = client.Capabilities.Has(protocol.CapMultiStatements)
 	sess.schema.Store(&client.Database)
+	sess.attrs.Store(&client.Attrs)
 	sess.limit.Store(int64(sess.idleLimit()))
 	return sess
 }
@@ -97,6 +99,16 @@ func mayUse(u *User, schema string) *protocol.Error {
 		}
 	}
 	return protocol.Errorf(1044, "42000", "Access denied for user '%s' to database '%s'", u.Name, schema)
+}
+
+// mayBegin says whether a client's character set can be one: texts in the wide ones aren't SQL to a server.
+func mayBegin(o *Options, collation uint16) *protocol.Error {
+	switch set := o.Executor.Cluster().Learned().Collations[collation].Charset; set {
+	case "ucs2", "utf16", "utf16le", "utf32":
+		return protocol.Errorf(1231, "42000", "Variable 'character_set_client' can't be set to the value of '%s'", set)
+	default:
+		return nil
+	}
 }
 
 // checkSchema asks a server whether the schema of the login exists. A server that is away is no reason to refuse.
@@ -396,6 +408,9 @@ func (s *session) changeUser(ctx context.Context, o *Options, payload []byte) er
 	} else {
 		refused = mayUse(user, client.Database)
 	}
+	if refused == nil {
+		refused = mayBegin(o, client.Collation)
+	}
 	if refused == nil && client.Database != "" {
 		refused = s.checkSchema(ctx, client.Database)
 	}
@@ -409,6 +424,7 @@ func (s *session) changeUser(ctx context.Context, o *Options, payload []byte) er
 		return errLeave
 	}
 	s.client = client
+	s.attrs.Store(&client.Attrs)
 	s.x.Reset(client, client.Database)
 	s.forgetAll()
 	return s.ok()

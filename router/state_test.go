@@ -221,7 +221,7 @@ func TestAPreparedStatementGoesWhereEachExecutionBinds(t *testing.T) {
 		if i == 0 {
 			e.Types = []byte{protocol.TypeTiny, 0}
 		}
-		payload := protocol.AppendExecute(nil, prepared.ID, &e, e.Types)
+		payload := protocol.AppendExecute(nil, prepared.ID, &e, e.Types, 0)
 		if i > 0 { // the types are remembered
 			payload = append(payload, 0, 0, id)
 		}

@@ -99,6 +99,8 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 			return s.readOnlyError(o)
 		}
 		shard, role = p.Shards[0].ID, exec.Primary
+	case *plan.Load:
+		shard, role = p.Shards[0].ID, exec.Primary
 	case *plan.Refuse:
 		// The values decide where a statement runs, and they come later; what no value can cure is refused now.
 		if hopeless(p.Code) {
@@ -203,13 +205,13 @@ func (s *session) stmtExecute(ctx context.Context, o *Options, payload []byte) e
 	}
 	e := execution{stmt: stmt}
 	defer func() {
-		stmt.long, stmt.longErr = nil, nil
+		stmt.long = nil
 		clear(stmt.bound) // its strings are parts of the packet
 	}()
 	if stmt.longErr != nil {
 		return stmt.longErr
 	}
-	if e.exec, err = protocol.DecodeExecute(payload, stmt.params); err != nil {
+	if e.exec, err = protocol.DecodeExecute(payload, stmt.params, s.conn.Capabilities()); err != nil {
 		return err
 	}
 	if e.exec.TypesSent {
@@ -294,7 +296,8 @@ func valueOf(p *protocol.Param) parse.Value {
 	}
 }
 
-// stmtLongData keeps a part of a parameter's value. It has no reply, so that an error waits for the EXECUTE.
+// stmtLongData keeps a part of a parameter's value. It has no reply, so that an error waits for the EXECUTE: each fails
+// with it until the statement is reset.
 func (s *session) stmtLongData(o *Options, payload []byte) error {
 	if len(payload) < 6 {
 		return nil
@@ -356,6 +359,6 @@ func (s *session) stmtFetch(ctx context.Context, payload []byte) error {
 	if len(payload) < 8 {
 		return protocol.Errorf(1835, "HY000", "Malformed communication packet.")
 	}
-	out, err := s.x.Fetch(ctx, stmt.prepared, binary.LittleEndian.Uint32(payload[4:]))
+	out, err := s.x.Fetch(ctx, stmt.prepared, binary.LittleEndian.Uint32(payload), binary.LittleEndian.Uint32(payload[4:]))
 	return s.ran(&out, err)
 }

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -23,10 +24,12 @@ func (s *Server) Table(name string) (*Table, error) {
 		return s.sessionsTable(), nil
 	case "pools":
 		return s.poolsTable(), nil
+	case "transactions":
+		return s.transactionsTable(), nil
 	case "variables":
 		return s.variablesTable(), nil
 	}
-	return nil, fmt.Errorf("SHOW SHARDWAY knows SERVERS, SHARDS, MAP, SESSIONS, POOLS and VARIABLES, not %q", strings.ToUpper(name))
+	return nil, fmt.Errorf("SHOW SHARDWAY knows SERVERS, SHARDS, MAP, SESSIONS, POOLS, TRANSACTIONS and VARIABLES, not %q", strings.ToUpper(name))
 }
 
 func (s *Server) serversTable() *Table {
@@ -46,6 +49,27 @@ func (s *Server) serversTable() *Table {
 			x.MapRole.String(), x.Observed, x.LagFrom, x.WarmUp, stamp(x.Ejected), x.ReplicaOf,
 			x.IO, x.SQL, x.Position, x.Heartbeat, x.SplitBrain,
 		})
+	}
+	return t
+}
+
+// transactionsTable is how long COMMITs of transactions over several shards took, by the shards that were written.
+func (s *Server) transactionsTable() *Table {
+	t := &Table{Columns: []string{"shards_written", "commits", "seconds"}}
+	for _, b := range exec.CommitBounds() {
+		t.Columns = append(t.Columns, "within_"+b.String())
+	}
+	commits := s.options.Load().Executor.Transactions().Counts().Commits
+	for n, l := range commits {
+		name := strconv.Itoa(n)
+		if n == len(commits)-1 {
+			name += "+"
+		}
+		row := []any{name, l.Count, l.Sum.Seconds()}
+		for _, within := range l.Within {
+			row = append(row, within)
+		}
+		t.Rows = append(t.Rows, row)
 	}
 	return t
 }
@@ -136,7 +160,7 @@ func (s *Server) mapTable() *Table {
 }
 
 func (s *Server) sessionsTable() *Table {
-	t := &Table{Columns: []string{"id", "user", "client", "db", "doing", "seconds", "statements", "pinned_to", "pinned_why", "pinned_seconds", "connected"}}
+	t := &Table{Columns: []string{"id", "user", "client", "db", "doing", "seconds", "statements", "pinned_to", "pinned_why", "pinned_seconds", "connected", "attributes"}}
 	for _, c := range s.list() {
 		doing := "idle"
 		if activity(c.doing.Load()) == running {
@@ -151,9 +175,22 @@ func (s *Server) sessionsTable() *Table {
 		}
 		t.Rows = append(t.Rows, []any{
 			uint64(c.id), c.user, c.addr, db, doing, seconds(time.Unix(0, c.since.Load())), c.queries.Load(), to, why, age, stamp(c.started),
+			attributes(*c.attrs.Load()),
 		})
 	}
 	return t
+}
+
+// attributes are a client's connection attributes as JSON, "" for none.
+func attributes(attrs map[string]string) string {
+	if len(attrs) == 0 {
+		return ""
+	}
+	text, err := json.Marshal(attrs)
+	if err != nil {
+		return ""
+	}
+	return string(text)
 }
 
 func describePins(pins []exec.Pin) (to, why string) {
@@ -189,6 +226,14 @@ func (s *Server) variablesTable() *Table {
 	count("status.causal_waited", causal.Waited)
 	count("status.causal_primary", causal.Primary)
 	count("status.causal_positions", causal.Positions)
+	tx := o.Executor.Transactions().Counts()
+	count("status.transactions_in_doubt", uint64(tx.InDoubt))
+	count("status.transactions_committed", tx.Committed)
+	count("status.transactions_rolled_back", tx.RolledBack)
+	count("status.transactions_unknown", tx.Unknown)
+	count("status.transactions_divided", tx.Divided)
+	count("status.branches_committed", tx.ResolvedCommits)
+	count("status.branches_rolled_back", tx.ResolvedRollbacks)
 	count("status.plan_cache_hits", plans.Hits)
 	count("status.plan_cache_misses", plans.Misses)
 	count("status.plan_cache_evictions", plans.Evictions)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"shardway/config"
+	"shardway/router/exec/xact"
 	"shardway/shardmap"
 )
 
@@ -228,6 +229,30 @@ func checkHeartbeat(r *report, s *server, c *config.Config) {
 		}
 	}
 	r.ok(s.String(), "heartbeat", "can be written to shardway.heartbeat every %s", c.Replicas.Heartbeat)
+}
+
+// checkTransactions checks that a primary can take part in transactions over several shards.
+func checkTransactions(r *report, s *server, c *config.Config, several bool) {
+	if !s.primary || !several || c.Transactions.CrossShard != "atomic" || usesRoles(s.grants) {
+		return
+	}
+	advice := " TO " + account(s, c) + ", or set transactions.cross_shard to forbid"
+	if why := xact.Unfit(s.version); why != "" {
+		r.warn(s.String(), "transactions", "upgrade it, or set transactions.cross_shard to forbid", "can't take part in transactions over several shards: %s", why)
+		return
+	}
+	global, own := granted(s.grants, ""), granted(s.grants, "shardway")
+	for _, right := range []string{"CREATE", "SELECT", "INSERT", "DELETE"} {
+		if !has(global, right) && !has(own, right) {
+			r.warn(s.String(), "transactions", "GRANT ALL ON shardway.*"+advice, "lacks %s on shardway.*, so transactions over several shards are refused", right)
+			return
+		}
+	}
+	if !s.mariadb && !strings.HasPrefix(s.version, "5.") && !has(global, "XA_RECOVER_ADMIN") {
+		r.warn(s.String(), "transactions", "GRANT XA_RECOVER_ADMIN ON *.*"+advice, "lacks XA_RECOVER_ADMIN, so transactions over several shards are refused")
+		return
+	}
+	r.ok(s.String(), "transactions", "can be over several shards, all or nothing")
 }
 
 // checkLimits compares a server's limits with the configuration's.

@@ -82,6 +82,7 @@ func checkServers(ctx context.Context, r *report, c *config.Config, m *shardmap.
 		checkRole(r, s, primaries[s.shard.ID], c)
 		checkPrivileges(r, s, c, m)
 		checkHeartbeat(r, s, c)
+		checkTransactions(r, s, c, len(primaries) > 1)
 		checkLimits(r, s, c)
 	}
 	checkAlike(r, all)

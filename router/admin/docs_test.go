@@ -29,6 +29,9 @@ func TestMetricsAreDocumented(t *testing.T) {
 		table.Columns = append(table.Columns, c.name)
 		table.Rows[0] = append(table.Rows[0], int64(1))
 	}
+	f.tables["transactions"] = &router.Table{
+		Columns: []string{"shards_written", "commits", "seconds", "within_1ms"}, Rows: [][]any{{"2", uint64(1), 0.5, uint64(0)}},
+	}
 	f.tables["variables"], f.tables["pools"], f.tables["servers"] = vars, pools, servers
 	h.Attach(f, testMap(t))
 	m.Observe(&router.Event{Kind: "select", Outcome: "error", Code: 1064, Rows: 1})

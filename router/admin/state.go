@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -21,6 +22,7 @@ type state struct {
 	up                       *prometheus.Desc
 	running, pinned, reasons *prometheus.Desc
 	columns, counts          []column
+	commits                  *prometheus.Desc
 }
 
 // column says which metric a column of a table is.
@@ -42,6 +44,7 @@ func newState(source Source, now func() *shardmap.Map) *state {
 		running:  prometheus.NewDesc("shardway_sessions_running", "Clients whose statement is running.", nil, nil),
 		pinned:   prometheus.NewDesc("shardway_sessions_pinned", "Clients that keep a connection to a server between statements.", nil, nil),
 		reasons:  prometheus.NewDesc("shardway_pins", "Connections that clients keep between statements, by reason; one may have several.", []string{"reason"}, nil),
+		commits:  prometheus.NewDesc("shardway_transaction_commit_duration_seconds", "Time of COMMITs of transactions over several shards, by how many shards they have written.", []string{"shards"}, nil),
 		up:       prometheus.NewDesc("shardway_server_up", "1 when the server may be used.", server, nil),
 	}
 	add := func(table, name, metric, help string, kind prometheus.ValueType) {
@@ -82,6 +85,13 @@ func newState(source Source, now func() *shardmap.Map) *state {
 	count("status.causal_waited", "shardway_causal_reads_waited_total", "Such reads for which the replica was asked or waited for first.", counter)
 	count("status.causal_primary", "shardway_causal_reads_primary_total", "Such reads that the primary served since no replica had what they needed in time.", counter)
 	count("status.causal_positions", "shardway_causal_positions_total", "Times that servers were asked for their position, for causal reads.", counter)
+	count("status.transactions_in_doubt", "shardway_transaction_branches_in_doubt", "Prepared branches of transactions over several shards that wait for their end, on all shards.", gauge)
+	count("status.transactions_committed", "shardway_transactions_committed_total", "Transactions over several shards that were committed.", counter)
+	count("status.transactions_rolled_back", "shardway_transactions_rolled_back_total", "Transactions over several shards whose COMMIT failed, and which were rolled back.", counter)
+	count("status.transactions_unknown", "shardway_transactions_unknown_total", "Transactions over several shards whose COMMIT was answered before its outcome was known.", counter)
+	count("status.transactions_divided", "shardway_transactions_divided_total", "Transactions under cross_shard unsafe that were committed in part.", counter)
+	count("status.branches_committed", "shardway_transaction_branches_committed_total", "Branches left in doubt that this proxy has committed.", counter)
+	count("status.branches_rolled_back", "shardway_transaction_branches_rolled_back_total", "Branches left in doubt that this proxy has rolled back.", counter)
 	count("status.plan_cache_hits", "shardway_statement_cache_hits_total", "Statements found in the cache of parsed statements.", counter)
 	count("status.plan_cache_misses", "shardway_statement_cache_misses_total", "Statements that had to be parsed.", counter)
 	count("status.plan_cache_evictions", "shardway_statement_cache_evictions_total", "Statements that left the cache for others.", counter)
@@ -117,7 +127,30 @@ func (s *state) Collect(out chan<- prometheus.Metric) {
 			out <- prometheus.MustNewConstMetric(s.reasons, prometheus.GaugeValue, n, why)
 		}
 	}
+	if t, err := s.source.Table("transactions"); err == nil && t != nil {
+		s.commitTimes(t, out)
+	}
 	s.collectCounts(out)
+}
+
+// commitTimes sends the times of COMMITs as histograms.
+func (s *state) commitTimes(t *router.Table, out chan<- prometheus.Metric) {
+	for _, row := range t.Rows {
+		buckets := map[float64]uint64{}
+		for i, name := range t.Columns {
+			if text, ok := strings.CutPrefix(name, "within_"); ok {
+				bound, err := time.ParseDuration(text)
+				if n, isCount := row[i].(uint64); err == nil && isCount {
+					buckets[bound.Seconds()] = n
+				}
+			}
+		}
+		count, counted := row[1].(uint64)
+		seconds, timed := row[2].(float64)
+		if counted && timed {
+			out <- prometheus.MustNewConstHistogram(s.commits, count, seconds, buckets, text(row[0]))
+		}
+	}
 }
 
 // reasons counts the pins of each reason.

@@ -31,12 +31,12 @@ type Conn struct {
 	// variables, the schema, and session state as a whole.
 	Tracks bool
 
-	srv       *server
-	greeting  *protocol.Greeting
-	setup     string
-	foundRows bool
-	login     uint64 // the login generation it was dialed in
-	epoch     uint64 // the server's epoch it was dialed in
+	srv      *server
+	greeting *protocol.Greeting
+	setup    string
+	kind     kind
+	login    uint64 // the login generation it was dialed in
+	epoch    uint64 // the server's epoch it was dialed in
 
 	row       []byte  // of the newest answer to Sample
 	member    *member // what it was acquired for
@@ -69,7 +69,10 @@ func (c *Conn) Greeting() *protocol.Greeting { return c.greeting }
 func (c *Conn) ConnectionID() uint32 { return c.greeting.ConnectionID }
 
 // FoundRows says whether the connection was logged in with CapFoundRows.
-func (c *Conn) FoundRows() bool { return c.foundRows }
+func (c *Conn) FoundRows() bool { return c.kind&kindFoundRows != 0 }
+
+// Extended says whether the connection was asked for CapExtendedMetadata.
+func (c *Conn) Extended() bool { return c.kind&kindExtended != 0 }
 
 // Served counts one more statement on a connection that its holder keeps.
 // Acquire has counted the first.

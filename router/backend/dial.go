@@ -14,7 +14,7 @@ import (
 // admitDial says whether a dial may begin now; if not, but only time is missing,
 // it sets the timer. The caller holds the lock.
 func (p *pool) admitDial(now time.Duration) bool {
-	ok, wait := p.circuit.Admit(now, p.dialing[kindPlain]+p.dialing[kindFoundRows], p.srv.cluster.options().DialRate)
+	ok, wait := p.circuit.Admit(now, p.dials(), p.srv.cluster.options().DialRate)
 	if wait > 0 {
 		p.serveIn(wait)
 	}
@@ -36,18 +36,18 @@ func (p *pool) serveIn(d time.Duration) {
 }
 
 // startDial begins one dial. The caller holds the lock.
-func (p *pool) startDial(kind int) {
+func (p *pool) startDial(kind kind) {
 	p.dialing[kind]++
 	p.counts.Dials++
 	p.srv.cluster.running.Go(func() { p.dial(kind) })
 }
 
 // dial makes one connection for whoever is first in the queue when it is there.
-func (p *pool) dial(kind int) {
+func (p *pool) dial(kind kind) {
 	s, c := p.srv, p.srv.cluster
 	began := c.now()
 	ctx, cancel := context.WithTimeout(s.ctx, c.options().DialTimeout)
-	conn, err := s.connect(ctx, kind == kindFoundRows)
+	conn, err := s.connect(ctx, kind)
 	cancel()
 	now := c.now()
 
@@ -90,16 +90,16 @@ func (p *pool) dial(kind int) {
 }
 
 // connect dials, logs in, sets the session up and looks at the fence.
-func (s *server) connect(ctx context.Context, foundRows bool) (*Conn, error) {
+func (s *server) connect(ctx context.Context, kind kind) (*Conn, error) {
 	generation := s.cluster.config.Load().login
 	epoch := s.epoch.Load()
-	wire, greeting, err := s.login(ctx, foundRows)
+	wire, greeting, err := s.login(ctx, kind)
 	if err != nil {
 		return nil, err
 	}
 	c := &Conn{
 		Conn: wire, State: baseState,
-		srv: s, greeting: greeting, foundRows: foundRows, login: generation, epoch: epoch,
+		srv: s, greeting: greeting, kind: kind, login: generation, epoch: epoch,
 	}
 	err = c.Setup(ctx)
 	if err == nil {
@@ -113,7 +113,7 @@ func (s *server) connect(ctx context.Context, foundRows bool) (*Conn, error) {
 }
 
 // login dials and logs in.
-func (s *server) login(ctx context.Context, foundRows bool) (*protocol.Conn, *protocol.Greeting, error) {
+func (s *server) login(ctx context.Context, kind kind) (*protocol.Conn, *protocol.Greeting, error) {
 	cfg := s.cluster.options()
 	o := protocol.DialOptions{
 		Network: "tcp", Addr: s.addr,
@@ -126,8 +126,11 @@ func (s *server) login(ctx context.Context, foundRows bool) (*protocol.Conn, *pr
 	if path, ok := strings.CutPrefix(s.addr, "unix:"); ok {
 		o.Network, o.Addr = "unix", path
 	}
-	if foundRows {
+	if kind&kindFoundRows != 0 {
 		o.Capabilities |= protocol.CapFoundRows
+	}
+	if kind&kindExtended != 0 {
+		o.Capabilities |= protocol.CapExtendedMetadata
 	}
 	return cfg.Dial(ctx, o)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"shardway/protocol"
 	"shardway/router/backend/replication"
 )
 
@@ -23,6 +24,7 @@ type facts struct {
 	gtidVars                           []string
 	collations                         map[uint16]Collation
 	databases                          []string
+	capabilities                       protocol.Capability // offered
 }
 
 func (f *facts) equal(o *facts) bool {
@@ -37,7 +39,7 @@ func (f *facts) same(o *facts) bool {
 		f.maxAllowedPacket == o.maxAllowedPacket && f.lowerCase == o.lowerCase &&
 		f.waitTimeout == o.waitTimeout && f.interactiveTimeout == o.interactiveTimeout &&
 		f.maxConnections == o.maxConnections && f.maxUserConnections == o.maxUserConnections &&
-		f.readOnlyVars == o.readOnlyVars
+		f.readOnlyVars == o.readOnlyVars && f.capabilities == o.capabilities
 }
 
 // readOnlyColumns is the select list that tells whether the server is read only.
@@ -70,7 +72,7 @@ const showVariables = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('server_uui
 // learn asks a server about itself. What it doesn't know stays zero; an error is
 // one of the connection.
 func learn(c *Conn) (*facts, error) {
-	f := &facts{version: c.greeting.Version, collation: uint16(c.greeting.Collation)}
+	f := &facts{version: c.greeting.Version, collation: uint16(c.greeting.Collation), capabilities: c.greeting.Capabilities}
 	f.mariaDB = strings.Contains(f.version, "MariaDB")
 
 	vars := map[string]string{}
@@ -203,11 +205,13 @@ func (c *Cluster) relearn() {
 				OK: true, Addr: m.srv.addr, Version: f.version, Collation: f.collation, Charset: f.charset, SQLMode: f.sqlMode,
 				WaitTimeout: time.Duration(f.waitTimeout) * time.Second, InteractiveTimeout: time.Duration(f.interactiveTimeout) * time.Second,
 				MaxAllowedPacket: f.maxAllowedPacket, LowerCaseTables: f.lowerCase, Collations: f.collations,
+				Capabilities: f.capabilities,
 			}
 		}
 		if i >= primaries && l.Addr != m.srv.addr {
 			break // replicas speak only where no primary did, and the first of them for all
 		}
+		l.Capabilities &= f.capabilities
 		if f.maxAllowedPacket > 0 && (l.MaxAllowedPacket == 0 || f.maxAllowedPacket < l.MaxAllowedPacket) {
 			l.MaxAllowedPacket = f.maxAllowedPacket
 		}

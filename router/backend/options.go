@@ -50,7 +50,8 @@ type Options struct {
 	TLS       protocol.TLSMode
 	TLSConfig *tls.Config
 	// Capabilities are asked of servers in addition to those that protocol.Dial
-	// always asks. CapFoundRows is set per Want and has no place here.
+	// always asks. CapFoundRows and CapExtendedMetadata are set per Want and have no
+	// place here.
 	Capabilities protocol.Capability
 	// Compression is used where a server offers it; "" is none.
 	Compression protocol.Compression
@@ -192,9 +193,10 @@ type Want struct {
 	// Exclude are the addresses of servers not to use: those that failed this
 	// statement already.
 	Exclude []string
-	// FoundRows wants a connection logged in with CapFoundRows. The two kinds are
-	// pooled apart under one ceiling.
-	FoundRows bool
+	// FoundRows wants a connection logged in with CapFoundRows, Extended one that
+	// was asked for CapExtendedMetadata. The kinds are pooled apart under one
+	// ceiling.
+	FoundRows, Extended bool
 	// MaxLag, when it is positive, leaves out replicas whose lag isn't known to be
 	// within it. It doesn't widen Options.MaxLag.
 	MaxLag time.Duration

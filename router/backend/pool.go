@@ -27,7 +27,7 @@ type pool struct {
 	idle    []idleConn // by time of release, the newest last
 	busy    int
 	inUse   inUse
-	dialing [2]int // by kind
+	dialing [kinds]int
 	queue   queue
 	closed  error  // non-nil once the server left or the cluster closed
 	login   uint64 // generation of the login options
@@ -42,28 +42,36 @@ type pool struct {
 type idleConn struct {
 	conn  *Conn
 	state unique.Handle[string]
-	kind  int
+	kind  kind
 	since time.Duration
 }
 
-// The kinds of connections that are pooled apart.
+// kind says which of the capabilities that change what a client sees a connection was logged in with. Each kind is pooled
+// apart.
+type kind uint8
+
 const (
-	kindPlain     = 0
-	kindFoundRows = 1
+	kindFoundRows kind = 1 << iota
+	kindExtended
+	kinds = 1 << iota
 )
 
-func kindOf(foundRows bool) int {
+func kindOf(foundRows, extended bool) kind {
+	var k kind
 	if foundRows {
-		return kindFoundRows
+		k |= kindFoundRows
 	}
-	return kindPlain
+	if extended {
+		k |= kindExtended
+	}
+	return k
 }
 
 // take returns an idle connection or nil: the newest one whose state is w.Prefer,
 // else the newest in its base state, which has nothing to undo, else the newest.
 // It is the hot path.
 func (p *pool) take(w *Want, m *member) *Conn {
-	kind := kindOf(w.FoundRows)
+	kind := kindOf(w.FoundRows, w.Extended)
 	for {
 		now := p.srv.cluster.now()
 		p.mu.Lock()
@@ -88,7 +96,7 @@ func (p *pool) take(w *Want, m *member) *Conn {
 
 // find returns the place of the idle connection that take takes, or -1. The
 // caller holds the lock.
-func (p *pool) find(kind int, prefer unique.Handle[string]) int {
+func (p *pool) find(kind kind, prefer unique.Handle[string]) int {
 	newest, base := -1, -1
 	for i := len(p.idle) - 1; i >= 0; i-- {
 		e := &p.idle[i]
@@ -137,7 +145,15 @@ func (p *pool) setBusy(delta int) {
 
 // total counts all connections. The caller holds the lock.
 func (p *pool) total() int {
-	return len(p.idle) + p.busy + p.dialing[kindPlain] + p.dialing[kindFoundRows]
+	return len(p.idle) + p.busy + p.dials()
+}
+
+// dials counts the dials under way. The caller holds the lock.
+func (p *pool) dials() (n int) {
+	for _, one := range p.dialing {
+		n += one
+	}
+	return n
 }
 
 // put takes a connection back from its holder: to the next in the queue, to the
@@ -186,7 +202,7 @@ func (p *pool) place(c *Conn, now time.Duration) string {
 	case p.total() >= p.ceiling():
 		return "ceiling"
 	}
-	kind := kindOf(c.foundRows)
+	kind := c.kind
 	if w := p.queue.first(kind); w != nil {
 		// One of the other kind that came earlier must not starve behind a stream
 		// of connections that it can't use.
@@ -294,7 +310,7 @@ func (p *pool) status(s *PoolStatus) {
 	s.Closed = maps.Clone(p.counts.Closed)
 	s.Ceiling = p.ceiling()
 	s.Idle, s.Busy = len(p.idle), p.busy
-	s.Dialing = p.dialing[kindPlain] + p.dialing[kindFoundRows]
+	s.Dialing = p.dials()
 	s.Waiting = p.queue.length
 	s.Circuit, s.Since = p.circuit.Describe(p.srv.cluster.now())
 }

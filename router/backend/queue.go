@@ -10,13 +10,13 @@ import (
 type queue struct {
 	head, tail *waiter
 	length     int
-	waiting    [2]int // by kind
+	waiting    [kinds]int
 }
 
 // waiter is one who waits. Its channel has room for the one result it gets; who
 // removes it from the queue under the lock sends the result.
 type waiter struct {
-	kind       int
+	kind       kind
 	role       Role // of the member it waits for
 	moves      bool // would rather try another server than wait for one that refuses connections
 	result     chan result
@@ -60,7 +60,7 @@ func (q *queue) remove(w *waiter) {
 }
 
 // first returns who of that kind came first, or nil.
-func (q *queue) first(kind int) *waiter {
+func (q *queue) first(kind kind) *waiter {
 	if q.waiting[kind] == 0 {
 		return nil
 	}
@@ -106,9 +106,10 @@ func (p *pool) serve(now time.Duration) {
 			p.deliver(w, p.remove(i).conn, true)
 		}
 	}
-	var missing [2]int
-	missing[kindPlain] = p.queue.waiting[kindPlain] - p.dialing[kindPlain]
-	missing[kindFoundRows] = p.queue.waiting[kindFoundRows] - p.dialing[kindFoundRows]
+	var missing [kinds]int
+	for k := range missing {
+		missing[k] = p.queue.waiting[k] - p.dialing[k]
+	}
 	for w := p.queue.head; w != nil; w = w.next {
 		if missing[w.kind] <= 0 {
 			continue

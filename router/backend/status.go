@@ -3,6 +3,7 @@ package backend
 import (
 	"time"
 
+	"shardway/protocol"
 	"shardway/router/backend/health"
 )
 
@@ -83,5 +84,6 @@ type Learned struct {
 	MaxAllowedPacket   int           // bytes; the minimum over the primaries that answered
 	LowerCaseTables    int           // lower_case_table_names
 	Collations         map[uint16]Collation
-	Databases          []string // union over the primaries, sorted
+	Databases          []string            // union over the primaries, sorted
+	Capabilities       protocol.Capability // that all primaries that answered offer
 }

@@ -50,6 +50,7 @@ func (s *Session) RunEach(ctx context.Context, r *EachRequest) (Outcome, error) 
 			s.changed()
 		}()
 	}
+	schema := s.Schema()
 	var out Outcome
 	var answer protocol.Reply
 	var servers []string
@@ -77,6 +78,9 @@ func (s *Session) RunEach(ctx context.Context, r *EachRequest) (Outcome, error) 
 		return out, s.client.WriteError(e)
 	}
 	answer.Status = s.Status()
+	if schema != "" && s.Schema() == "" {
+		answer.Status |= protocol.StatusDBDropped
+	}
 	if out.Warnings != nil {
 		answer.Warnings = uint16(min(len(out.Warnings.Rows), 1<<16-1))
 	}

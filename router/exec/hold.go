@@ -20,7 +20,7 @@ const (
 	WhyTableLock                      // LOCK TABLES, FLUSH TABLES WITH READ LOCK: until UNLOCK TABLES
 	WhyNamedLock                      // GET_LOCK: until the last one is released
 	WhyHandler                        // HANDLER … OPEN: until the last one is closed
-	WhyXA                             // XA START: until the client leaves or resets
+	WhyXA                             // XA START: until XA COMMIT or XA ROLLBACK
 	WhyUserVariable                   // one whose value no literal restores: until it gets another value
 	WhyPrepared                       // PREPARE … FROM: until the last one is deallocated
 	WhyVariable                       // a variable that no other connection can be given, such as insert_id: until the client leaves or resets
@@ -186,6 +186,32 @@ func (s *Session) FreeIfUnlocked(names []string) bool {
 		s.letOf(h.conn, WhyNamedLock)
 	}
 	return n == 0
+}
+
+// TableLocks is the shard on which the client has locked tables, "" when it has none.
+func (s *Session) TableLocks() string {
+	if h := s.holdWith(WhyTableLock); h != nil {
+		return h.shard
+	}
+	return ""
+}
+
+// UnlockTables lets go of the tables that the client has locked.
+func (s *Session) UnlockTables() error {
+	h := s.holdWith(WhyTableLock)
+	if h == nil {
+		return nil
+	}
+	c, shard := h.conn, h.shard
+	if _, err := c.Exec("UNLOCK TABLES"); err != nil {
+		err = s.lost(c, err, true)
+		if lost, ok := errors.AsType[*lostError](err); ok {
+			return lost.forClient(&Request{Shard: shard})
+		}
+		return err
+	}
+	s.letOf(c, WhyTableLock)
+	return nil
 }
 
 // let takes reasons away from every hold; connections without a reason go back to their pool.

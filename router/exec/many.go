@@ -372,7 +372,7 @@ func (m *many) end(out Outcome, err error, struck, timedOut bool) (Outcome, erro
 	}
 	lost := m.settle(&out, struck || timedOut)
 	switch {
-	case refused != nil && refused.Code == unknownStatement && m.r.Merge != nil && m.r.Parts[first].Statement != nil:
+	case refused != nil && (refused.Code == unknownStatement || refused.Code == staleTypes) && m.r.Merge != nil && m.r.Parts[first].Statement != nil:
 		return out, errForgotten
 	case refused != nil:
 		if refused.Code == lockTimeout && s.spread() {
@@ -575,8 +575,10 @@ func (m *many) settleOne(i int, c *backend.Conn, out *Outcome, struck bool) *los
 		reply := *m.streams.Reply(i)
 		if e != nil {
 			c.Refused(e.Code)
-			if e.Code == unknownStatement && part.Statement != nil {
-				statementsOf(c).forget(part.Statement.keyFor(part.Execute))
+			if (e.Code == unknownStatement || e.Code == staleTypes) && part.Statement != nil {
+				if err := statementsOf(c).drop(c, part.Statement.keyFor(part)); err != nil {
+					s.broke(c, err)
+				}
 			}
 		}
 		if reply.Warnings > 0 && !struck && !b.struck && e == nil {

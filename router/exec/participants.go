@@ -88,13 +88,11 @@ func (s *Session) participant(ctx context.Context, r *Request) (*backend.Conn, e
 	if !s.tx.open && len(s.tx.parts) == 0 { // with autocommit off the first statement opens it
 		s.tx.open, s.tx.start = true, "START TRANSACTION"
 	}
-	for {
-		c, err := s.connection(ctx, r, nil)
-		if lost, ok := errors.AsType[*lostError](err); ok && lost.unsent && !lost.held {
-			return s.connection(ctx, r, nil) // one fresh connection may do
-		}
-		return c, err
+	c, err := s.connection(ctx, r, nil)
+	if lost, ok := errors.AsType[*lostError](err); ok && lost.unsent && !lost.held {
+		return s.connection(ctx, r, nil) // one fresh connection may do
 	}
+	return c, err
 }
 
 // join opens the transaction at one more shard.

@@ -1,8 +1,10 @@
 package exec
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"strings"
 
 	"shardway/protocol"
 	"shardway/router/backend"
@@ -13,6 +15,10 @@ type Prepared struct {
 	Text string
 	key  statementKey
 	lex  Handle // the schema, character set and sql_mode under which the client prepared it
+
+	typed bool         // the server keeps the types of parameters
+	types []byte       // of the parameters at the last EXECUTE
+	bound statementKey // key with these
 }
 
 // statementKey is what makes two prepared statements the same for a server.
@@ -20,15 +26,41 @@ type statementKey struct {
 	lex    Handle
 	text   string
 	cursor *Prepared // whose cursor it may have; nil for a statement that is run without
+	types  string    // of its parameters, where the server keeps those of the first EXECUTE: see classesOf
 }
 
-// keyFor is the key of a statement that is run with or without a cursor. A server's statement has one cursor, so that
-// two of the client's can't share it.
-func (p *Prepared) keyFor(e *protocol.Execute) statementKey {
-	if e.Flags != 0 {
+// keyFor is the key of a statement that a request runs with or without a cursor. A server's statement has one cursor, so
+// that two of the client's can't share it. MySQL goes on with the types that it gave the parameters at first: a text
+// bound to what was a number for another client would become 0.
+func (p *Prepared) keyFor(r *Request) statementKey {
+	switch {
+	case r.Execute.Flags != 0:
 		return p.cursorKey()
+	case !p.typed || len(r.Types) == 0:
+		return p.key
+	case p.bound.types == "" || !bytes.Equal(r.Types, p.types):
+		p.types = append(p.types[:0], r.Types...)
+		p.bound = p.key
+		p.bound.types = classesOf(r.Types)
 	}
-	return p.key
+	return p.bound
+}
+
+// classesOf is the types of parameters, as EXECUTE has them, without what makes no difference: the widths of integers.
+func classesOf(types []byte) string {
+	classes := append([]byte(nil), types...)
+	for i := 0; i+1 < len(classes); i += 2 {
+		switch classes[i] {
+		case protocol.TypeTiny, protocol.TypeShort, protocol.TypeInt24, protocol.TypeLong:
+			classes[i] = protocol.TypeLongLong
+		case protocol.TypeFloat:
+			classes[i] = protocol.TypeDouble
+		case protocol.TypeVarchar, protocol.TypeString:
+			classes[i] = protocol.TypeVarString
+		default:
+		}
+	}
+	return string(classes)
 }
 
 func (p *Prepared) cursorKey() statementKey {
@@ -37,12 +69,15 @@ func (p *Prepared) cursorKey() statementKey {
 
 // Prepared makes a prepared statement of the session's present schema, character set and sql_mode.
 func (s *Session) Prepared(text string) *Prepared {
-	return &Prepared{Text: text, lex: s.lex, key: statementKey{lex: s.lex, text: text}}
+	return &Prepared{
+		Text: text, lex: s.lex, key: statementKey{lex: s.lex, text: text},
+		typed: !strings.Contains(s.x.cluster.Learned().Version, "MariaDB"),
+	}
 }
 
 // Variant is a statement of another text, of the same schema, character set and sql_mode.
 func (p *Prepared) Variant(text string) *Prepared {
-	return &Prepared{Text: text, lex: p.lex, key: statementKey{lex: p.lex, text: text}}
+	return &Prepared{Text: text, lex: p.lex, key: statementKey{lex: p.lex, text: text}, typed: p.typed}
 }
 
 // maxStatements bounds the prepared statements of one server connection; the least recently used goes first. A
@@ -82,7 +117,25 @@ func (st *statements) get(key statementKey) *serverStatement {
 	return found
 }
 
-func (st *statements) forget(key statementKey) { delete(st.byKey, key) }
+// bind gives the statement that hasn't been run yet to values of some types.
+func (st *statements) bind(unbound, key statementKey) *serverStatement {
+	one := st.get(unbound)
+	if one != nil {
+		delete(st.byKey, unbound)
+		st.byKey[key] = one
+	}
+	return one
+}
+
+// drop closes a statement; one that the server doesn't know does no harm.
+func (st *statements) drop(c *backend.Conn, key statementKey) error {
+	one := st.byKey[key]
+	if one == nil {
+		return nil
+	}
+	delete(st.byKey, key)
+	return c.WriteCommand(protocol.ComStmtClose, le32(one.id))
+}
 
 // closeAll closes the statements without an open cursor, and says whether there were any.
 func (st *statements) closeAll(c *backend.Conn) bool {
@@ -249,8 +302,8 @@ func (s *Session) sendExecute(c *backend.Conn, r *Request) error {
 
 // known has a server prepare a request's statement where this connection doesn't know it yet.
 func (s *Session) known(c *backend.Conn, r *Request) error {
-	key := r.Statement.keyFor(r.Execute)
-	if statementsOf(c).get(key) != nil {
+	key := r.Statement.keyFor(r)
+	if st := statementsOf(c); st.get(key) != nil || key.types != "" && st.bind(r.Statement.key, key) != nil {
 		return nil
 	}
 	_, err := s.prepareOn(c, r.Statement, key)
@@ -268,14 +321,14 @@ func (s *Session) known(c *backend.Conn, r *Request) error {
 
 // writeExecute sends an EXECUTE of a statement that is known. An error is of writing.
 func (s *Session) writeExecute(c *backend.Conn, r *Request) error {
-	st := statementsOf(c).get(r.Statement.keyFor(r.Execute))
+	st := statementsOf(c).get(r.Statement.keyFor(r))
 	for _, l := range r.LongData {
 		if err := c.WriteCommand(protocol.ComStmtSendLongData, le32(st.id), []byte{byte(l.Param), byte(l.Param >> 8)}, l.Data); err != nil {
 			return err
 		}
 	}
 	st.open = r.Execute.Flags != 0
-	s.buf = protocol.AppendExecute(s.buf[:0], st.id, r.Execute, r.Types)
+	s.buf = protocol.AppendExecute(s.buf[:0], st.id, r.Execute, r.Types, c.Capabilities())
 	err := c.WriteCommand(protocol.ComStmtExecute, s.buf)
 	if cap(s.buf) > keepBuffer {
 		s.buf = nil
@@ -295,11 +348,11 @@ type LongData struct {
 	Data  []byte
 }
 
-// Fetch asks for rows of the statement's open cursor. An error is as Run's.
-func (s *Session) Fetch(ctx context.Context, p *Prepared, rows uint32) (Outcome, error) {
+// Fetch asks for rows of the open cursor of a statement, which the client knows by id. An error is as Run's.
+func (s *Session) Fetch(ctx context.Context, p *Prepared, id, rows uint32) (Outcome, error) {
 	h := s.cursor(p)
 	if h == nil {
-		return Outcome{}, protocol.Errorf(1421, "HY000", "The statement has no open cursor.")
+		return Outcome{}, protocol.Errorf(1421, "HY000", "The statement (%d) has no open cursor.", id)
 	}
 	st := statementsOf(h.conn).get(p.cursorKey())
 	out, err := s.Run(ctx, &Request{

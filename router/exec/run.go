@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"time"
@@ -19,10 +20,12 @@ type Set struct{ Name, SQL string }
 type Request struct {
 	Command protocol.Command
 	Payload []byte // after the command byte
-	Reply   protocol.ReplyKind
-	Shard   string
-	Role    backend.Role
-	Read    bool // changes nothing, so it may run again on another server
+	// Attributes are a QUERY's query attributes, which servers without them don't get.
+	Attributes []byte
+	Reply      protocol.ReplyKind
+	Shard      string
+	Role       backend.Role
+	Read       bool // changes nothing, so it may run again on another server
 
 	Uses Why // holds whose connection it needs, if there is one
 	// Holds are the reasons for which the connection is kept when it succeeds, Frees those that end.
@@ -58,12 +61,14 @@ type Request struct {
 	LongData  []LongData
 
 	LocalFile       []byte          // the text of a LOAD DATA LOCAL: the server may ask for the client's file
+	File            io.Reader       // what the server gets instead of that file; nil for the file itself
 	EndsTransaction bool            // COMMIT or ROLLBACK
 	SetStatus       protocol.Status // flags that the client sees besides the server's
 
 	Timeout time.Duration // 0 for none
 	MaxLag  time.Duration // of a replica that may serve it; 0 for what the configuration says
 	Stale   bool          // a read that takes what any replica has, whatever the session has written or seen
+	NoTable bool          // it reads no table, so that it begins no transaction
 
 	on *backend.Conn // the held connection that alone can serve it, as it is; nil for any
 }
@@ -174,7 +179,7 @@ func (s *Session) connection(ctx context.Context, r *Request, tried []string) (*
 		err = s.bind(c, r.Shard)
 	case joins:
 		err = s.join(ctx, c, r.Shard)
-	case len(s.next) > 0 && r.Role != backend.Any:
+	case len(s.next) > 0 && r.Role != backend.Any && !r.NoTable:
 		err = s.applyNext(c, r.Shard)
 	}
 	return c, err
@@ -205,7 +210,7 @@ func (s *Session) onHold(ctx context.Context, r *Request, h *hold) (*backend.Con
 // acquire takes a connection from the cluster and gives it the session's state.
 func (s *Session) acquire(ctx context.Context, r *Request, role backend.Role, tried []string) (*backend.Conn, error) {
 	shard := r.Shard
-	want := backend.Want{Shard: shard, Role: role, Client: s.addr, Prefer: s.handle, Exclude: tried, FoundRows: s.found, MaxLag: r.MaxLag}
+	want := backend.Want{Shard: shard, Role: role, Client: s.addr, Prefer: s.handle, Exclude: tried, FoundRows: s.found, Extended: s.extended, MaxLag: r.MaxLag}
 	if role == backend.Replica && !r.Stale {
 		if err := s.follow(ctx, &want); err != nil {
 			return nil, err
@@ -343,6 +348,10 @@ const unknownStatement = 1243
 // interrupted is the error of a statement that was killed.
 const interrupted = 1317
 
+// staleTypes is MySQL's error of an EXECUTE whose values don't fit the types that it has given the parameters for
+// earlier ones. Those may have been another client's: a statement that is prepared anew takes the values.
+const staleTypes = 3988
+
 // runOn runs a request on a connection that has the session's state.
 func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out Outcome, err error) {
 	out.Server = c.Addr()
@@ -365,15 +374,19 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 		if err := s.send(c, r); err != nil {
 			return out, err
 		}
-		relay := protocol.Relay{HoldError: s.holdError, SetStatus: r.SetStatus, TrackKinds: s.tracked(), LocalFile: r.LocalFile}
+		relay := protocol.Relay{HoldError: s.holdError, SetStatus: r.SetStatus, TrackKinds: s.tracked(), LocalFile: r.LocalFile, File: r.File}
 		if r.Timeout > 0 {
 			relay.LateError = lateError(r.Timeout, stopped)
 		}
-		if s.tx.open && s.holdOf(c) == nil {
+		if h := s.holdOf(c); s.tx.open && (h == nil || h.why&WhyTransaction == 0) {
 			relay.SetStatus |= protocol.StatusInTrans
 		}
 		out.Reply, err = c.Forward(s.client, r.Reply, &relay)
 		if err != nil {
+			if own, ok := errors.AsType[*protocol.FileError](err); ok {
+				s.dropUnread(c)
+				return out, own.Err
+			}
 			var side *protocol.SideError
 			if errors.As(err, &side) && side.Side == protocol.SideClient {
 				s.dropUnread(c)
@@ -389,9 +402,11 @@ func (s *Session) runOn(ctx context.Context, c *backend.Conn, r *Request) (out O
 		}
 		e := out.Reply.Err
 		switch {
-		case e.Code == unknownStatement && r.Statement != nil && !again:
+		case (e.Code == unknownStatement || e.Code == staleTypes) && r.Statement != nil && !again:
 			again = true
-			statementsOf(c).forget(r.Statement.keyFor(r.Execute))
+			if err := statementsOf(c).drop(c, r.Statement.keyFor(r)); err != nil {
+				return out, s.lost(c, err, true)
+			}
 			continue
 		case serverGone(e):
 			return out, s.lost(c, e, e.Code == timedOut) // the others may have ended it halfway
@@ -440,7 +455,7 @@ func lateError(timeout time.Duration, stopped func() bool) func(*protocol.Error)
 }
 
 func (s *Session) holdError(e *protocol.Error) bool {
-	return e.Code == unknownStatement || e.Code == interrupted || e.Code == lockTimeout && s.spread() || serverGone(e)
+	return e.Code == unknownStatement || e.Code == staleTypes || e.Code == interrupted || e.Code == lockTimeout && s.spread() || serverGone(e)
 }
 
 // dropUnread ends a connection whose reply nobody reads any more.
@@ -460,7 +475,12 @@ func (s *Session) send(c *backend.Conn, r *Request) error {
 	if r.Statement != nil {
 		return s.sendExecute(c, r)
 	}
-	err := c.WriteCommand(r.Command, r.Payload)
+	var err error
+	if r.Command == protocol.ComQuery {
+		err = c.WriteQuery(r.Attributes, r.Payload)
+	} else {
+		err = c.WriteCommand(r.Command, r.Payload)
+	}
 	if err == nil {
 		err = c.Flush()
 	}

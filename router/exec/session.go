@@ -34,6 +34,9 @@ func New(cluster *backend.Cluster) *Executor {
 // Transactions ends the transactions that run on several shards.
 func (x *Executor) Transactions() *xact.Transactions { return x.transactions }
 
+// CommitBounds are the bounds of the times of COMMITs in Transactions.Counts.
+func CommitBounds() []time.Duration { return xact.Bounds() }
+
 // SetCrossShard says what new sessions do with a transaction that needs a second shard.
 func (x *Executor) SetCrossShard(c CrossShard) { x.cross.Store(uint32(c)) }
 
@@ -59,6 +62,8 @@ type Session struct {
 	client *protocol.Conn
 	addr   netip.Addr
 	found  bool // CLIENT_FOUND_ROWS
+	// extended says that the client sees MariaDB's extended metadata.
+	extended bool
 
 	state  state
 	handle Handle // of state
@@ -69,6 +74,7 @@ type Session struct {
 	next  []string // SET TRANSACTION statements for the next transaction
 	// nextUsed is a connection that ran them and on which no transaction has ended since.
 	nextUsed *backend.Conn
+	used     []string // these
 
 	cross  CrossShard
 	causal bool // read what it wrote, never less than before
@@ -106,6 +112,7 @@ func (x *Executor) NewSession(conn *protocol.Conn, addr netip.Addr, login *proto
 func (s *Session) start(login *protocol.Client, schema string) {
 	s.state = state{schema: schema}
 	s.found = login.Capabilities.Has(protocol.CapFoundRows)
+	s.extended = login.Capabilities.Has(protocol.CapExtendedMetadata)
 	learned := s.x.cluster.Learned()
 	if login.Capabilities.Has(protocol.CapIgnoreSpace) {
 		s.state.set("sql_mode", quote(strings.TrimPrefix(learned.SQLMode+",IGNORE_SPACE", ",")))

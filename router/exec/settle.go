@@ -79,6 +79,9 @@ func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, str
 	if !autocommit && s.autocommit && s.tx.open && len(s.tx.parts) == 0 {
 		s.tx = transaction{} // autocommit came back on, which commits
 	}
+	if s.nextUsed == c && reply.Err != nil && !inTx && s.unused(reply.Err) {
+		s.next = s.used
+	}
 	drop := Why(0)
 	if reply.Err == nil {
 		drop = r.Frees

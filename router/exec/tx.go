@@ -135,6 +135,7 @@ func (s *Session) applyNext(c *backend.Conn, shard string) error {
 	if !s.tx.open && !s.autocommit {
 		s.tx.next = append(s.tx.next, s.next...) // for the shards that join what this statement may open
 	}
+	s.used = s.next
 	for _, sql := range s.next {
 		if _, err := c.Exec(sql); err != nil {
 			err = s.unopened(c, fmt.Errorf("%s of shard %s doesn't take %s: %w", c.Addr(), shard, sql, err))
@@ -148,6 +149,15 @@ func (s *Session) applyNext(c *backend.Conn, shard string) error {
 	s.next = nil
 	return nil
 }
+
+// unused says whether an error leaves the characteristics of the next transaction to the next statement: a refused
+// write does at every server, and on MySQL any statement that fails.
+func (s *Session) unused(e *protocol.Error) bool {
+	return e.Code == readOnly || !strings.Contains(s.x.cluster.Learned().Version, "MariaDB")
+}
+
+// readOnly is the error of a write in a READ ONLY transaction.
+const readOnly = 1792
 
 // unopened ends a connection on which a transaction has begun in part at most. The error is a *lostError or a server's.
 func (s *Session) unopened(c *backend.Conn, err error) error {
@@ -264,7 +274,7 @@ func (s *Session) Open(ctx context.Context, shard string, role backend.Role) err
 
 // CheckSchema asks a shard whether a schema exists; a *protocol.Error 1049 says that it doesn't.
 func (s *Session) CheckSchema(ctx context.Context, shard, schema string) error {
-	c, err := s.x.cluster.Acquire(ctx, backend.Want{Shard: shard, Role: backend.Any, Client: s.addr, Prefer: s.handle, FoundRows: s.found})
+	c, err := s.x.cluster.Acquire(ctx, backend.Want{Shard: shard, Role: backend.Any, Client: s.addr, Prefer: s.handle, FoundRows: s.found, Extended: s.extended})
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@
 // Digest, Value, Mode and Hints are names for the types of package digest, which reads text; package bridge rewrites
 // for the parser what it doesn't know.
 //
+// [Substitute] writes values into a client's own text.
+//
 // # Guarantees
 //
 // A Statement is immutable and a pure function of (norm, mode): every text with that norm has these facts, and

@@ -103,6 +103,9 @@ func (a *analyzer) variable(n *ast.VariableExpr) {
 	if i := strings.LastIndexByte(name, '.'); i >= 0 {
 		name = name[i+1:]
 	}
+	if name == "wait_timeout" && !n.IsGlobal {
+		a.st.Flags |= FlagWaitTimeout
+	}
 	a.systemVariable(name)
 }
 

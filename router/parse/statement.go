@@ -138,6 +138,7 @@ const (
 	FlagFile                               // reads or writes a file of the server: INTO OUTFILE, LOAD_FILE, LOAD DATA without LOCAL
 	FlagActs                               // calls a built-in function that changes the server or its group
 	FlagDynamic                            // runs a text that isn't known, such as PREPARE … FROM @x, or a body that may do so
+	FlagWaitTimeout                        // reads @@wait_timeout, not the global one
 )
 
 // Block is one query block: a SELECT, an UPDATE, a DELETE, or the target of an INSERT.

@@ -62,6 +62,9 @@ func (b *builder) allShards(s *source) Plan {
 	if in.count() == 1 {
 		return nil
 	}
+	if b.st.Kind == parse.LoadData && b.st.Is(parse.FlagLocalInfile) {
+		return b.load(s.table, in)
+	}
 	what := " is on "
 	if s.kind == kindReference {
 		what = " is a reference table with a copy on each of "
@@ -79,6 +82,18 @@ func (b *builder) allShards(s *source) Plan {
 		advice = "the view would show one shard's rows; query the table itself"
 	}
 	return refuse(verb(b.st) + ": " + fullName(s.table) + what + in.names(b.m) + ": " + advice)
+}
+
+// load plans a LOAD DATA LOCAL into a table on several shards. A session that is on a shard already has to stay there,
+// which shows with the file's rows.
+func (b *builder) load(t *shardmap.Table, in set) Plan {
+	p := &Load{Table: t}
+	for _, s := range b.m.Shards() {
+		if in.has(s.Index) {
+			p.Shards = append(p.Shards, s)
+		}
+	}
+	return p
 }
 
 // assigned refuses an UPDATE of a key: the row would stay on the shard of its old key.
@@ -315,10 +330,14 @@ func (b *builder) choose() Plan {
 			", which the map no longer has: connect again"}
 	}
 	var tx *shardmap.Shard // where the open transaction began
-	for i := len(f.TxShards) - 1; i >= 0; i-- {
-		if tx = b.m.Shard(f.TxShards[i]); tx == nil {
-			return &Refuse{Code: 1105, State: "HY000", Message: "shardway: the open transaction is on shard " + f.TxShards[i] +
+	for i, id := range f.TxShards {
+		s := b.m.Shard(id)
+		if s == nil {
+			return &Refuse{Code: 1105, State: "HY000", Message: "shardway: the open transaction is on shard " + id +
 				", which the map no longer has: ROLLBACK and try again"}
+		}
+		if i == 0 {
+			tx = s
 		}
 	}
 	var s *shardmap.Shard

@@ -8,7 +8,8 @@ import (
 	"shardway/shardmap"
 )
 
-// Plan is what will be done with one statement: *One, *Many, *Gather, *Each, *Local or *Refuse. No other type implements it.
+// Plan is what will be done with one statement: *One, *Many, *Gather, *Pick, *Load, *Each, *Local or *Refuse. No other
+// type implements it.
 type Plan interface {
 	plan()
 	// String is the plan in one line, as EXPLAIN ROUTE's reason and the golden tests show it.
@@ -63,6 +64,12 @@ type Local struct {
 	Why string
 }
 
+// Load splits the file of a LOAD DATA LOCAL by its rows' shards.
+type Load struct {
+	Table  *shardmap.Table   // sharded, or a reference table
+	Shards []*shardmap.Shard // those that have the table, more than one
+}
+
 // Refuse is an error for the client. The session, its transaction and its pins stay as they are.
 type Refuse struct {
 	Code    uint16 // a MySQL error code
@@ -74,6 +81,7 @@ type Refuse struct {
 
 func (*One) plan()    {}
 func (*Local) plan()  {}
+func (*Load) plan()   {}
 func (*Refuse) plan() {}
 
 // LocalOp names what the session does for a Local plan.
@@ -168,6 +176,25 @@ func (p *One) String() string { return "one " + p.Shard.ID + " " + p.Role.String
 // String is "local operation: why".
 func (p *Local) String() string { return "local " + p.Op.String() + ": " + p.Why }
 
+// String is "load shards: why".
+func (p *Load) String() string { return "load " + strings.Join(p.ids(), ", ") + ": " + p.Why() }
+
+// Why says what becomes of the file.
+func (p *Load) Why() string {
+	if p.Table.Reference {
+		return fullName(p.Table) + " is a reference table: the client's file goes to every shard"
+	}
+	return "the rows of the client's file go to their shards by " + fullName(p.Table) + "'s key " + p.Table.Key
+}
+
+func (p *Load) ids() []string {
+	var ids []string
+	for _, s := range p.Shards {
+		ids = append(ids, s.ID)
+	}
+	return ids
+}
+
 // String is "refuse code (state): message".
 func (p *Refuse) String() string {
 	return "refuse " + strconv.Itoa(int(p.Code)) + " (" + p.State + "): " + p.Message
@@ -207,6 +234,10 @@ func Rows(p Plan, m *shardmap.Map) (columns []string, rows [][]string) {
 		rows = gatherRows(p)
 	case *Each:
 		rows = p.rows()
+	case *Load:
+		for i, s := range p.Shards {
+			rows = append(rows, []string{strconv.Itoa(i + 1), s.ID, Primary.String(), s.Primary.Addr, "as sent", p.Why()})
+		}
 	case *Local:
 		rows = append(rows, []string{"1", "", "shardway", "", "", p.Op.String() + ": " + p.Why})
 	case *Refuse:

@@ -119,8 +119,6 @@ var gaps = []struct {
 	want, got *regexp.Regexp
 	why       string
 }{
-	{"text", regexp.MustCompile(`^js `), regexp.MustCompile(`^js string:`), "MariaDB's extended type information isn't offered: this client sees JSON as text"},
-	{"binary", regexp.MustCompile(`^js `), regexp.MustCompile(`^js string:`), "MariaDB's extended type information isn't offered: this client sees JSON as text"},
 	{"reset", regexp.MustCompile(`@v`), regexp.MustCompile(`@v`), "a user variable that was set before the reset is NULL of another type than one that never was"},
 }
 

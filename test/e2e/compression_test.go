@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
+
+	"shardway/test/cluster"
 )
 
 // TestCompression compresses the connections on both sides, with a driver and with the mysql shell.
@@ -36,6 +38,14 @@ func TestCompression(t *testing.T) {
 					"-N", "-B", "-e", "SELECT REPEAT('y', 100000) FROM users WHERE id = 3; SELECT 41 + 1", e.db.Name).CombinedOutput()
 				if text := string(out); err != nil || !strings.Contains(text, strings.Repeat("y", 100000)+"\n42\n") {
 					e.Errorf("servers %s: the mysql shell with --compress: %.200q, %v", server, text, err)
+				}
+			}
+			if e.mysql() {
+				cmd := cluster.MySQL.Client("-h", host, "-P", port, "-uapp", "-papp", "--protocol=tcp", "--get-server-public-key",
+					"--compression-algorithms=zstd", "-N", "-B", "-e", "SHOW STATUS LIKE 'Compression_algorithm'; SELECT REPEAT('y', 100000) FROM users WHERE id = 3; SELECT 41 + 1", e.db.Name)
+				out, err := cmd.CombinedOutput()
+				if text := string(out); err != nil || !strings.Contains(text, strings.Repeat("y", 100000)+"\n42\n") {
+					e.Errorf("servers %s: the mysql shell with zstd: %.200q, %v", server, text, err)
 				}
 			}
 			d.end()

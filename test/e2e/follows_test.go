@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// TestSessionStateFollowsItsClient runs testdata/session.sql on the plain server and through a Shardway with two
+// TestB5SessionStateFollowsItsClient runs testdata/session.sql on the plain server and through a Shardway with two
 // connections a server, while other clients use these between any two statements.
-func TestSessionStateFollowsItsClient(t *testing.T) {
+func TestB5SessionStateFollowsItsClient(t *testing.T) {
 	statements := readStatements(t, "testdata/session.sql")
 	for _, mode := range []struct {
 		name           string

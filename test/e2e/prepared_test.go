@@ -9,10 +9,10 @@ import (
 
 func u32(n uint32) []byte { return binary.LittleEndian.AppendUint32(nil, n) }
 
-// TestPreparedStatements uses the binary protocol by hand: ids, types that are
+// TestE12PreparedStatements uses the binary protocol by hand: ids, types that are
 // not sent again, long data, reset, close, cursors, and routing by what is
 // bound.
-func TestPreparedStatements(t *testing.T) {
+func TestE12PreparedStatements(t *testing.T) {
 	onEach(t, "prep", app, func(e *env) {
 		d := e.serve(settings{"pool": "{max_per_server: 3, wait_timeout: 30s}"})
 		e.logging()
@@ -149,7 +149,7 @@ func TestPreparedStatements(t *testing.T) {
 }
 
 // TestLargePackets sends and receives payloads around 16 MiB and twice that.
-func TestLargePackets(t *testing.T) {
+func TestR27LargePackets(t *testing.T) {
 	onEach(t, "large", app, func(e *env) {
 		for _, s := range e.c.Servers() {
 			e.must(s.Exec(e.ctx, "SET GLOBAL max_allowed_packet = 1073741824"))

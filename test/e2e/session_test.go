@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// TestStateDoesNotLeak gives many clients different session variables, lets
+// TestB5StateDoesNotLeak gives many clients different session variables, lets
 // them share few server connections in a random order, and checks each time
 // that each client has what it set, and only that.
-func TestStateDoesNotLeak(t *testing.T) {
+func TestB5StateDoesNotLeak(t *testing.T) {
 	onEach(t, "state", app, func(e *env) {
 		d := e.serve(settings{"pool": "{max_per_server: 4, wait_timeout: 30s}"})
 		const clients, rounds, workers = 200, 3000, 8
@@ -125,9 +125,9 @@ func TestStateDoesNotLeak(t *testing.T) {
 	})
 }
 
-// TestInsertIDs checks that each client sees its own insert ids, row counts and
+// TestD9InsertIDs checks that each client sees its own insert ids, row counts and
 // found rows over shared connections.
-func TestInsertIDs(t *testing.T) {
+func TestD9InsertIDs(t *testing.T) {
 	onEach(t, "ids", app, func(e *env) {
 		d := e.serve(settings{"pool": "{max_per_server: 3, wait_timeout: 30s}"})
 		var wg sync.WaitGroup
@@ -171,10 +171,10 @@ func TestInsertIDs(t *testing.T) {
 	})
 }
 
-// TestHeldState checks what keeps a server connection: user variables,
+// TestH15HeldState checks what keeps a server connection: user variables,
 // temporary tables and locks stay with their client, are nobody else's, and are
 // gone when it resets or leaves.
-func TestHeldState(t *testing.T) {
+func TestH15HeldState(t *testing.T) {
 	onEach(t, "held", app, func(e *env) {
 		d := e.serve(nil)
 		var wg sync.WaitGroup

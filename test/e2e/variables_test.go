@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-// TestEveryVariableStaysWithItsClient sets each session variable of the server
+// TestB5EveryVariableStaysWithItsClient sets each session variable of the server
 // to another value for one client, and looks what the next client has on the
 // same server connection.
-func TestEveryVariableStaysWithItsClient(t *testing.T) {
+func TestB5EveryVariableStaysWithItsClient(t *testing.T) {
 	onEach(t, "vars", app, func(e *env) {
 		d := e.serve(settings{"pool": "{max_per_server: 1, wait_timeout: 3s}"})
 		// What a server counts or draws anew for each connection or statement.

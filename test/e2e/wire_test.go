@@ -3,14 +3,8 @@ package e2e
 import (
 	"bufio"
 	"bytes"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha1"
-	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/binary"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -27,7 +21,9 @@ const (
 	capLongFlag       = 1 << 2
 	capConnectWithDB  = 1 << 3
 	capLocalFiles     = 1 << 7
+	capIgnoreSpace    = 1 << 8
 	capProtocol41     = 1 << 9
+	capInteractive    = 1 << 10
 	capSSL            = 1 << 11
 	capTransactions   = 1 << 13
 	capSecure         = 1 << 15
@@ -35,8 +31,17 @@ const (
 	capMultiResults   = 1 << 17
 	capPSMultiResults = 1 << 18
 	capPluginAuth     = 1 << 19
+	capConnectAttrs   = 1 << 20
 	capSessionTrack   = 1 << 23
 	capDeprecateEOF   = 1 << 24
+	capAttributes     = 1 << 27
+)
+
+// MariaDB's own capability flags, in the handshake's other four bytes.
+const (
+	ownBulk     = 1 << 2
+	ownExtended = 1 << 3
+	ownCache    = 1 << 4
 )
 
 const modernCaps = capLongPassword | capLongFlag | capProtocol41 | capTransactions | capSecure | capMultiResults |
@@ -77,11 +82,14 @@ type wireOptions struct {
 	network, addr, user, password, db string
 	caps                              uint32 // besides modernCaps
 	without                           uint32 // of modernCaps
+	own                               uint32 // MariaDB's, where they are offered
 	collation                         byte
 	tls                               *tls.Config
-	before                            string // what is sent first, a PROXY header
-	from                              string // IP address that the client has; any when empty
-	plugin                            string // to begin with; the server's default when empty
+	before                            string            // what is sent first, a PROXY header
+	from                              string            // IP address that the client has; any when empty
+	attrs                             map[string]string // connection attributes
+	rawAttrs                          []byte            // or what stands in their place
+	plugin                            string            // to begin with; the server's default when empty
 }
 
 // wire is a client connection that shows everything a server sends.
@@ -93,6 +101,7 @@ type wire struct {
 	version  string
 	id       uint32
 	offered  uint32
+	own      uint32 // MariaDB's own that are offered
 	plugin   string // that the greeting named
 	charset  byte
 	loginOK  okPacket
@@ -162,6 +171,9 @@ func (w *wire) login(o wireOptions) error {
 	salt := append([]byte{}, p[4:12]...)
 	w.offered = uint32(binary.LittleEndian.Uint16(p[13:])) | uint32(binary.LittleEndian.Uint16(p[18:]))<<16
 	w.charset = p[15]
+	if w.offered&capLongPassword == 0 {
+		w.own = binary.LittleEndian.Uint32(p[27:])
+	}
 	n := max(13, int(p[20])-8)
 	salt = append(salt, bytes.TrimRight(p[31:31+n], "\x00")...)
 	w.salt = salt[:20]
@@ -170,11 +182,17 @@ func (w *wire) login(o wireOptions) error {
 	if o.db != "" {
 		w.caps |= capConnectWithDB
 	}
+	if o.attrs != nil || o.rawAttrs != nil {
+		w.caps |= capConnectAttrs
+	}
 	if o.tls != nil {
 		w.caps |= capSSL
 	}
 	// CLIENT_LOCAL_FILES and the like are asked for only where offered.
 	w.caps &= w.offered | capConnectWithDB
+	if o.own != 0 {
+		w.caps &^= capLongPassword
+	}
 	if o.tls != nil && w.caps&capSSL == 0 {
 		return errors.New("TLS isn't offered")
 	}
@@ -184,7 +202,8 @@ func (w *wire) login(o wireOptions) error {
 	}
 	head := binary.LittleEndian.AppendUint32(nil, w.caps)
 	head = binary.LittleEndian.AppendUint32(head, 1<<30)
-	head = append(append(head, collation), make([]byte, 23)...)
+	head = append(append(head, collation), make([]byte, 19)...)
+	head = binary.LittleEndian.AppendUint32(head, o.own&w.own)
 	if o.tls != nil {
 		if err := w.writePacket(head); err != nil {
 			return err
@@ -206,91 +225,18 @@ func (w *wire) login(o wireOptions) error {
 		b = append(append(b, o.db...), 0)
 	}
 	b = append(append(b, plugin...), 0)
+	if o.attrs != nil {
+		var all []byte
+		for k, v := range o.attrs {
+			all = appendLenenc(appendLenenc(all, []byte(k)), []byte(v))
+		}
+		b = appendLenenc(b, all)
+	}
+	b = append(b, o.rawAttrs...)
 	if err := w.writePacket(b); err != nil {
 		return err
 	}
 	return w.finishLogin()
-}
-
-func (w *wire) scramble(plugin string) []byte {
-	if w.password == "" {
-		return nil
-	}
-	if plugin == "caching_sha2_password" {
-		a := sha256.Sum256([]byte(w.password))
-		b := sha256.Sum256(a[:])
-		c := sha256.Sum256(append(b[:], w.salt...))
-		for i := range a {
-			a[i] ^= c[i]
-		}
-		return a[:]
-	}
-	a := sha1.Sum([]byte(w.password))
-	b := sha1.Sum(a[:])
-	c := sha1.Sum(append(append([]byte{}, w.salt...), b[:]...))
-	for i := range a {
-		a[i] ^= c[i]
-	}
-	return a[:]
-}
-
-// finishLogin goes through whatever the server asks for until OK or ERR.
-func (w *wire) finishLogin() error {
-	for {
-		p, err := w.readPacket()
-		if err != nil {
-			return fmt.Errorf("login: %w", err)
-		}
-		switch {
-		case p[0] == 0x00:
-			w.loginOK = w.parseOK(p)
-			return nil
-		case p[0] == 0xff:
-			return parseError(p)
-		case p[0] == 0xfe:
-			name, rest, _ := bytes.Cut(p[1:], []byte{0})
-			w.salt = append([]byte{}, bytes.TrimRight(rest, "\x00")...)
-			if err := w.writePacket(w.scramble(string(name))); err != nil {
-				return err
-			}
-		case p[0] == 0x01 && len(p) == 2 && p[1] == 3: // fast path went well; OK follows
-		case p[0] == 0x01 && len(p) == 2 && p[1] == 4:
-			if w.secure {
-				if err := w.writePacket(append([]byte(w.password), 0)); err != nil {
-					return err
-				}
-				continue
-			}
-			if err := w.writePacket([]byte{2}); err != nil {
-				return err
-			}
-			key, err := w.readPacket()
-			if err != nil {
-				return err
-			}
-			block, _ := pem.Decode(key[1:])
-			if block == nil {
-				return errors.New("login: no public key")
-			}
-			pub, err := x509.ParsePKIXPublicKey(block.Bytes)
-			if err != nil {
-				return err
-			}
-			text := append([]byte(w.password), 0)
-			for i := range text {
-				text[i] ^= w.salt[i%20]
-			}
-			enc, err := rsa.EncryptOAEP(sha1.New(), rand.Reader, pub.(*rsa.PublicKey), text, nil)
-			if err != nil {
-				return err
-			}
-			if err := w.writePacket(enc); err != nil {
-				return err
-			}
-		default:
-			return fmt.Errorf("login: unexpected packet % x", p[:min(len(p), 20)])
-		}
-	}
 }
 
 // readPacket reads one packet, joined from its parts. It checks the sequence.
@@ -470,7 +416,15 @@ func (w *wire) rows(r *result) error {
 
 // query runs a text query.
 func (w *wire) query(q string) ([]result, error) {
-	if err := w.send(comQuery, []byte(q)); err != nil {
+	return w.queryWith([]byte{0, 1}, q)
+}
+
+// queryWith runs a text query with query attributes, as they lie before it.
+func (w *wire) queryWith(attributes []byte, q string) ([]result, error) {
+	if w.caps&capAttributes == 0 {
+		attributes = nil
+	}
+	if err := w.send(comQuery, attributes, []byte(q)); err != nil {
 		return nil, err
 	}
 	return w.results()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -36,26 +37,17 @@ func begin(t *testing.T, x *xact.Transactions, c *backend.Cluster, f *fleet, wri
 			sql = "XA START " + p.Branch
 		}
 		for _, sql := range []string{sql, "WRITE"} {
-			if sql == "WRITE" && !contains(writes, i) {
+			if sql == "WRITE" && !slices.Contains(writes, i) {
 				continue
 			}
 			if _, err := conn.Exec(sql); err != nil {
 				t.Fatal(err)
 			}
 		}
-		p.Wrote = contains(writes, i)
+		p.Wrote = slices.Contains(writes, i)
 		parts = append(parts, p)
 	}
 	return id, parts
-}
-
-func contains(list []int, n int) bool {
-	for _, i := range list {
-		if i == n {
-			return true
-		}
-	}
-	return false
 }
 
 // recoverAll ends what is in doubt and returns when nothing is.
@@ -64,7 +56,7 @@ func recoverAll(t *testing.T, x *xact.Transactions, f *fleet) {
 	ctx, stop := context.WithCancel(t.Context())
 	r := xact.Recovery{
 		Transactions: x, Map: func() *shardmap.Map { return f.m }, Every: 10 * time.Millisecond, Grace: func() time.Duration { return 0 }, Keep: time.Hour,
-		Spread: func() bool { return true }, Log: slog.New(slog.DiscardHandler),
+		Spread: func() bool { return true }, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	var running sync.WaitGroup
 	running.Go(func() { r.Run(ctx) })
@@ -125,7 +117,10 @@ func TestCommitSends(t *testing.T) {
 			}
 			for i, s := range f.servers {
 				var got []string
-				for _, sql := range s.did {
+				s.mu.Lock()
+				did := slices.Clone(s.did)
+				s.mu.Unlock()
+				for _, sql := range did {
 					if !strings.HasPrefix(sql, "XA ") {
 						got = append(got, sql)
 						continue
@@ -170,8 +165,12 @@ func TestRollback(t *testing.T) {
 var steps = []struct{ shard, message string }{
 	{"s0", "INSERT INTO shardway.decisions"},
 	{"s0", "COMMIT"},
-	{"s1", "XA END"}, {"s1", "XA PREPARE"}, {"s1", "XA COMMIT"},
-	{"s2", "XA END"}, {"s2", "XA PREPARE"}, {"s2", "XA COMMIT"},
+	{"s1", "XA END"},
+	{"s1", "XA PREPARE"},
+	{"s1", "XA COMMIT"},
+	{"s2", "XA END"},
+	{"s2", "XA PREPARE"},
+	{"s2", "XA COMMIT"},
 }
 
 // breaks calls test for each message of a commit, before it and after it is run.
@@ -194,6 +193,8 @@ func breaks(t *testing.T, attaches bool, test func(t *testing.T, f *fleet, at *s
 func (f *server) once(message string, after bool, fault func(s *fakemysql.Session)) {
 	var mu sync.Mutex
 	happened := false
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.fault = func(s *fakemysql.Session, sql string, now bool) bool {
 		mu.Lock()
 		due := !happened && now == after && strings.HasPrefix(sql, message)
@@ -244,18 +245,21 @@ func TestTheProxyDies(t *testing.T) {
 			c := f.proxy(t)
 			x := xact.New(c)
 			id, parts := begin(t, x, c, f, 0, 1, 2)
+			died := make(chan struct{})
 			at.once(message, after, func(*fakemysql.Session) {
 				for _, s := range f.servers {
-					s.Stop()
+					s.gone()
 				}
+				close(died)
 			})
 			ctx, cancel := context.WithCancel(t.Context())
 			var dying sync.WaitGroup
 			dying.Go(func() { x.Commit(ctx, id, parts) })
 			c.Close()
 			dying.Wait()
+			<-died
 			for _, s := range f.servers {
-				s.Start()
+				s.Refuse(nil)
 			}
 			cancel()
 			other := f.proxy(t)
@@ -275,7 +279,11 @@ func TestTheDecidingServerIsGone(t *testing.T) {
 				x := xact.New(c)
 				x.Wait = 100 * time.Millisecond
 				id, parts := begin(t, x, c, f, 0, 1, 2)
-				f.servers[0].once("COMMIT", after, func(*fakemysql.Session) { f.servers[0].Stop() })
+				died := make(chan struct{})
+				f.servers[0].once("COMMIT", after, func(*fakemysql.Session) {
+					f.servers[0].gone()
+					close(died)
+				})
 				r := x.Commit(t.Context(), id, parts)
 				if r.Outcome != xact.Unknown || !r.Waits || r.Shard != "s0" {
 					t.Errorf("%+v", r)
@@ -283,7 +291,8 @@ func TestTheDecidingServerIsGone(t *testing.T) {
 				for _, p := range parts {
 					p.Conn.Discard("broken")
 				}
-				f.servers[0].Start()
+				<-died
+				f.servers[0].Refuse(nil)
 				recoverAll(t, x, f)
 				if whole(t, f, 3) != after {
 					t.Error("the row says otherwise")

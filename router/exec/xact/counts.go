@@ -5,26 +5,76 @@ import (
 	"time"
 )
 
-// buckets are the upper bounds of a Latency's counts; what is longer counts in its Count alone.
-var buckets = [...]time.Duration{
+// Counts are what happened to the transactions of one proxy that ran on several shards.
+type Counts struct {
+	InDoubt int // prepared branches on all shards, of whichever proxy, when they were last looked for
+
+	Committed, RolledBack, Unknown, Divided uint64 // COMMITs by their Outcome
+	ResolvedCommits, ResolvedRollbacks      uint64 // branches that the recovery has ended
+
+	Commits [widest + 1]Latency // by how many shards were written; the last one is for more as well
+}
+
+// Latency is how long COMMITs took.
+type Latency struct {
+	Count  uint64
+	Sum    time.Duration
+	Within [len(bounds)]uint64 // how many took no longer than each of Bounds
+}
+
+// widest is how many shards a transaction has written that is counted apart.
+const widest = 4
+
+var bounds = [...]time.Duration{
 	time.Millisecond, 2 * time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 20 * time.Millisecond,
 	50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond, time.Second, 5 * time.Second,
 }
 
-// widest is how many participants that have written are counted apart; transactions with more count with those.
-const widest = 4
+// Bounds are those of Latency.Within.
+func Bounds() []time.Duration { return bounds[:] }
 
-type counts struct {
-	mu       sync.Mutex
-	outcomes [Divided + 1]uint64
-	commits  [widest + 1]latency
-	resolved [2]uint64 // by whether it was committed
+// Counts says what happened so far.
+func (t *Transactions) Counts() Counts {
+	t.mu.Lock()
+	n := 0
+	for _, branches := range t.doubt {
+		n += branches
+	}
+	t.mu.Unlock()
+	t.counts.mu.Lock()
+	defer t.counts.mu.Unlock()
+	c := t.counts.Counts
+	c.InDoubt = n
+	return c
 }
 
-type latency struct {
-	count uint64
-	sum   time.Duration
-	below [len(buckets)]uint64
+type counts struct {
+	mu sync.Mutex
+	Counts
+}
+
+// committed counts a COMMIT.
+func (c *counts) committed(writers int, o Outcome, took time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch o {
+	case RolledBack:
+		c.RolledBack++
+	case Unknown:
+		c.Unknown++
+	case Divided:
+		c.Divided++
+	case Committed:
+		c.Committed++
+		l := &c.Commits[min(writers, widest)]
+		l.Count++
+		l.Sum += took
+		for i, b := range bounds {
+			if took <= b {
+				l.Within[i]++
+			}
+		}
+	}
 }
 
 // ended counts a branch that the recovery has ended.
@@ -32,25 +82,8 @@ func (c *counts) ended(committed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if committed {
-		c.resolved[1]++
+		c.ResolvedCommits++
 	} else {
-		c.resolved[0]++
-	}
-}
-
-func (c *counts) committed(writers int, o Outcome, took time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.outcomes[o]++
-	if o != Committed {
-		return
-	}
-	l := &c.commits[min(writers, widest)]
-	l.count++
-	l.sum += took
-	for i, b := range buckets {
-		if took <= b {
-			l.below[i]++
-		}
+		c.ResolvedRollbacks++
 	}
 }

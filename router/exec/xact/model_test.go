@@ -101,13 +101,16 @@ func (f *server) handle(s *fakemysql.Session, cmd protocol.Command, payload []by
 		return
 	}
 	sql := string(payload)
-	if f.fault != nil && f.fault(s, sql, false) {
+	f.mu.Lock()
+	fault := f.fault
+	f.mu.Unlock()
+	if fault != nil && fault(s, sql, false) {
 		return
 	}
 	f.mu.Lock()
 	answer := f.run(s, sql)
 	f.mu.Unlock()
-	if f.fault != nil && f.fault(s, sql, true) {
+	if fault != nil && fault(s, sql, true) {
 		return
 	}
 	answer()
@@ -224,6 +227,12 @@ func (f *server) recover(s *fakemysql.Session) func() {
 		rows = append(rows, []any{part[4][1:], strconv.Itoa(len(part[1])), strconv.Itoa(len(part[3])), part[1] + part[3]})
 	}
 	return func() { s.Table([]string{"formatID", "gtrid_length", "bqual_length", "data"}, rows...) }
+}
+
+// gone cuts all connections and lets nobody in until Refuse(nil).
+func (f *server) gone() {
+	f.Refuse(protocol.Errorf(1053, "08S01", "Server shutdown in progress"))
+	f.Drop()
 }
 
 // inDoubt is how many branches are prepared.

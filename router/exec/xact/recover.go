@@ -30,7 +30,7 @@ type Recovery struct {
 	Log    *slog.Logger
 
 	pruned time.Time
-	said   map[string]string // by shard: what was last logged
+	said   map[string]time.Time // by shard: since when its branches can't be looked at, as last logged
 }
 
 // Defaults of a Recovery.
@@ -50,7 +50,7 @@ const roundWait = 10 * time.Second
 
 // Run works until ctx is done.
 func (r *Recovery) Run(ctx context.Context) {
-	r.said = map[string]string{}
+	r.said = map[string]time.Time{}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -119,18 +119,18 @@ func (r *Recovery) round(ctx context.Context) {
 	}
 }
 
-// say logs what keeps a shard's branches from being looked at, once.
+// sayAgain is the time between two lines of the log about one shard.
+const sayAgain = time.Minute
+
+// say logs what keeps a shard's branches from being looked at.
 func (r *Recovery) say(f *found) {
-	text := ""
-	if f.err != nil {
-		text = f.err.Error()
-	}
-	if r.said[f.shard] == text {
+	if f.err == nil {
+		delete(r.said, f.shard)
 		return
 	}
-	r.said[f.shard] = text
-	if text != "" {
-		r.Log.Warn("transactions in doubt can't be looked for", "shard", f.shard, "error", text)
+	if time.Since(r.said[f.shard]) > sayAgain {
+		r.said[f.shard] = time.Now()
+		r.Log.Warn("transactions in doubt can't be looked for", "shard", f.shard, "error", f.err)
 	}
 }
 

@@ -252,6 +252,7 @@ SELECT COUNT(*) INTO @n FROM notes;
 SELECT @n > 0;
 SELECT @sum := SUM(total) FROM orders WHERE user_id = 7;
 # session
+# rows
 SELECT @a, @b, @c;
 CREATE TEMPORARY TABLE tmp (id INT PRIMARY KEY, v VARCHAR(10));
 INSERT INTO tmp VALUES (1, 'a'), (2, 'b');

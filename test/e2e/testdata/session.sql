@@ -422,6 +422,22 @@ SELECT COUNT(*) FROM notes;
 # text
 UNLOCK TABLES;
 UPDATE notes SET user_id = 1 WHERE id = 1;
+# text
+LOCK TABLES notes READ;
+# text
+SELECT name FROM users WHERE id = 8;
+# text
+UPDATE users u SET age = 5 WHERE u.id = 8;
+SELECT 1;
+SELECT code FROM countries c;
+# text
+LOCK TABLES notes AS n WRITE;
+SELECT COUNT(*) FROM notes;
+SELECT COUNT(*) FROM notes AS n;
+# text
+BEGIN;
+SELECT name FROM users WHERE id = 8;
+ROLLBACK;
 # refused 1235
 # text
 LOCK TABLES notes WRITE, countries READ;
@@ -451,6 +467,23 @@ EXECUTE p USING @one;
 # session
 SET TRANSACTION READ ONLY;
 # text
+UPDATE notes SET user_id = 1 WHERE id = 1;
+# text
+UPDATE notes SET user_id = 1 WHERE id = 1;
+# text
+SELECT COUNT(*) FROM notes;
+# text
+UPDATE notes SET user_id = 1 WHERE id = 1;
+SET TRANSACTION READ ONLY;
+SELECT 1;
+# text
+UPDATE notes SET user_id = 1 WHERE id = 1;
+SET TRANSACTION READ ONLY;
+SELECT nothing;
+SELECT nothing FROM notes;
+# text
+UPDATE notes SET user_id = 1 WHERE id = 1;
+SELECT COUNT(*) FROM notes;
 UPDATE notes SET user_id = 1 WHERE id = 1;
 SET SESSION TRANSACTION READ ONLY;
 # text
