@@ -13,7 +13,7 @@ func tableOf(columns string, lines ...string) *protocol.Result {
 	res := &protocol.Result{Columns: strings.Split(columns, "|")}
 	for _, line := range lines {
 		var row []*string
-		for _, v := range strings.Split(line, "|") {
+		for v := range strings.SplitSeq(line, "|") {
 			if v == "-" {
 				row = append(row, nil)
 			} else {

@@ -125,8 +125,9 @@ func (r *EachRequest) halfDone(at int, e *protocol.Error) *protocol.Error {
 			finish += ", and so for the others"
 		}
 	}
+	why := strings.TrimSuffix(strings.TrimPrefix(e.Message, "shardway: "), " (shard "+r.Parts[at].Shard+")")
 	return protocol.Errorf(e.Code, e.State, "shardway: %s is done on %s, failed on %s%s, and can't be rolled back; to finish, %s. Shard %s: %s",
-		r.Verb, names(r.Parts[:at]), r.Parts[at].Shard, left, finish, r.Parts[at].Shard, strings.TrimPrefix(e.Message, "shardway: "))
+		r.Verb, names(r.Parts[:at]), r.Parts[at].Shard, left, finish, r.Parts[at].Shard, why)
 }
 
 // addNew takes over what a server says to SHOW WARNINGS, but for notes that another one has said as well.
