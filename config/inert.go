@@ -15,14 +15,6 @@ func inert() []inertKey {
 			func(c *Config) bool { return !c.Pool.Multiplex },
 		},
 		{
-			"limits.gather_rows", "statements over several shards are refused",
-			func(c *Config) bool { return c.IsSet("limits.gather_rows") },
-		},
-		{
-			"limits.gather_bytes", "statements over several shards are refused",
-			func(c *Config) bool { return c.IsSet("limits.gather_bytes") },
-		},
-		{
 			"log.audit", "nothing is recorded",
 			func(c *Config) bool { return c.Log.Audit != "" },
 		},

@@ -53,7 +53,7 @@ func (c *Conn) startCompression() {
 		c.r = c.w
 	}
 	c.zip = compress.New(nc, a)
-	c.nc = c.zip
+	c.nc, c.drained = c.zip, false
 	c.Idle()
 }
 

@@ -50,14 +50,20 @@ type Conn struct {
 	rawRead func(fd uintptr) bool
 	rawN    int
 	rawErr  error
+	// The same for writing: what is left of a write.
+	rawWrite func(fd uintptr) bool
+	rawOut   []byte
 	// The same for a look at whether there is anything to read.
 	rawPeek func(fd uintptr)
 	waiting bool
+	// drained says that the last read took all that the socket had.
+	drained bool
 
 	in      *[bufferSize]byte // nil while there is nothing unread
 	r, w    int               // in[r:w] is unread
 	out     *[bufferSize]byte // nil while there is nothing unflushed
 	n       int               // out[:n] is unflushed
+	asked   bool              // it ends with a command that is going to be answered
 	big     []byte            // a packet that doesn't fit in
 	early   [headerSize]byte  // read by an idle connection that is no plain socket
 	scratch [64]byte          // for small packets that are written
@@ -82,7 +88,7 @@ func NewConn(nc net.Conn) *Conn {
 	c.replies = c.repliesAt[:0]
 	c.raw = rawOf(nc)
 	if c.raw != nil {
-		c.rawRead = c.readRaw
+		c.rawRead, c.rawWrite = c.readRaw, c.writeRaw
 	}
 	return c
 }
@@ -185,10 +191,21 @@ func (c *Conn) Clean() bool {
 	return c.raw == nil || c.quiet()
 }
 
+// Settled is Clean as of the read before. It costs no system call where that read has
+// taken all that there was, and nobody has asked since.
+func (c *Conn) Settled() bool {
+	drained := c.drained
+	c.drained = false
+	if drained && !c.lost && c.r == c.w && c.n == 0 && len(c.replies) == 0 && !c.closed.Load() {
+		return true
+	}
+	return c.Clean()
+}
+
 // upgrade puts TLS over the socket; bytes that came with the packet before
 // belong to its handshake.
 func (c *Conn) upgrade(t *tls.Conn) {
-	c.tls, c.nc = t, t
+	c.tls, c.nc, c.drained = t, t, false
 	c.Idle()
 }
 
@@ -220,11 +237,19 @@ func (p *prefixed) Read(b []byte) (int, error) {
 // fill reads once more into the buffer, which has room. It takes a buffer
 // only when there is something to read, so that one who waits holds none.
 func (c *Conn) fill() error {
+	if c.in != nil && c.r == c.w {
+		c.r, c.w = 0, 0
+	}
+	if c.direct() && !c.zipNext {
+		return c.fillDirect()
+	}
+	if c.asked {
+		if err := c.Flush(); err != nil {
+			return err
+		}
+	}
 	if c.in == nil {
 		return c.fillIdle()
-	}
-	if c.r == c.w {
-		c.r, c.w = 0, 0
 	}
 	n, err := c.nc.Read(c.in[c.w:])
 	c.w += n
@@ -242,18 +267,27 @@ func noProgress(err error) error {
 	return err
 }
 
-func (c *Conn) fillIdle() error {
-	if c.raw != nil && c.tls == nil && c.zip == nil {
-		c.rawN, c.rawErr = 0, nil
-		if err := c.raw.Read(c.rawRead); err != nil {
-			return err
+// direct says that what passes is what the socket carries, so that it can be read
+// and written by system calls of the connection's own.
+func (c *Conn) direct() bool { return c.raw != nil && c.tls == nil && c.zip == nil }
+
+// fillDirect sends a command that is still buffered, and reads.
+func (c *Conn) fillDirect() error {
+	c.rawN, c.rawErr = 0, nil
+	err := c.raw.Read(c.rawRead)
+	if err == nil && c.asked { // the socket didn't take all of it
+		if err = c.Flush(); err == nil {
+			err = c.raw.Read(c.rawRead)
 		}
-		if c.rawErr != nil {
-			return c.rawErr
-		}
-		c.BytesIn += uint64(c.rawN)
-		return nil
 	}
+	if err != nil {
+		return err
+	}
+	c.BytesIn += uint64(c.rawN)
+	return c.rawErr
+}
+
+func (c *Conn) fillIdle() error {
 	n, err := c.nc.Read(c.early[:])
 	if n == 0 {
 		return noProgress(err)
@@ -292,6 +326,7 @@ func (c *Conn) readFull(dst []byte) error {
 	if len(dst) == 0 {
 		return nil
 	}
+	c.drained = false
 	n, err := io.ReadFull(c.nc, dst)
 	c.BytesIn += uint64(n)
 	if errors.Is(err, io.EOF) {

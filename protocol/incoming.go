@@ -8,7 +8,7 @@ import (
 // Incoming is the reply to a query or an EXECUTE that is read row by row, from a server whose rows are not just
 // relayed. Begin reads up to the first row; Next reads a row. One value can be used for one reply after another.
 type Incoming struct {
-	// Columns are the payloads of the result's column definitions, without extended metadata; none when the reply is an OK. They are copies, valid
+	// Columns are the payloads of the result's column definitions; none when the reply is an OK. They are copies, valid
 	// until the next Begin or More.
 	Columns [][]byte
 	// Reply is what was read so far, summed up: of all results, as Forward does it. OK with its Info is complete when
@@ -124,13 +124,7 @@ func (in *Incoming) definitions(n int) error {
 		case len(p) == 0 || p[0] == headerEOF:
 			return in.failed(malformed("%d column definitions where %d were due", len(ends), n))
 		}
-		if in.c.caps.Has(CapExtendedMetadata) {
-			if in.defs, err = convertDefinition(in.defs, p, false); err != nil {
-				return in.failed(err)
-			}
-		} else {
-			in.defs = append(in.defs, p...)
-		}
+		in.defs = append(in.defs, p...)
 		ends = append(ends, len(in.defs))
 	}
 	from := 0

@@ -164,6 +164,30 @@ func TestOutgoing(t *testing.T) {
 	}
 }
 
+func TestColumnsOfAServerWithExtendedMetadata(t *testing.T) {
+	plain := (&Column{Name: "c", Type: TypeVarString}).Definition(nil)
+	extended, err := convertDefinition(nil, plain, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range []bool{false, true} {
+		for _, to := range []bool{false, true} {
+			form := map[bool][]byte{false: plain, true: extended}
+			caps := map[bool]Capability{false: both, true: both | CapExtendedMetadata}
+			out := &memory{}
+			c, server := NewConn(out), NewConn(&memory{})
+			c.caps, c.seq, server.caps = caps[to], 1, caps[from]
+			if err := c.WriteColumnsOf(server, [][]byte{form[from]}, StatusAutocommit); err != nil {
+				t.Fatal(err)
+			}
+			_ = c.Flush()
+			if p, ok := unframe(1, out.out.Bytes()); !ok || !reflect.DeepEqual(p, [][]byte{{1}, form[to]}) {
+				t.Errorf("from %t to %t: %q", from, to, p)
+			}
+		}
+	}
+}
+
 func TestRewind(t *testing.T) {
 	out := &memory{}
 	c := NewConn(out)

@@ -1,23 +1,34 @@
 package protocol
 
-// WriteColumns buffers the beginning of a result for a client: the number of columns, their definitions as an Incoming
-// has them, and what comes before the first row. WriteRow for each row and WriteEOF follow.
+// WriteColumns buffers the beginning of a result for a client: the number of columns, their definitions as they
+// are, and what comes before the first row. WriteRow for each row and WriteEOF follow.
 func (c *Conn) WriteColumns(defs [][]byte, status Status) error {
 	if err := c.WritePacket(appendLenInt(c.scratch[:0], uint64(len(defs)))); err != nil {
 		return err
 	}
 	for _, def := range defs {
-		if c.caps.Has(CapExtendedMetadata) {
-			var err error
-			if def, err = convertDefinition(nil, def, true); err != nil {
-				return err
-			}
-		}
 		if err := c.WritePacket(def); err != nil {
 			return err
 		}
 	}
 	return c.writeColumnsEnd(status, 0)
+}
+
+// WriteColumnsOf is WriteColumns for definitions as a server's connection gave them, which the client gets in its own form:
+// with MariaDB's extended metadata or without.
+func (c *Conn) WriteColumnsOf(server *Conn, defs [][]byte, status Status) error {
+	extended := c.caps.Has(CapExtendedMetadata)
+	if server.caps.Has(CapExtendedMetadata) == extended {
+		return c.WriteColumns(defs, status)
+	}
+	converted := make([][]byte, len(defs))
+	for i, def := range defs {
+		var err error
+		if converted[i], err = convertDefinition(nil, def, extended); err != nil {
+			return err
+		}
+	}
+	return c.WriteColumns(converted, status)
 }
 
 // WriteRow is WritePacket for what is written often.

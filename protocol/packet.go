@@ -152,7 +152,8 @@ func (c *Conn) WritePacket(payload []byte) error {
 // WriteCommand begins a new exchange: it buffers the command with the parts
 // as one payload, which are not joined in memory, and the connection then
 // awaits the command's reply. Several commands may be written before the
-// reply to the first is read.
+// reply to the first is read. The read of a reply flushes first, at less cost than
+// Flush.
 func (c *Conn) WriteCommand(cmd Command, payload ...[]byte) error {
 	if cmd == ComQuery {
 		return c.writeCommand(cmd, c.attributesOf(nil), payload)
@@ -162,7 +163,7 @@ func (c *Conn) WriteCommand(cmd Command, payload ...[]byte) error {
 
 // writeCommand writes the command, then its attributes and the rest.
 func (c *Conn) writeCommand(cmd Command, attributes []byte, payload [][]byte) error {
-	c.seq = 0
+	c.seq, c.drained = 0, false
 	if c.zip != nil { // each command begins a packet of the transport
 		if err := c.Flush(); err != nil {
 			return err
@@ -186,6 +187,7 @@ func (c *Conn) writeCommand(cmd Command, attributes []byte, payload [][]byte) er
 	}
 	if !cmd.silent() {
 		c.replies = append(c.replies, c.seq)
+		c.asked = c.n > 0
 	}
 	return nil
 }
@@ -275,7 +277,7 @@ func (c *Conn) Flush() error {
 		return nil
 	}
 	n := c.n
-	c.n = 0
+	c.n, c.asked = 0, false
 	err := c.send(c.out[:n])
 	if c.zipNext && err == nil {
 		c.zipNext = false
@@ -285,10 +287,26 @@ func (c *Conn) Flush() error {
 }
 
 func (c *Conn) send(p []byte) error {
-	n, err := c.nc.Write(p)
+	n, err := 0, error(nil)
+	if c.direct() && len(p) <= bufferSize {
+		n, err = c.sendDirect(p)
+	} else {
+		n, err = c.nc.Write(p)
+	}
 	c.BytesOut += uint64(n)
 	if err != nil {
 		c.lost = true
 	}
 	return err
+}
+
+func (c *Conn) sendDirect(p []byte) (int, error) {
+	c.rawOut, c.rawErr = p, nil
+	err := c.raw.Write(c.rawWrite)
+	if err == nil {
+		err = c.rawErr
+	}
+	n := len(p) - len(c.rawOut)
+	c.rawOut = nil
+	return n, err
 }

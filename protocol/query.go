@@ -39,11 +39,7 @@ func (c *Conn) Exec(sql string) (Reply, error) {
 }
 
 func (c *Conn) ask(sql string) error {
-	err := c.WriteCommand(ComQuery, []byte(sql))
-	if err == nil {
-		err = c.Flush()
-	}
-	if err != nil {
+	if err := c.WriteCommand(ComQuery, []byte(sql)); err != nil {
 		return c.lose(err)
 	}
 	return nil

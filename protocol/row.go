@@ -5,9 +5,6 @@ package protocol
 // or fewer rows than one are one of the server's side.
 func (c *Conn) QueryRow(dst []byte, sql []byte) ([]byte, error) {
 	err := c.WriteCommand(ComQuery, sql)
-	if err == nil {
-		err = c.Flush()
-	}
 	if err != nil {
 		return dst, c.lose(err)
 	}

@@ -16,7 +16,7 @@ import (
 // runEach runs a statement on one shard after another.
 func (s *session) runEach(ctx context.Context, o *Options, t *text, p *plan.Each) error {
 	s.event.Way, s.event.Shards = WayMany, len(p.Shards)
-	s.event.Shard, s.event.Role = several, exec.Primary.String()
+	s.event.Shard, s.event.Role = several, roleOf(p.Role).String()
 	st := t.st
 	if p.Answer == plan.AnswerChecksums && s.x.InTransaction() {
 		return protocol.Errorf(1235, "42000", "shardway: CHECKSUM TABLE on several shards can't see what the open transaction has changed: COMMIT or ROLLBACK first")
@@ -27,8 +27,9 @@ func (s *session) runEach(ctx context.Context, o *Options, t *text, p *plan.Each
 		}
 	}
 	base := exec.Request{
-		Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery, Role: exec.Primary, Timeout: o.QueryTimeout, Passing: passing(st),
+		Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery, Role: roleOf(p.Role), Timeout: o.QueryTimeout, Passing: passing(st),
 	}
+	base.MaxLag, base.Stale = st.Hints.MaxLag, st.Hints.Stale
 	if st.Hints.Timeout > 0 {
 		base.Timeout = st.Hints.Timeout
 	}
@@ -73,7 +74,11 @@ func (s *session) askEach(ctx context.Context, t *text, p *plan.Each, base exec.
 		addStatus(results, p.Shards)
 	default:
 		m := s.srv.options.Load().Maps.Current()
-		addSizes(results, func(table string) bool {
+		names := p.Columns
+		if names == nil {
+			names = sum.Columns
+		}
+		addSizes(results, names, func(table string) bool {
 			listed := m.Table(p.Schema, table)
 			return listed != nil && listed.Sharded()
 		})
@@ -172,51 +177,71 @@ func addStatus(results []*protocol.Result, shards []*shardmap.Shard) {
 	}
 }
 
-// addSizes adds the sizes of the other shards' rows to the first result of SHOW TABLE STATUS, for the tables whose rows are
-// on several shards.
-func addSizes(results []*protocol.Result, sharded func(table string) bool) {
+// ofStatus are the columns of SHOW TABLE STATUS under the names that they have in information_schema.TABLES.
+var ofStatus = map[string]string{"NAME": "TABLE_NAME", "ROWS": "TABLE_ROWS"}
+
+// sizesOf are the columns of a result about tables by their names in information_schema.TABLES; -1 for those that it hasn't.
+func sizesOf(names []string) func(column string) int {
+	return func(column string) int {
+		return slices.IndexFunc(names, func(name string) bool {
+			name = strings.ToUpper(name)
+			return name == column || ofStatus[name] == column
+		})
+	}
+}
+
+// addSizes adds the sizes of the other shards' rows to the first result about tables, for those that are on several
+// shards. names are the columns of the first one; the others are of SHOW TABLE STATUS.
+func addSizes(results []*protocol.Result, names []string, sharded func(table string) bool) {
 	sum := results[0]
-	for i, row := range sum.Rows {
-		name, ok := sum.Get(i, "Name")
-		if !ok || !sharded(name) {
+	at := sizesOf(names)
+	number := func(row []*string, i int) (n uint64, ok bool) {
+		if i < 0 || row[i] == nil {
+			return 0, false
+		}
+		n, err := strconv.ParseUint(*row[i], 10, 64)
+		return n, err == nil
+	}
+	put := func(row []*string, i int, n uint64) {
+		text := strconv.FormatUint(n, 10)
+		row[i] = &text
+	}
+	for _, row := range sum.Rows {
+		name := row[at("TABLE_NAME")]
+		if name == nil || !sharded(*name) {
 			continue
 		}
-		for _, res := range results[1:] {
-			at := -1
-			for j := range res.Rows {
-				if other, _ := res.Get(j, "Name"); strings.EqualFold(other, name) {
-					at = j
+		var rows, length uint64
+		for n, res := range results {
+			from, theirs := at, row
+			if n > 0 {
+				from = sizesOf(res.Columns)
+				i := slices.IndexFunc(res.Rows, func(r []*string) bool { return r[0] != nil && strings.EqualFold(*r[0], *name) })
+				if i < 0 {
+					continue
 				}
+				theirs = res.Rows[i]
 			}
-			if at < 0 {
+			x, _ := number(theirs, from("TABLE_ROWS"))
+			y, _ := number(theirs, from("DATA_LENGTH"))
+			rows, length = rows+x, length+y
+			if n == 0 {
 				continue
 			}
-			for _, column := range []string{"Rows", "Data_length", "Index_length", "Data_free", "Auto_increment"} {
-				a, ok1 := sum.Get(i, column)
-				b, ok2 := res.Get(at, column)
-				if !ok2 {
-					continue
+			for _, column := range []string{"TABLE_ROWS", "DATA_LENGTH", "INDEX_LENGTH", "DATA_FREE", "AUTO_INCREMENT"} {
+				own, ok1 := number(row, at(column))
+				other, ok2 := number(theirs, from(column))
+				switch {
+				case at(column) < 0, !ok2:
+				case column == "AUTO_INCREMENT", !ok1:
+					put(row, at(column), max(own, other))
+				default:
+					put(row, at(column), own+other)
 				}
-				x, _ := strconv.ParseUint(a, 10, 64)
-				y, err := strconv.ParseUint(b, 10, 64)
-				if err != nil {
-					continue
-				}
-				total := x + y
-				if column == "Auto_increment" || !ok1 {
-					total = max(x, y)
-				}
-				text := strconv.FormatUint(total, 10)
-				row[slices.Index(sum.Columns, column)] = &text
 			}
 		}
-		rows, _ := sum.Get(i, "Rows")
-		length, _ := sum.Get(i, "Data_length")
-		n, _ := strconv.ParseUint(rows, 10, 64)
-		size, _ := strconv.ParseUint(length, 10, 64)
-		if average := slices.Index(sum.Columns, "Avg_row_length"); average >= 0 && n > 0 {
-			text := strconv.FormatUint(size/n, 10)
-			row[average] = &text
+		if average := at("AVG_ROW_LENGTH"); average >= 0 && rows > 0 && at("TABLE_ROWS") >= 0 && at("DATA_LENGTH") >= 0 {
+			put(row, average, length/rows)
 		}
 	}
 }

@@ -79,8 +79,13 @@ func TestAddChecksums(t *testing.T) {
 func TestAddSizes(t *testing.T) {
 	const columns = "Name|Rows|Avg_row_length|Data_length|Auto_increment"
 	first := tableOf(columns, "Users|10|10|100|5", "items|1|1|1|-")
-	addSizes([]*protocol.Result{first, tableOf(columns, "items|8|8|8|-", "users|30|2|60|9"), tableOf(columns)}, func(table string) bool { return table == "Users" })
+	addSizes([]*protocol.Result{first, tableOf(columns, "items|8|8|8|-", "users|30|2|60|9"), tableOf(columns)}, first.Columns, func(table string) bool { return table == "Users" })
 	if got, want := textOf(first), "Users|40|4|160|9\nitems|1|1|1|-"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	first = tableOf("t|n|x", "users|10|y")
+	addSizes([]*protocol.Result{first, tableOf(columns, "users|30|2|60|9")}, []string{"TABLE_NAME", "TABLE_ROWS", ""}, func(string) bool { return true })
+	if got, want := textOf(first), "users|40|y"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }

@@ -69,8 +69,10 @@ func (s *session) loadFile(ctx context.Context, o *Options, t *text, p *plan.Loa
 	if shard == nil {
 		shard = p.Shards[0] // a file without rows
 	}
-	if l.First == nil && len(s.facts.TxShards) > 0 {
-		if own := slices.IndexFunc(p.Shards, func(sh *shardmap.Shard) bool { return sh.ID == s.facts.TxShards[0] }); own >= 0 {
+	if tx := s.facts.TxShards; len(tx) > 0 && !slices.Contains(tx, shard.ID) && l.First != nil && s.facts.OneShard {
+		return l.Refuse("its rows belong to shard " + shard.ID + ", but this transaction is on " + tx[0] + "; commit first")
+	} else if len(tx) > 0 && l.First == nil {
+		if own := slices.IndexFunc(p.Shards, func(sh *shardmap.Shard) bool { return sh.ID == tx[0] }); own >= 0 {
 			shard = p.Shards[own]
 		}
 	}

@@ -76,6 +76,9 @@ func (s *session) manyRequest(o *Options, t *text, p *plan.Many) (*exec.ManyRequ
 		Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery, Role: roleOf(p.Role),
 		Read: st.Is(parse.FlagRead) && !p.Write, Timeout: o.QueryTimeout, MaxLag: st.Hints.MaxLag, Stale: st.Hints.Stale,
 	}
+	if t.execution == nil {
+		base.Attributes = s.conn.QueryAttributes()
+	}
 	if st.Hints.Timeout > 0 {
 		base.Timeout = st.Hints.Timeout
 	}

@@ -87,8 +87,7 @@ type Event struct {
 	Digest           []byte // the text without its literals; nil for commands without text
 	Rows, Affected   uint64
 
-	Gathered                    bool // rows of several shards were brought to one server
-	GatheredRows, GatheredBytes uint64
+	GatheredRows, GatheredBytes uint64 // brought to one server
 }
 
 // The outcomes of an Event.

@@ -162,7 +162,7 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 			return s.readOnlyError(o)
 		}
 		if p.Answer == plan.AnswerSizes && t.execution != nil {
-			return s.runOne(ctx, o, t, &plan.One{Shard: p.Shards[0]})
+			return s.runOne(ctx, o, t, &plan.One{Shard: p.Shards[0], Role: p.Role})
 		}
 		return s.runEach(ctx, o, t, p)
 	case *plan.Load:

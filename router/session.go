@@ -60,6 +60,7 @@ type session struct {
 	info  sync.Mutex // guards shown
 	shown []byte     // the text that runs, nil when none does
 
+	clock   time.Time // when a command came or a statement ended, whichever was later
 	doing   atomic.Int32
 	since   atomic.Int64 // unix nanoseconds: when doing changed
 	queries atomic.Uint64
@@ -78,6 +79,7 @@ func newSession(s *Server, o *Options, c *protocol.Conn, id uint32, user *User, 
 		srv: s, conn: c, id: id, user: user, login: login, client: client, addr: c.RemoteAddr().String(), started: time.Now(),
 		x: o.Executor.NewSession(c, addr, client),
 	}
+	sess.clock = sess.started
 	sess.since.Store(sess.started.UnixNano())
 	sess.affected = -1
 	sess.interactive = client.Capabilities.Has(protocol.CapInteractive)
@@ -129,7 +131,7 @@ func (s *session) checkSchema(ctx context.Context, schema string) *protocol.Erro
 func (s *session) serve(ctx context.Context) {
 	defer s.x.Close()
 	for {
-		s.now(idle)
+		s.become(idle)
 		s.noteTransaction()
 		if s.x.Keeps() && !s.shed() {
 			return
@@ -144,7 +146,8 @@ func (s *session) serve(ctx context.Context) {
 			s.sayExpired()
 			return
 		}
-		s.now(running)
+		s.clock = time.Now()
+		s.become(running)
 		if err != nil {
 			// A packet that can't be read: the error goes to the client and the session goes on.
 			var e *protocol.Error
@@ -204,10 +207,10 @@ func (s *session) readAgain(err error) bool {
 	return ok && (e.Code == 1153 || e.Code == 1835)
 }
 
-// now says what the session is doing.
-func (s *session) now(a activity) {
+// become says what the session does from s.clock on.
+func (s *session) become(a activity) {
 	s.doing.Store(int32(a))
-	s.since.Store(time.Now().UnixNano())
+	s.since.Store(s.clock.UnixNano())
 }
 
 // wake ends a client that waits for nothing, when the server drains. It is called from another goroutine.
@@ -248,7 +251,7 @@ func (s *session) begun() time.Time {
 	s.event = Event{User: s.user.Name, Client: s.addr, Outcome: OutcomeOK}
 	s.queries.Add(1)
 	s.srv.counters.statements.Add(1)
-	return time.Now()
+	return s.clock
 }
 
 // notPrepared is the error after which a client sends as text what it couldn't prepare. What it asks about is then
@@ -275,12 +278,13 @@ func (s *session) ended(o *Options, started time.Time, n int, err error) error {
 	if s.x.Handle() != s.seen {
 		_ = s.sqlMode() // wait_timeout counts from now on
 	}
+	s.clock = time.Now()
 	if o.Observer != nil && s.event.Kind != "" {
 		if err != nil {
 			s.event.Outcome = OutcomeLost
 		}
 		s.event.DB = s.facts.DB
-		s.event.Duration = time.Since(started)
+		s.event.Duration = s.clock.Sub(started)
 		o.Observer.Observe(&s.event)
 	}
 	if s.digest != nil {

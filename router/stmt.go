@@ -98,7 +98,7 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 		if s.facts.TxReadOnly && writes(st) {
 			return s.readOnlyError(o)
 		}
-		shard, role = p.Shards[0].ID, exec.Primary
+		shard, role = p.Shards[0].ID, roleOf(p.Role)
 	case *plan.Load:
 		shard, role = p.Shards[0].ID, exec.Primary
 	case *plan.Refuse:

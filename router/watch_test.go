@@ -211,28 +211,6 @@ func TestAClientThatIsIdleForTooLongIsLeft(t *testing.T) {
 	eventually(t, "one session is left", func() bool { return p.Sessions() == 1 })
 }
 
-func TestTransactionsThatStayOpenForTooLong(t *testing.T) {
-	for _, tc := range []struct {
-		name  string
-		limit func(o *router.Options)
-	}{
-		{"idle", func(o *router.Options) { o.TxIdle = 300 * time.Millisecond }},
-		{"old", func(o *router.Options) { o.TxMaxAge = 300 * time.Millisecond }},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			p := newProxy(t, tc.limit)
-			c, other := p.connect(), p.connect()
-			exec1(t, c, "BEGIN")
-			exec1(t, c, "UPDATE users SET name = 'x' WHERE id = 2")
-			if _, err := c.ReadPacket(); !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-				t.Errorf("the session goes on, or ends with %v", err)
-			}
-			eventually(t, "the transaction is rolled back", func() bool { return slices.Contains(p.fakes["s0p"].texts(), "ROLLBACK") })
-			exec1(t, other, "UPDATE users SET name = 'x' WHERE id = 2")
-		})
-	}
-}
-
 func TestK18KillUserEndsTheSessionsOfOneUser(t *testing.T) {
 	for version, mariaDB := range map[string]bool{"10.11.6-MariaDB": true, "9.7.0": false} {
 		t.Run(version, func(t *testing.T) {
@@ -279,6 +257,28 @@ func TestK18KillUserEndsTheSessionsOfOneUser(t *testing.T) {
 			if _, err := other.ReadPacket(); !errors.Is(err, io.EOF) {
 				t.Errorf("the killer's own session: %v, want its end", err)
 			}
+		})
+	}
+}
+
+func TestTransactionsThatStayOpenForTooLong(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		limit func(o *router.Options)
+	}{
+		{"idle", func(o *router.Options) { o.TxIdle = 300 * time.Millisecond }},
+		{"old", func(o *router.Options) { o.TxMaxAge = 300 * time.Millisecond }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p := newProxy(t, tc.limit)
+			c, other := p.connect(), p.connect()
+			exec1(t, c, "BEGIN")
+			exec1(t, c, "UPDATE users SET name = 'x' WHERE id = 2")
+			if _, err := c.ReadPacket(); !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("the session goes on, or ends with %v", err)
+			}
+			eventually(t, "the transaction is rolled back", func() bool { return slices.Contains(p.fakes["s0p"].texts(), "ROLLBACK") })
+			exec1(t, other, "UPDATE users SET name = 'x' WHERE id = 2")
 		})
 	}
 }

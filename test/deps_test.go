@@ -20,9 +20,10 @@ const module = "shardway"
 // imports is the policy: which packages of ours each package may import. A
 // package that isn't here fails the test, so a new one is a decision.
 var imports = map[string][]string{
-	"protocol":             {"protocol/compress", "protocol/secret"},
+	"protocol":             {"protocol/compress", "protocol/secret", "protocol/socket"},
 	"protocol/compress":    {},
 	"protocol/secret":      {},
+	"protocol/socket":      {},
 	"shardmap":             {},
 	"config":               {},
 	"router/parse/digest":  {},
@@ -45,8 +46,8 @@ var imports = map[string][]string{
 	"router/backend/pulse":       {},
 	"router/backend/replication": {"protocol", "shardmap/gtid"},
 	"router/backend/roles":       {"router/backend/health", "shardmap/gtid"},
-	"router/exec/gather":         {},
-	"router/plan":                {"router/parse", "router/parse/rewrite", "router/plan/scatter", "shardmap"},
+	"router/exec/gather":         {"protocol"},
+	"router/plan":                {"router/parse", "router/parse/digest", "router/parse/rewrite", "router/plan/scatter", "shardmap"},
 	"router/plan/scatter":        {"router/parse/digest", "router/parse/rewrite"},
 	"router/exec/merge":          {"protocol", "router/plan"},
 	"router/exec/stream":         {"protocol", "router/exec/merge"},
@@ -110,7 +111,10 @@ var theirs = []struct {
 	{prefix: "net/http", in: []string{"router/admin", "cmd/...", "test/..."}, tests: true},
 	{prefix: "database/sql", in: []string{"cmd/...", "shardmap/failover", "shardmap/rebalance", "test/..."}, tests: true},
 	{prefix: "github.com/klauspost/compress", in: []string{"protocol/compress"}, tests: true},
-	{prefix: "unsafe", in: []string{"router/parse/digest"}}, // text seen as bytes without a copy, for each query
+	{prefix: "unsafe", in: []string{
+		"router/parse/digest", // text seen as bytes without a copy, for each query
+		"protocol/socket",     // system calls that the runtime isn't told of
+	}},
 }
 
 // file is one source file as the policy sees it.
@@ -280,16 +284,22 @@ var longer = map[string]int{}
 var larger = map[string]int{
 	// Login, framing and relaying of both sides of the wire: a client's part and
 	// a server's share every format, so two packages would share all of a third.
-	"protocol": 5200,
+	"protocol": 5500,
 	// One session's commands and what each leaves for the next one to ask: the
 	// parts share the session's fields and nothing else has them.
-	"router": 4300,
+	"router": 4900,
 	// One reading of a text for all who ask about it; what is below the grammar
 	// is in digest, bridge and rewrite.
-	"router/parse": 3600,
+	"router/parse": 4400,
 	// A server's health, its pool and the views of its shards change in one step,
 	// under the same two locks (docs/design/0007). What is judged without is below.
 	"router/backend": 4900,
+	// One statement's plan is made by one builder, whose parts see the same few
+	// facts; what needs the clauses of a SELECT alone is in scatter.
+	"router/plan": 4600,
+	// A session's connections, transaction and pins change with each reply; what
+	// needs no session is below (merge, stream, gather, sequence, xact).
+	"router/exec": 5800,
 }
 
 func TestSizes(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 
 	"shardway/config"
 	"shardway/router/admin"
-	"shardway/router/exec"
+	"shardway/router/exec/xact"
 )
 
 // fileChanged is why a reload happens.
@@ -54,7 +54,7 @@ func (d *daemon) reload(ctx context.Context, why string) {
 	d.metrics.SetSlow(c.Log.SlowQuery)
 	d.admin.Set(admin.Settings{Token: c.Admin.Token})
 	d.cluster.SetOptions(d.backendOptions(next))
-	d.executor.SetCrossShard(exec.CrossShardOf(c.Transactions.CrossShard))
+	d.executor.SetCrossShard(xact.CrossShardOf(c.Transactions.CrossShard))
 	d.router.SetOptions(d.routerOptions(next))
 	if newMap {
 		d.setMap(old.m, next.m)

@@ -99,7 +99,7 @@ func (d *daemon) run(ctx context.Context, p *program, first *parts) error {
 	d.live = shardmap.NewLive(first.m)
 	defer d.live.Subscribe(d.cluster.Apply)()
 	d.executor = exec.New(d.cluster)
-	d.executor.SetCrossShard(exec.CrossShardOf(first.config.Transactions.CrossShard))
+	d.executor.SetCrossShard(xact.CrossShardOf(first.config.Transactions.CrossShard))
 	d.statements = parse.NewCache(cachedStatements, cachedBytes)
 	d.metrics = admin.NewMetrics(d.log)
 	d.metrics.SetSlow(first.config.Log.SlowQuery)

@@ -34,7 +34,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 	f.tables["variables"], f.tables["pools"], f.tables["servers"] = vars, pools, servers
 	h.Attach(f, testMap(t))
-	m.Observe(&router.Event{Kind: "select", Outcome: "error", Code: 1064, Rows: 1})
+	m.Observe(&router.Event{Kind: "select", Way: router.WayMany, Shards: 2, Outcome: "error", Code: 1064, Rows: 1})
 	families, err := m.registry.Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -23,12 +23,13 @@ type Metrics struct {
 	log      *slog.Logger
 	slow     atomic.Int64 // nanoseconds; 0 logs none
 
-	queries  *prometheus.CounterVec
-	duration *prometheus.HistogramVec
-	errors   *prometheus.CounterVec
-	rows     prometheus.Counter
-	ways     *prometheus.CounterVec
-	touched  prometheus.Counter
+	queries                     *prometheus.CounterVec
+	duration                    *prometheus.HistogramVec
+	errors                      *prometheus.CounterVec
+	rows                        prometheus.Counter
+	ways                        *prometheus.CounterVec
+	touched                     prometheus.Counter
+	gatheredRows, gatheredBytes prometheus.Counter
 
 	// Looking labels up in a vector hashes and locks. The children are kept in a
 	// map that is replaced as a whole when a new combination comes; their number
@@ -76,9 +77,17 @@ func NewMetrics(log *slog.Logger) *Metrics {
 			Name: "shardway_shards_touched_total",
 			Help: "Shards that ran a part of a statement for several shards, added up over these statements.",
 		}),
+		gatheredRows: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "shardway_gathered_rows_total",
+			Help: "Rows that were brought to one server for statements over several shards.",
+		}),
+		gatheredBytes: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "shardway_gathered_bytes_total",
+			Help: "Bytes of these rows.",
+		}),
 	}
 	m.series.Store(&map[labels]series{})
-	m.registry.MustRegister(m.queries, m.duration, m.errors, m.rows, m.ways, m.touched,
+	m.registry.MustRegister(m.queries, m.duration, m.errors, m.rows, m.ways, m.touched, m.gatheredRows, m.gatheredBytes,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -96,6 +105,8 @@ func (m *Metrics) Observe(e *router.Event) {
 	if s.way != nil {
 		s.way.Inc()
 	}
+	m.gatheredRows.Add(float64(e.GatheredRows))
+	m.gatheredBytes.Add(float64(e.GatheredBytes))
 	if e.Way == router.WayMany {
 		m.touched.Add(float64(e.Shards))
 	}
@@ -139,7 +150,6 @@ func (m *Metrics) logSlow(e *router.Event) {
 		slog.String("digest", string(e.Digest)),
 		slog.String("kind", e.Kind),
 		slog.String("outcome", e.Outcome),
-		slog.String("way", e.Way),
 		slog.String("shard", e.Shard),
 		slog.String("role", e.Role),
 		slog.String("server", e.Server),
@@ -148,6 +158,9 @@ func (m *Metrics) logSlow(e *router.Event) {
 		slog.String("client", e.Client),
 		slog.Uint64("rows", e.Rows),
 		slog.Uint64("affected", e.Affected),
+	}
+	if e.Way != "" {
+		attrs = append(attrs, slog.String("way", e.Way), slog.Int("shards", e.Shards))
 	}
 	if e.Code != 0 {
 		attrs = append(attrs, slog.Int("code", int(e.Code)))

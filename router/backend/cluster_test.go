@@ -227,7 +227,7 @@ func TestConnectionClosedByServerWhileIdle(t *testing.T) {
 	conn := mustAcquire(t, c, wantPrimary)
 	old := conn.ConnectionID()
 	conn.Release()
-	conn.srv.pool.idle[0].since -= time.Second
+	conn.seen -= time.Second
 	s := f.at("p:1")
 	s.mu.Lock()
 	s.conns[old].Close()

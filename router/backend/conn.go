@@ -46,6 +46,7 @@ type Conn struct {
 	next      *Conn
 	listed    bool
 	taken     time.Duration
+	seen      time.Duration // when it was certainly clean
 	held      atomic.Bool
 	deadlines atomic.Bool // the holder has set some
 }
@@ -116,7 +117,7 @@ func (c *Conn) Release() {
 	if !c.held.CompareAndSwap(true, false) {
 		return
 	}
-	why := ""
+	why, now := "", c.srv.cluster.now()
 	if c.deadlines.Swap(false) && c.Conn.SetDeadline(time.Time{}) != nil {
 		why = "unclean"
 	}
@@ -124,10 +125,21 @@ func (c *Conn) Release() {
 	case why != "":
 	case c.Status().Has(protocol.StatusInTrans):
 		why = "transaction"
-	case !c.Clean():
+	case !c.settled(now):
 		why = "unclean"
 	}
-	c.srv.pool.put(c, why)
+	c.srv.pool.putAt(c, why, now)
+}
+
+// settled says whether the connection is clean. Where it was taken a moment ago, its
+// last read tells: that was later.
+func (c *Conn) settled(now time.Duration) bool {
+	if now-c.taken > freshFor {
+		c.seen = now
+		return c.Clean()
+	}
+	c.seen = c.taken
+	return c.Settled()
 }
 
 // Discard closes the connection; why is the key under which PoolStatus.Closed

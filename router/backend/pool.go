@@ -11,8 +11,8 @@ import (
 	"shardway/router/backend/circuit"
 )
 
-// freshFor is how long a released connection is trusted to be as clean as when
-// it was released; after that it is examined again before its next use.
+// freshFor is how long a connection is trusted to be as clean as when it was found
+// to be so; after that it is examined again before its next use.
 const freshFor = 5 * time.Millisecond
 
 // pool holds the connections to one server. Counts obey
@@ -85,7 +85,7 @@ func (p *pool) take(w *Want, m *member) *Conn {
 		p.setBusy(+1)
 		p.counts.Reused++
 		p.mu.Unlock()
-		if now-e.since > freshFor && !e.conn.Clean() {
+		if now-e.conn.seen > freshFor && !e.conn.Clean() {
 			p.put(e.conn, "unclean")
 			continue
 		}
@@ -159,8 +159,10 @@ func (p *pool) dials() (n int) {
 // put takes a connection back from its holder: to the next in the queue, to the
 // idle list, or, if why names a reason or there is one, to its end. Its place is
 // free for another only once it is closed.
-func (p *pool) put(c *Conn, why string) {
-	now := p.srv.cluster.now()
+func (p *pool) put(c *Conn, why string) { p.putAt(c, why, p.srv.cluster.now()) }
+
+// putAt is put where the time is known.
+func (p *pool) putAt(c *Conn, why string, now time.Duration) {
 	if g := c.gate; g != nil {
 		c.gate = nil    // now, since the next holder may have it in a moment
 		defer g.leave() // then, when the server has seen the end of it

@@ -31,12 +31,13 @@ const (
 	// askAgain is the age from which on a server's known position is too old to
 	// keep a session from moving there: it is asked first.
 	askAgain = time.Millisecond
-	// One of sampleShare reads of a server is followed by a sample while several
-	// reads run on the shard's replicas at once. A read that is alone always is.
-	sampleShare = 8
-	// maxTaken is how many turns of others a server takes before each of its reads
-	// is followed by a sample, so that sessions can leave it.
-	maxTaken = 3
+	// sampleEvery is how often at most reads of a server are followed by a sample
+	// that nothing but the time asks for.
+	sampleEvery = 10 * time.Millisecond
+	// A server takes as many turns of others as it serves reads at once, and maxTaken
+	// more, but mostTaken at most, before its reads are followed by a sample, so that
+	// sessions can leave it.
+	maxTaken, mostTaken = 3, 20
 	// maxCredit bounds the turns that a replica can be owed, or have taken too many.
 	maxCredit = 64
 	// sampleTimeout bounds how long an answer to Sample may take.
@@ -64,8 +65,10 @@ type position struct {
 	off, reports atomic.Bool
 	// cool is until when nobody waits, a time of Cluster.now.
 	cool atomic.Int64
-	// reads counts those that might have been followed by a sample.
-	reads atomic.Uint64
+	// due is when a read is to be followed by a sample again, a time of Cluster.now;
+	// asking is how many samples are under way.
+	due    atomic.Int64
+	asking atomic.Int32
 	// credit is how many turns of round_robin the server is owed, because sessions
 	// could not follow the policy there.
 	credit atomic.Int64
@@ -239,6 +242,8 @@ func (c *Conn) Sample() error {
 	if c.mariaDB() {
 		sql = sampleMariaDB
 	}
+	c.srv.position.asking.Add(1)
+	defer c.srv.position.asking.Add(-1)
 	if err := c.SetReadDeadline(time.Now().Add(sampleTimeout)); err != nil {
 		return err
 	}
@@ -271,14 +276,12 @@ func (c *Conn) WantsSample() bool {
 	if len(v.eligible) < 2 || v.policy == PolicyClientIPHash {
 		return false
 	}
-	if c.srv.position.reads.Add(1)%sampleShare == 0 || c.srv.position.credit.Load() <= -maxTaken {
+	p, now := &c.srv.position, int64(c.taken)
+	if due := p.due.Load(); due <= now && p.due.CompareAndSwap(due, now+int64(sampleEvery)) {
 		return true
 	}
-	running := int32(0)
-	for _, m := range v.eligible {
-		running += m.srv.pool.load.Load()
-	}
-	return running <= 1 // others' samples serve this session, too
+	limit := min(maxTaken+int64(c.srv.pool.load.Load()), mostTaken)
+	return p.credit.Load() <= -limit && p.asking.Load() == 0 // others' samples serve this session, too
 }
 
 // errBehind is the error of CatchUp when the time is up.

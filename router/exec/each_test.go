@@ -27,7 +27,9 @@ func definer(columns []string, answer func(s *fakemysql.Session)) fakemysql.Hand
 	}
 }
 
-func done(s *fakemysql.Session) { s.OK(protocol.OK{AffectedRows: 2, Info: "Records: 2  Duplicates: 0  Warnings: 0"}) }
+func done(s *fakemysql.Session) {
+	s.OK(protocol.OK{AffectedRows: 2, Info: "Records: 2  Duplicates: 0  Warnings: 0"})
+}
 
 // runEach runs DDL on all servers and reads what the client gets.
 func (s *shards) runEach(r *exec.EachRequest) (exec.Outcome, protocol.OK, *protocol.Error, error) {

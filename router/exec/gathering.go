@@ -3,12 +3,8 @@ package exec
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -66,7 +62,7 @@ func (s *Session) Gather(ctx context.Context, g *Gathering, r *Request) (Outcome
 		case w.expired.Load():
 			err = protocol.Errorf(3024, "HY000", "shardway: stopped after %v, as its timeout asks", r.Timeout)
 		case !ok || e.Code != 1317:
-			err = protocol.Errorf(1317, "70100", "Query execution was interrupted")
+			err = killed()
 		}
 	}
 	out.Warnings = w.tell
@@ -285,22 +281,15 @@ func describe(c *backend.Conn, p *plan.Copy) (*gather.Table, error) {
 	return gather.Read(columns.Rows, indexes.Rows, strings.Contains(c.Greeting().Version, "MariaDB")), nil
 }
 
-// batch is rows on their way into a copy.
-type batch struct {
-	sql   []byte
-	rows  uint64
-	bytes uint64
+// source is one shard from which a copy's rows are read.
+type source struct {
+	gather.Source
+	conn *backend.Conn // nil once it is given back
+	req  *Request
 }
 
-const (
-	// batchSize is how large an INSERT is, in bytes, unless one row is larger.
-	batchSize = 256 << 10
-	// batchesAhead is how many wait for the server that takes them.
-	batchesAhead = 2
-)
-
 // fill reads a copy's rows from all its shards at once and stores them.
-func (w *gathering) fill(ctx context.Context, p *plan.Copy, c *gather.Copy, sql string) (err error) {
+func (w *gathering) fill(ctx context.Context, p *plan.Copy, c *gather.Copy, sql string) error {
 	sources := make([]*source, 0, len(p.Shards))
 	defer func() {
 		for _, src := range sources {
@@ -315,54 +304,41 @@ func (w *gathering) fill(ctx context.Context, p *plan.Copy, c *gather.Copy, sql 
 		sources = append(sources, src)
 	}
 	if !w.fetches(sources) {
-		return protocol.Errorf(1317, "70100", "Query execution was interrupted")
+		return killed()
 	}
 	defer w.fetches(nil)
+	f := gather.Filling{
+		Into: w.home.Conn, Copy: c,
+		Took: func(rows, bytes uint64) error { return w.took(p, rows, bytes) },
+		Halt: func() { w.halt(ctx, sources) },
+	}
 	for _, src := range sources {
-		if err := src.ask(sql); err != nil {
+		if err := src.Ask(sql); err != nil {
 			return w.failed(src, err)
 		}
+		f.Sources = append(f.Sources, &src.Source)
 	}
-	full, free := make(chan *batch, batchesAhead), make(chan *batch, len(sources)+batchesAhead)
-	quit := make(chan struct{})
-	var reading sync.WaitGroup
-	for _, src := range sources {
-		reading.Go(func() { src.read(c, full, free, quit) })
+	err := f.Run()
+	if refused, ok := errors.AsType[*gather.StoreError](err); ok {
+		return w.refused(p, refused.Err)
 	}
-	done := make(chan struct{})
-	go func() {
-		reading.Wait()
-		close(full)
-		close(done)
-	}()
-	for b := range full {
-		if err == nil {
-			if err = w.store(p, c, b); err != nil {
-				close(quit)
-				w.interrupt(ctx, sources)
-			}
-		}
-		select {
-		case free <- b:
-		default:
-		}
-	}
-	<-done
 	if err != nil {
 		return err
 	}
 	for _, src := range sources {
-		if src.err != nil {
-			return w.failed(src, src.err)
+		if src.Err != nil {
+			return w.failed(src, src.Err)
 		}
 	}
 	return nil
 }
 
-// store puts a batch into the copy.
-func (w *gathering) store(p *plan.Copy, c *gather.Copy, b *batch) error {
-	w.got.Rows += b.rows
-	w.got.Bytes += b.bytes
+func killed() error { return protocol.Errorf(1317, "70100", "Query execution was interrupted") }
+
+// took counts rows that were read, and says why there must be no more.
+func (w *gathering) took(p *plan.Copy, rows, bytes uint64) error {
+	w.got.Rows += rows
+	w.got.Bytes += bytes
 	table := p.DB + "." + p.Table
 	switch {
 	case w.g.Rows > 0 && w.got.Rows > w.g.Rows:
@@ -370,47 +346,9 @@ func (w *gathering) store(p *plan.Copy, c *gather.Copy, b *batch) error {
 	case w.g.Bytes > 0 && w.got.Bytes > w.g.Bytes:
 		return protocol.Errorf(1105, "HY000", "shardway: this SELECT brings rows of several shards to one server, and stopped in %s at %d bytes: limits.gather_bytes is %d; bind the key, name fewer columns, add conditions on %s alone, or raise the limit", table, w.got.Bytes, w.g.Bytes, table)
 	case w.stopped():
-		return protocol.Errorf(1317, "70100", "Query execution was interrupted")
-	}
-	err := w.insert(b.sql)
-	if e, ok := errors.AsType[*protocol.Error](err); ok && e.Code == 1062 {
-		if sql := c.Relax(); sql != "" {
-			if _, err = w.home.Exec(sql); err == nil {
-				err = w.insert(b.sql)
-			}
-		}
-	}
-	if err != nil {
-		return w.refused(p, err)
+		return killed()
 	}
 	return nil
-}
-
-func (w *gathering) insert(sql []byte) error {
-	c := w.home
-	err := c.WriteCommand(protocol.ComQuery, sql)
-	if err == nil {
-		err = c.Flush()
-	}
-	if err != nil {
-		return &protocol.SideError{Side: protocol.SideServer, Err: err}
-	}
-	reply, err := c.Forward(nil, protocol.ReplyQuery, nil)
-	if err == nil && reply.Err != nil {
-		err = reply.Err
-	}
-	return err
-}
-
-// source is one shard from which a copy's rows are read.
-type source struct {
-	conn *backend.Conn
-	req  *Request
-	in   protocol.Incoming
-	held bool // the session keeps the connection
-	asked,
-	done bool
-	err error
 }
 
 func (w *gathering) source(ctx context.Context, shard string) (*source, error) {
@@ -426,68 +364,7 @@ func (w *gathering) source(ctx context.Context, shard string) (*source, error) {
 		}
 		return nil, err
 	}
-	return &source{conn: c, req: r, held: w.s.holdOf(c) != nil}, nil
-}
-
-func (src *source) ask(sql string) error {
-	err := src.conn.WriteCommand(protocol.ComQuery, []byte(sql))
-	if err == nil {
-		err = src.conn.Flush()
-	}
-	src.asked = true
-	return err
-}
-
-// read turns rows into batches, until there are no more or nobody takes them.
-func (src *source) read(c *gather.Copy, full chan<- *batch, free <-chan *batch, quit <-chan struct{}) {
-	if src.err = src.in.Begin(src.conn.Conn); src.err != nil {
-		return
-	}
-	b, wanted := &batch{}, true
-	send := func() {
-		select {
-		case full <- b:
-		case <-quit:
-			wanted = false
-			return
-		}
-		select {
-		case b = <-free:
-			b.sql, b.rows, b.bytes = b.sql[:0], 0, 0
-		default:
-			b = &batch{}
-		}
-	}
-	for {
-		row, err := src.in.Next()
-		if errors.Is(err, io.EOF) {
-			src.done = true
-			if b.rows > 0 && wanted {
-				send()
-			}
-			return
-		}
-		if err != nil {
-			src.err = err
-			return
-		}
-		if b.rows > 0 && len(b.sql)+2*len(row) > batchSize {
-			send()
-		}
-		if !wanted {
-			if src.held {
-				continue // to the end of the reply, so that the connection goes on
-			}
-			return
-		}
-		var ok bool
-		if b.sql, ok = c.AppendRow(b.sql, row, protocol.SplitRow); !ok {
-			src.err = &protocol.SideError{Side: protocol.SideServer, Err: fmt.Errorf("a row isn't as its columns say")}
-			return
-		}
-		b.rows++
-		b.bytes += uint64(len(row))
-	}
+	return &source{Source: gather.Source{Conn: c.Conn, Held: w.s.holdOf(c) != nil}, conn: c, req: r}, nil
 }
 
 // end gives a source's connection back.
@@ -495,11 +372,11 @@ func (src *source) end(w *gathering) {
 	s := w.s
 	switch {
 	case src.conn == nil:
-	case src.held && s.holdOf(src.conn) == nil: // went with the transaction
-	case !src.asked:
+	case src.Held && s.holdOf(src.conn) == nil: // went with the transaction
+	case !src.Asked:
 		src.settle(s, &protocol.Reply{OK: protocol.OK{Status: src.conn.Status()}})
-	case src.done || src.in.Reply.Err != nil:
-		reply := src.in.Reply
+	case src.Done || src.In.Reply.Err != nil:
+		reply := src.In.Reply
 		reply.Warnings = 0 // the statement's own are those that the client asks for
 		src.settle(s, &reply)
 	default:
@@ -518,195 +395,12 @@ func (src *source) settle(s *Session, reply *protocol.Reply) {
 
 // failed is what the client is told of a source that failed.
 func (w *gathering) failed(src *source, err error) error {
-	if e, ok := errors.AsType[*protocol.Error](err); ok && src.in.Reply.Err != nil {
+	if e, ok := errors.AsType[*protocol.Error](err); ok && src.In.Reply.Err != nil {
 		return e
 	}
 	c := src.conn
 	src.conn = nil
 	return w.clientError(c, w.s.lost(c, err, true))
-}
-
-// finish runs the statement, relays its reply and gives the connection back.
-func (w *gathering) finish(out *Outcome) (err error) {
-	s, c, r := w.s, w.home, w.r
-	if r.UsesLastInsertID {
-		if _, err := c.Exec("SET last_insert_id=" + strconv.FormatUint(s.lastInsertID, 10)); err != nil {
-			return w.broke(err)
-		}
-	}
-	if err := w.send(); err != nil {
-		return err
-	}
-	if names := w.renamed(); len(names) > 0 {
-		err = w.relayRenamed(out, names)
-	} else {
-		err = w.relay(out)
-	}
-	if err != nil || out.Reply.Err != nil {
-		return err
-	}
-	w.close(out)
-	return nil
-}
-
-// relay relays the reply as it is.
-func (w *gathering) relay(out *Outcome) (err error) {
-	s, c, r := w.s, w.home, w.r
-	relay := protocol.Relay{HoldError: s.holdError, TrackKinds: s.tracked(), SetStatus: s.Status(), ClearStatus: transactional &^ s.Status()}
-	out.Reply, err = c.Forward(s.client, r.Reply, &relay)
-	if err != nil {
-		if side, ok := errors.AsType[*protocol.SideError](err); ok && side.Side == protocol.SideClient {
-			return err
-		}
-		w.home = nil
-		err = s.lost(c, err, true)
-		if out.Reply.Broken || out.Reply.FirstByte {
-			return fmt.Errorf("the reply of %s broke off: %w", c.Addr(), err)
-		}
-		return w.clientError(c, err)
-	}
-	if e := out.Reply.Err; out.Reply.Held {
-		out.Reply.Held = false
-		if serverGone(e) {
-			w.home = nil
-			return w.clientError(c, s.lost(c, e, true))
-		}
-		return w.answerError(out, e)
-	}
-	if out.Reply.Err != nil {
-		w.close(out)
-	}
-	return nil
-}
-
-// answerError gives the client the server's error.
-func (w *gathering) answerError(out *Outcome, e *protocol.Error) error {
-	if e.Code == 1317 && w.expired.Load() {
-		e = protocol.Errorf(3024, "HY000", "shardway: stopped after %v, as its timeout asks", w.r.Timeout)
-	}
-	out.Reply.Err = e
-	w.close(out)
-	return w.s.client.WriteError(e)
-}
-
-// renamed are the copies that haven't their table's name, and their tables.
-func (w *gathering) renamed() map[string]string {
-	var names map[string]string
-	for i := range w.g.Plan.Copies {
-		if c := &w.g.Plan.Copies[i]; c.Name != c.Table {
-			if names == nil {
-				names = map[string]string{}
-			}
-			names[c.Name] = c.Table
-		}
-	}
-	return names
-}
-
-// relayRenamed relays a reply whose columns say that they are of the tables, not of their copies.
-func (w *gathering) relayRenamed(out *Outcome, names map[string]string) error {
-	s, c := w.s, w.home
-	var in protocol.Incoming
-	mark := s.client.Mark()
-	fail := func(err error) error {
-		out.Reply = in.Reply
-		e := in.Reply.Err
-		switch {
-		case e != nil && !serverGone(e): // after the columns, or before them
-			return w.answerError(out, e)
-		case s.client.Sent(mark):
-			out.Reply.FirstByte = true
-			w.home = nil
-			return fmt.Errorf("the reply of %s broke off: %w", c.Addr(), s.lost(c, err, true))
-		}
-		s.client.Rewind(mark)
-		w.home = nil
-		return w.clientError(c, s.lost(c, err, true))
-	}
-	if err := in.Begin(c.Conn); err != nil {
-		return fail(err)
-	}
-	for i, def := range in.Columns {
-		in.Columns[i] = gather.Rename(def, names)
-	}
-	if err := s.client.WriteColumns(in.Columns, s.Status()); err != nil {
-		return &protocol.SideError{Side: protocol.SideClient, Err: err}
-	}
-	for {
-		row, err := in.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return fail(err)
-		}
-		if err := s.client.WriteRow(row); err != nil {
-			return &protocol.SideError{Side: protocol.SideClient, Err: err}
-		}
-	}
-	out.Reply = in.Reply
-	if err := s.client.WriteEOF(in.Reply.Status&^transactional|s.Status(), in.Reply.Warnings); err != nil {
-		return &protocol.SideError{Side: protocol.SideClient, Err: err}
-	}
-	return nil
-}
-
-const transactional = protocol.StatusInTrans | protocol.StatusAutocommit | protocol.StatusInTransReadonly
-
-// send writes the statement to the server.
-func (w *gathering) send() error {
-	c, r := w.home, w.r
-	if r.Statement != nil {
-		if err := w.s.sendExecute(c, r); err != nil {
-			if _, ok := errors.AsType[*protocol.Error](err); !ok || w.s.holdOf(c) == nil {
-				w.home = nil
-			}
-			if h := w.s.holdOf(c); h != nil { // kept for the error's sake
-				w.askWarnings(c)
-				w.s.forget(c)
-			}
-			return w.clientError(c, err)
-		}
-		return nil
-	}
-	err := c.WriteCommand(r.Command, r.Payload)
-	if err == nil {
-		err = c.Flush()
-	}
-	if err != nil {
-		return w.broke(&protocol.SideError{Side: protocol.SideServer, Err: err})
-	}
-	return nil
-}
-
-func (w *gathering) askWarnings(c *backend.Conn) {
-	if res, err := c.Query("SHOW WARNINGS"); err == nil {
-		w.tell = res
-	}
-}
-
-// close asks for the statement's warnings, ends the temporary tables and gives the connection back.
-func (w *gathering) close(out *Outcome) {
-	c := w.home
-	w.home = nil
-	if out.Reply.Err != nil || out.Reply.Warnings > 0 {
-		w.askWarnings(c)
-	}
-	for _, sql := range w.made {
-		if _, err := c.Exec(sql); err != nil {
-			w.over()
-			c.Discard("gather")
-			return
-		}
-	}
-	w.over()
-	if w.unlogged || w.r.Statement != nil || w.struck || w.expired.Load() {
-		c.Discard("gather")
-		return
-	}
-	if w.s.look(c, &Request{Role: c.Role()}) {
-		c.Release()
-	}
 }
 
 // fetches notes the connections that rows are read from, for whoever stops the statement. It says false if that has
@@ -728,10 +422,10 @@ func (w *gathering) stopped() bool {
 	return w.s.struck || w.expired.Load()
 }
 
-// interrupt ends the reading of rows that nobody wants any more. What the session keeps isn't lost by it.
-func (w *gathering) interrupt(ctx context.Context, sources []*source) {
+// halt ends the reading of rows that nobody wants any more. What the session keeps isn't lost by it.
+func (w *gathering) halt(ctx context.Context, sources []*source) {
 	for _, src := range sources {
-		if !src.held || w.s.x.cluster.Kill(ctx, src.conn, true) != nil {
+		if !src.Held || w.s.x.cluster.Kill(ctx, src.conn, true) != nil {
 			src.conn.Interrupt()
 		}
 	}

@@ -92,7 +92,7 @@ type got struct {
 }
 
 // run runs a statement as a session of the router does, while the client reads the answer.
-func (s *shards) run(r *exec.ManyRequest) (out exec.Outcome, err error, client got) {
+func (s *shards) run(r *exec.ManyRequest) (out exec.Outcome, client got, err error) {
 	s.Helper()
 	s.begin()
 	var reading sync.WaitGroup
@@ -107,7 +107,7 @@ func (s *shards) run(r *exec.ManyRequest) (out exec.Outcome, err error, client g
 	}
 	reading.Wait()
 	s.idle()
-	return out, err, client
+	return out, client, err
 }
 
 // begin sends the session a command.
@@ -225,7 +225,7 @@ func (e *endless) count() int {
 func TestManyRows(t *testing.T) {
 	s := onShards(t, table(int64(1), int64(4), int64(5)), table(int64(2), int64(4)), table())
 	for _, p := range []*plan.Merge{{Order: byFirst}, {}} {
-		out, err, client := s.run(s.request(p))
+		out, client, err := s.run(s.request(p))
 		if len(p.Order) == 0 {
 			slices.Sort(client.rows)
 		}
@@ -262,7 +262,7 @@ func TestManyWarnings(t *testing.T) {
 		}
 	}
 	s := onShards(t, warns(2), warns(0), warns(3))
-	out, err, client := s.run(s.request(&plan.Merge{Order: byFirst}))
+	out, client, err := s.run(s.request(&plan.Merge{Order: byFirst}))
 	if err != nil || client.ok.Warnings != 5 || out.Reply.Warnings != 5 || out.Warnings == nil || len(out.Warnings.Rows) != 5 {
 		t.Fatalf("%v, %+v, %+v", err, client.ok, out)
 	}
@@ -278,7 +278,7 @@ func TestManyError(t *testing.T) {
 				s.Error(1054, "42S22", "Unknown column 'x'")
 			}
 		})
-		out, err, client := s.run(s.request(p))
+		out, client, err := s.run(s.request(p))
 		e, ok := errors.AsType[*protocol.Error](client.err)
 		if err != nil || !ok || e.Code != 1054 || e.State != "42S22" || e.Message != "Unknown column 'x' (shard s1)" || out.Reply.Err == nil {
 			t.Fatalf("%s: %v; the client got %v", p, err, client.err)
@@ -295,7 +295,7 @@ func TestManyError(t *testing.T) {
 func TestManyLimit(t *testing.T) {
 	flood := newEndless()
 	s := onShards(t, table(int64(1), int64(2)), flood.serve)
-	_, err, client := s.run(s.request(&plan.Merge{Order: byFirst, Limit: plan.Bound{Set: true, N: 4}}))
+	_, client, err := s.run(s.request(&plan.Merge{Order: byFirst, Limit: plan.Bound{Set: true, N: 4}}))
 	if err != nil || len(client.rows) != 4 || client.err != nil || !s.killed(1) {
 		t.Errorf("%v, %v, %v, killed %t", err, client.rows, client.err, s.killed(1))
 	}
@@ -319,19 +319,19 @@ func TestManyLost(t *testing.T) {
 		}
 		table(int64(2))(s, cmd, payload)
 	})
-	_, err, client := s.run(s.request(&plan.Merge{Order: byFirst}))
+	_, client, err := s.run(s.request(&plan.Merge{Order: byFirst}))
 	if err != nil || strings.Join(client.rows, " ") != "1 2" {
 		t.Fatalf("it wasn't tried again: %v, %+v", err, client)
 	}
 	breakTimes(2)
-	_, err, _ = s.run(s.request(&plan.Merge{Order: byFirst}))
+	_, _, err = s.run(s.request(&plan.Merge{Order: byFirst}))
 	if e, ok := errors.AsType[*protocol.Error](err); !ok || !strings.Contains(e.Message, "shard s1") {
 		t.Errorf("%v", err)
 	}
 	breakTimes(2)
 	r := s.request(nil)
 	r.Parts[0].Payload = []byte("answered OK")
-	_, err, _ = s.run(r)
+	_, _, err = s.run(r)
 	if e, ok := errors.AsType[*protocol.Error](err); !ok || !strings.Contains(e.Message, "isn't known") {
 		t.Errorf("a write whose server is gone: %v", err)
 	}
@@ -398,7 +398,7 @@ func TestManyStops(t *testing.T) {
 					}
 				})
 			}
-			_, err, client := s.run(r)
+			_, client, err := s.run(r)
 			killing.Wait()
 			if e, ok := errors.AsType[*protocol.Error](client.err); err != nil || !ok || e.Code != want {
 				t.Errorf("%v; the client got %v", err, client.err)
@@ -423,7 +423,7 @@ func TestManyWrites(t *testing.T) {
 		wrote(protocol.OK{AffectedRows: 4, InsertID: 9, Info: "Rows matched: 12  Changed: 4  Warnings: 0"}))
 	r := s.request(nil)
 	r.OneByOne = true
-	out, err, client := s.run(r)
+	out, client, err := s.run(r)
 	if err != nil || client.ok.AffectedRows != 7 || client.ok.InsertID != 9 || client.ok.Info != "Rows matched: 17  Changed: 7  Warnings: 0" || out.Reply.Records != 17 {
 		t.Errorf("%v, %+v, %+v", err, client.ok, out.Reply)
 	}
@@ -442,7 +442,7 @@ func TestManyCannotMerge(t *testing.T) {
 		}
 	}
 	s := onShards(t, text, text)
-	_, err, client := s.run(s.request(&plan.Merge{Order: byFirst}))
+	_, client, err := s.run(s.request(&plan.Merge{Order: byFirst}))
 	if _, ok := errors.AsType[*merge.UnmergeableError](err); !ok || len(client.rows) > 0 {
 		t.Errorf("%v, %+v", err, client)
 	}
@@ -457,7 +457,7 @@ func TestManyDrift(t *testing.T) {
 			s.Table([]string{"n"}, []any{"a"})
 		}
 	})
-	_, err, client := s.run(s.request(&plan.Merge{}))
+	_, client, err := s.run(s.request(&plan.Merge{}))
 	if e, ok := errors.AsType[*protocol.Error](err); !ok || !strings.Contains(e.Message, "make them alike") || !errors.Is(client.err, e) {
 		t.Errorf("%v; the client got %v", err, client.err)
 	}

@@ -13,38 +13,14 @@ import (
 )
 
 // CrossShard says what becomes of a transaction that needs a second shard.
-type CrossShard uint8
+type CrossShard = xact.CrossShard
 
 // What can become of it.
 const (
-	CrossShardAtomic CrossShard = iota // all shards commit or none
-	CrossShardForbid                   // the statement that needs it is refused
-	CrossShardUnsafe                   // each shard commits for itself, one after another
+	CrossShardAtomic = xact.CrossShardAtomic
+	CrossShardForbid = xact.CrossShardForbid
+	CrossShardUnsafe = xact.CrossShardUnsafe
 )
-
-// String is the value of the configuration and of @@shardway_cross_shard.
-func (c CrossShard) String() string {
-	switch c {
-	case CrossShardForbid:
-		return "forbid"
-	case CrossShardUnsafe:
-		return "unsafe"
-	default:
-		return "atomic"
-	}
-}
-
-// CrossShardOf is the inverse of String.
-func CrossShardOf(s string) CrossShard {
-	switch s {
-	case "forbid":
-		return CrossShardForbid
-	case "unsafe":
-		return CrossShardUnsafe
-	default:
-		return CrossShardAtomic
-	}
-}
 
 // CrossShard is what the session does with a transaction that needs a second shard.
 func (s *Session) CrossShard() CrossShard { return s.cross }
@@ -253,33 +229,7 @@ func (s *Session) commitSpread(ctx context.Context) error {
 		}
 	}
 	s.leave(parts, nil)
-	return commitError(&result, parts)
-}
-
-// commitError is what the client is told of a COMMIT that isn't known to have been one.
-func commitError(r *xact.Result, parts []*xact.Participant) error {
-	shards := make([]string, len(parts))
-	for i, p := range parts {
-		shards[i] = p.Shard
-	}
-	on := strings.Join(shards, ", ")
-	why := ""
-	if r.Why != nil {
-		why = strings.TrimSuffix(r.Why.Error(), ".")
-	}
-	switch r.Outcome {
-	case xact.Committed:
-		return nil
-	case xact.RolledBack:
-		return protocol.Errorf(1213, "40001", "shardway: %s of shard %s didn't commit (%s), so the transaction was rolled back on all its shards (%s); try it again from its start", r.Server, r.Shard, why, on)
-	case xact.Divided:
-		return protocol.Errorf(1105, "HY000", "shardway: %s of shard %s didn't commit (%s); shardway_cross_shard is unsafe, so the transaction is committed in part: look before you try it again", r.Server, r.Shard, why)
-	default:
-		if r.Waits {
-			return protocol.Errorf(1105, "HY000", "shardway: %s of shard %s broke during COMMIT (%s): the transaction is being resolved, it will be committed or rolled back on all its shards (%s) as soon as shard %s answers; look before you try it again", r.Server, r.Shard, why, on, r.Shard)
-		}
-		return protocol.Errorf(1105, "HY000", "shardway: the connection to %s of shard %s broke (%s) during COMMIT: whether the transaction was committed isn't known; look before you try it again", r.Server, r.Shard, why)
-	}
+	return result.ForClient(parts)
 }
 
 // RunSavepoint runs SAVEPOINT, ROLLBACK TO or RELEASE SAVEPOINT where the open transaction is, and answers the client.

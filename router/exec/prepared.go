@@ -333,9 +333,6 @@ func (s *Session) writeExecute(c *backend.Conn, r *Request) error {
 	if cap(s.buf) > keepBuffer {
 		s.buf = nil
 	}
-	if err == nil {
-		err = c.Flush()
-	}
 	return err
 }
 

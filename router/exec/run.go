@@ -226,11 +226,11 @@ func (s *Session) acquire(ctx context.Context, r *Request, role backend.Role, tr
 		} else if !ok {
 			continue
 		}
-		err = s.sync(c, s.needs(c, r))
-		var refused *refusedError
-		switch {
-		case err == nil:
+		if err = s.sync(c, s.needs(c, r)); err == nil {
 			return c, nil
+		}
+		var refused *refusedError // not above: it is on the heap
+		switch {
 		case errors.Is(err, errSchemaStays):
 			c.Discard("another client's schema")
 			continue
@@ -470,24 +470,26 @@ func (s *Session) dropUnread(c *backend.Conn) {
 	c.Discard("client left")
 }
 
-// send writes a request to a server.
+// send writes a request to a server. It is flushed when its reply is read.
 func (s *Session) send(c *backend.Conn, r *Request) error {
 	if r.Statement != nil {
 		return s.sendExecute(c, r)
 	}
+	if err := write(c, r); err != nil {
+		return s.lost(c, err, false)
+	}
+	return nil
+}
+
+// write sends a request's text. An error is of writing.
+func write(c *backend.Conn, r *Request) error {
 	var err error
 	if r.Command == protocol.ComQuery {
 		err = c.WriteQuery(r.Attributes, r.Payload)
 	} else {
 		err = c.WriteCommand(r.Command, r.Payload)
 	}
-	if err == nil {
-		err = c.Flush()
-	}
-	if err != nil {
-		return s.lost(c, err, false)
-	}
-	return nil
+	return err
 }
 
 // limit kills the statement at the server after d. stopped says whether that happened; stop waits for a kill that

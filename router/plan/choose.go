@@ -19,6 +19,8 @@ func (b *builder) targets() Plan {
 		return nil
 	case parse.Show:
 		return b.sized()
+	case parse.Select:
+		return b.sizedSelect()
 	case parse.Lock, parse.LoadData, parse.Handler:
 		for i := range b.all() {
 			if r := b.allShards(&b.all()[i]); r != nil {

@@ -12,13 +12,16 @@ import (
 // Every shard commits for itself: such statements can't be rolled back.
 type Each struct {
 	Shards []*shardmap.Shard
+	Role   Role
 	// Tables are those that it makes or changes. They are looked at on all shards before the first one runs it.
 	Tables []Defined
 	// Repeatable says that it may be sent again after it was done on some of the shards.
 	Repeatable bool
 	Answer     Answer
-	// Schema is the database that a SHOW is about.
-	Schema string
+	// Schema is the database of AnswerSizes, and Columns are the columns of information_schema.TABLES that are asked for,
+	// upper case, "" for expressions; nil where they have their own names.
+	Schema  string
+	Columns []string
 	// Why says what made it run on several shards.
 	Why string
 }
@@ -39,7 +42,7 @@ const (
 	AnswerLargest                 // one OK, with the largest count
 	AnswerStatus                  // rows of ANALYZE, CHECK, OPTIMIZE and REPAIR TABLE: each of them once
 	AnswerChecksums               // rows of CHECKSUM TABLE: a table's checksums are added up
-	AnswerSizes                   // SHOW TABLE STATUS: the first shard's, with the sizes of all shards' rows
+	AnswerSizes                   // rows about tables: the first shard's, with the sizes of all shards' rows
 )
 
 // String is the answer in words.
@@ -62,19 +65,19 @@ func (a Answer) String() string {
 
 func (*Each) plan() {}
 
-// String is "each shards primary: answer; why".
+// String is "each shards role: answer; why".
 func (p *Each) String() string {
 	names := make([]string, len(p.Shards))
 	for i, s := range p.Shards {
 		names[i] = s.ID
 	}
-	return "each " + strings.Join(names, ",") + " primary: " + p.Answer.String() + "; " + p.Why
+	return "each " + strings.Join(names, ",") + " " + p.Role.String() + ": " + p.Answer.String() + "; " + p.Why
 }
 
 // rows are the steps for EXPLAIN ROUTE.
 func (p *Each) rows() (rows [][]string) {
 	for i, s := range p.Shards {
-		rows = append(rows, []string{number(i + 1), s.ID, Primary.String(), s.Primary.Addr, "as sent", p.Why})
+		rows = append(rows, []string{number(i + 1), s.ID, p.Role.String(), strings.Join(servers(s, p.Role), ", "), "as sent", p.Why})
 	}
 	return append(rows, []string{number(len(p.Shards) + 1), "", "merge", "", "", p.Answer.String()})
 }
@@ -375,42 +378,4 @@ func (b *builder) maintained() Plan {
 		return b.each(in, AnswerChecksums, fullName(first.table)+" is on "+in.names(b.m))
 	}
 	return b.each(in, AnswerStatus, fullName(first.table)+" is on "+in.names(b.m))
-}
-
-// sized plans SHOW TABLE STATUS of a database with tables that several shards have; nil where there are none.
-func (b *builder) sized() Plan {
-	if b.st.Kind != parse.Show || b.st.Name != "table status" {
-		return nil
-	}
-	db := b.f.DB
-	if len(b.st.Qualifiers) > 0 {
-		db = b.st.Qualifiers[0]
-	}
-	d := b.m.Database(db)
-	if d == nil {
-		return nil
-	}
-	in := only(d.Default)
-	for _, t := range d.Tables {
-		if t.Sharded() {
-			in.or(owners(t, b.m))
-		}
-	}
-	if in.count() == 1 {
-		return nil
-	}
-	p := b.each(in, AnswerSizes, "tables of "+d.Name+" are on "+in.names(b.m))
-	p.Schema = d.Name
-	// The default shard has the unlisted tables as well, so it is asked first.
-	slices.SortStableFunc(p.Shards, func(x, y *shardmap.Shard) int {
-		switch d.Default {
-		case x:
-			return -1
-		case y:
-			return 1
-		default:
-			return 0
-		}
-	})
-	return p
 }

@@ -88,14 +88,12 @@ func (c *Copy) String() string {
 	if c.Name != c.Table {
 		out += " as " + c.Name
 	}
-	out += " from "
+	ids := make([]string, len(c.Shards))
 	for i, s := range c.Shards {
-		if i > 0 {
-			out += "+"
-		}
-		out += s.ID
+		ids[i] = s.ID
 	}
-	if len(c.Shards) == 0 {
+	out += " from "
+	if out += strings.Join(ids, "+"); len(ids) == 0 {
 		out += "nowhere"
 	}
 	if where := c.Condition(nil); where != "" {

@@ -230,6 +230,10 @@ func Rows(p Plan, m *shardmap.Map) (columns []string, rows [][]string) {
 			merge = p.Merge.String()
 		}
 		rows = append(rows, []string{number(len(p.Parts) + 1), "", "merge", "", "", merge})
+	case *Pick:
+		rows = append(rows,
+			[]string{"1", "", "pick", "", p.Rows.String(), p.Why},
+			[]string{"2", "", "write", "", p.Head.String() + " …", "the rows that were chosen, in the same transaction"})
 	case *Gather:
 		rows = gatherRows(p)
 	case *Each:

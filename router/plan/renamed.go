@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"shardway/router/parse/digest"
 	"shardway/router/parse/rewrite"
 )
 
@@ -41,6 +42,7 @@ func (w *bringing) part(p *Gather, from, to int, as string, self int, repeated b
 		after bool
 		text  string
 		of    int // definitions of commons[of] follow the token
+		name  rewrite.Range
 	}
 	var changes []change
 	for i := range w.list {
@@ -48,7 +50,7 @@ func (w *bringing) part(p *Gather, from, to int, as string, self int, repeated b
 		if g == nil || at < from || at >= to {
 			continue
 		}
-		name := g.table
+		var name string
 		switch {
 		case repeated:
 			name = w.fresh()
@@ -87,12 +89,24 @@ func (w *bringing) part(p *Gather, from, to int, as string, self int, repeated b
 			changes = append(changes, change{token: c.End, after: true, of: k})
 		}
 	}
+	if !repeated {
+		for _, r := range w.unnamed() {
+			if slices.ContainsFunc(changes, func(c change) bool { return !c.after && c.token >= r.From && c.token < r.To }) {
+				changes = append(changes, change{token: r.To - 1, after: true, of: -1, name: r})
+			}
+		}
+	}
 	slices.SortStableFunc(changes, func(a, b change) int { return a.token - b.token })
 	t := rewrite.New(w.norm)
 	for i := range changes {
 		c := &changes[i]
 		if c.after {
 			t.Copy(rewrite.Range{From: from, To: c.token + 1})
+			if c.of < 0 {
+				t.As(c.name)
+				from = c.token + 1
+				continue
+			}
 			for _, def := range w.more[c.of] {
 				t.Text(",").Join(def)
 			}
@@ -104,6 +118,44 @@ func (w *bringing) part(p *Gather, from, to int, as string, self int, repeated b
 	}
 	return t.Copy(rewrite.Range{From: from, To: to})
 }
+
+// unnamed are the columns of the outermost select list that a server names by their text.
+func (w *bringing) unnamed() (list []rewrite.Range) {
+	if shape := w.b.st.Shape(); shape != nil {
+		for i := range shape.Items {
+			if it := &shape.Items[i]; it.Alias == "" && !it.Star {
+				list = append(list, it.Range)
+			}
+		}
+		return list
+	}
+	// A form that isn't taken apart, such as a SELECT without FROM: what ends like an expression has no alias.
+	depth, from := 0, -1
+	for k, tok := range w.norm.Tokens {
+		switch tok.Up {
+		case "(":
+			depth++
+		case ")":
+			depth--
+		}
+		ends := depth == 0 && from >= 0 && (k == w.norm.All().To || slices.Contains(afterItem, tok.Up))
+		switch last := w.norm.Tokens[max(k-1, 0)]; {
+		case depth == 0 && from < 0 && tok.Up == "SELECT":
+			from = k + 1
+		case ends:
+			if last.Up == ")" || last.Kind == digest.TokNumber || last.Kind == digest.TokMarker {
+				list = append(list, rewrite.Range{From: from, To: k})
+			}
+			if from = k + 1; tok.Up != "," {
+				return list
+			}
+		}
+	}
+	return list
+}
+
+// afterItem are words that can follow a column of a select list.
+var afterItem = []string{",", "FROM", "WHERE", "ORDER", "LIMIT", "UNION", "INTERSECT", "EXCEPT", "HAVING"}
 
 func renamedTo(name, was string, alias bool) string {
 	name = "`" + name + "`"

@@ -41,6 +41,8 @@ type options struct {
 	idle    int    // clients whose memory is measured
 	rows    int    // of the table
 	binary  string // a built daemon; empty builds one
+	against string // another one that runs in each round, too
+	profile string // a folder for profiles of the last run of each number of clients
 	only    string // a workload by name; empty runs all
 	mark    float64
 }
@@ -55,6 +57,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.IntVar(&o.idle, "idle", 5000, "idle clients to measure the memory of, 0 for none")
 	flags.IntVar(&o.rows, "rows", 10000, "rows of the table")
 	flags.StringVar(&o.binary, "binary", "", "the daemon; built if not given")
+	flags.StringVar(&o.against, "against", "", "another daemon, that runs in each round beside the first")
+	flags.StringVar(&o.profile, "profile", "", "a folder for CPU and allocation profiles of one more run for each number of clients")
 	flags.StringVar(&o.only, "only", "", "point or readwrite")
 	flags.Float64Var(&o.mark, "mark", 1.6, "CPU per query of a point select at 16 clients, times HAProxy's, that is wanted at most")
 	if err := flags.Parse(args); err != nil {
@@ -105,6 +109,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 				}
 				results[key(w, n)] = append(results[key(w, n)], p)
 			}
+			if o.profile != "" {
+				if err := b.profiles(ctx, w, n); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	var memory []memoryResult
@@ -113,7 +122,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			return err
 		}
 	}
-	return report(out, o, results, memory)
+	return report(out, o, b.names(), results, memory)
 }
 
 // workload is what sysbench does.
@@ -156,7 +165,14 @@ func (b *bench) start(ctx context.Context) error {
 		return err
 	}
 	b.proxies = append(b.proxies, haproxy)
-	shardway, err := b.startShardway()
+	if b.against != "" {
+		other, err := b.startShardway("against", b.against)
+		if err != nil {
+			return err
+		}
+		b.proxies = append(b.proxies, other)
+	}
+	shardway, err := b.startShardway("shardway", b.binary)
 	if err != nil {
 		return err
 	}
@@ -178,6 +194,13 @@ func (b *bench) close() {
 	}
 }
 
+func (b *bench) names() (names []string) {
+	for _, p := range b.proxies {
+		names = append(names, p.name)
+	}
+	return names
+}
+
 // prepare makes the table in both databases, with all rows on each shard, so that
 // any replica gives HAProxy's clients what Shardway's get.
 func (b *bench) prepare(ctx context.Context) error {
@@ -195,7 +218,7 @@ func (b *bench) prepare(ctx context.Context) error {
 	return b.c.Sync(ctx)
 }
 
-// round runs both proxies once, in turns as to who is first.
+// round runs the proxies once each, in turns as to who is first.
 func (b *bench) round(ctx context.Context, w workload, clients, round int) (pair, error) {
 	p := make(pair, len(b.proxies))
 	for i := range b.proxies {

@@ -23,6 +23,7 @@ type proxy struct {
 	name   string
 	addr   string // of reads
 	writes string // of transactions
+	admin  string // of operators; empty for none
 	cmd    *exec.Cmd
 	output *bytes.Buffer
 	exited chan struct{}
@@ -160,10 +161,16 @@ listen reads
 	return startProxy("haproxy", reads, writes, program, "-db", "-f", path)
 }
 
-func (b *bench) startShardway() (*proxy, error) {
+func (b *bench) startShardway(name, binary string) (*proxy, error) {
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
+	}
+	admin := ""
+	if b.profile != "" {
+		if admin, err = freeAddr(); err != nil {
+			return nil, err
+		}
 	}
 	shardmap := b.c.Map(`  sharded:
     slots: 1024
@@ -177,22 +184,29 @@ func (b *bench) startShardway() (*proxy, error) {
     default_shard: s0
 `)
 	conf := fmt.Sprintf(`listen: [%q]
-admin: {listen: ""}
+admin: {listen: %q, token: %q}
 map: ./shards.yaml
 users: {app: {password: app, databases: [sharded, whole]}}
 servers: {user: app, password: app, tls: {mode: disabled}}
 pool: {max_per_server: 300}
 log: {level: warn}
-`, addr)
+`, addr, admin, token)
 	if err := os.WriteFile(filepath.Join(b.dir, "shards.yaml"), []byte(shardmap), 0o600); err != nil {
 		return nil, err
 	}
-	path := filepath.Join(b.dir, "shardway.yaml")
+	path := filepath.Join(b.dir, name+".yaml")
 	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
 		return nil, err
 	}
-	return startProxy("shardway", addr, addr, b.binary, "serve", "-c", path)
+	p, err := startProxy(name, addr, addr, binary, "serve", "-c", path)
+	if err == nil {
+		p.admin = admin
+	}
+	return p, err
 }
+
+// token opens Shardway's profiles.
+const token = "bench"
 
 func freeAddr() (string, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -24,7 +24,7 @@ func (b *bench) memory(ctx context.Context) ([]memoryResult, error) {
 	p := b.proxies[len(b.proxies)-1]
 	// A daemon that has served nothing yet, so that nothing is left over.
 	p.stop()
-	p, err := b.startShardway()
+	p, err := b.startShardway("shardway", b.binary)
 	if err != nil {
 		return nil, err
 	}
@@ -82,9 +82,10 @@ func spreadOf(v []float64) spread {
 	return spread{(v[(n-1)/2] + v[n/2]) / 2, v[0], v[n-1]}
 }
 
-// report prints a table for each workload: the medians, and the ratios of
-// Shardway to HAProxy round by round with their range.
-func report(out io.Writer, o options, results map[string][]pair, memory []memoryResult) error {
+// report prints a table for each workload: the medians of the proxies, whose names
+// are given, and the ratios of the others to the first, HAProxy, round by round with
+// their range.
+func report(out io.Writer, o options, names []string, results map[string][]pair, memory []memoryResult) error {
 	metrics := []struct {
 		title, format string
 		of            func(outcome) float64
@@ -100,25 +101,35 @@ func report(out io.Writer, o options, results map[string][]pair, memory []memory
 		}
 		fmt.Fprintf(out, "\n%s\n", w.title)
 		t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-		fmt.Fprintln(t, "clients\t\thaproxy\tshardway\tratio\tmin..max\trounds\t")
+		fmt.Fprint(t, "clients\t\thaproxy\t")
+		for _, name := range names[1:] {
+			fmt.Fprintf(t, "%s\tratio\tmin..max\t", name)
+		}
+		fmt.Fprintln(t, "rounds\t")
 		for _, n := range o.clients {
 			rounds := results[key(w, n)]
 			for _, m := range metrics {
-				var a, b, ratio []float64
+				figures := make([][]float64, len(names))
 				for _, p := range rounds {
-					x, y := m.of(p[0]), m.of(p[1])
-					a, b = append(a, x), append(b, y)
-					if x > 0 {
-						ratio = append(ratio, y/x)
+					for i := range names {
+						figures[i] = append(figures[i], m.of(p[i]))
 					}
 				}
-				if len(ratio) == 0 {
-					continue
+				if slices.Min(figures[0]) == 0 {
+					continue // runs that were too short
 				}
-				r := spreadOf(ratio)
-				fmt.Fprintf(t, "%d\t%s\t"+m.format+"\t"+m.format+"\t%.2f\t%.2f..%.2f\t%d\t\n",
-					n, m.title, spreadOf(a).median, spreadOf(b).median, r.median, r.low, r.high, len(rounds))
-				if w.name == "point" && n == 16 && m.title == "CPU µs/query" && r.median > o.mark {
+				fmt.Fprintf(t, "%d\t%s\t"+m.format+"\t", n, m.title, spreadOf(figures[0]).median)
+				var last spread
+				for i := 1; i < len(names); i++ {
+					ratio := make([]float64, len(rounds))
+					for round := range rounds {
+						ratio[round] = figures[i][round] / figures[0][round]
+					}
+					last = spreadOf(ratio)
+					fmt.Fprintf(t, m.format+"\t%.2f\t%.2f..%.2f\t", spreadOf(figures[i]).median, last.median, last.low, last.high)
+				}
+				fmt.Fprintf(t, "%d\t\n", len(rounds))
+				if w.name == "point" && n == 16 && m.title == "CPU µs/query" && last.median > o.mark {
 					met = false
 				}
 			}

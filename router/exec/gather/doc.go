@@ -2,7 +2,8 @@
 //
 // A [Table] is what a server says of a table: each [Column] and each [Index]. [Table.Choose] takes what a statement needs
 // of it: a [Copy], which gives the statement that makes the temporary table, the one that reads the rows, and the INSERTs
-// that store them. It does no I/O.
+// that store them. A [Filling] brings the rows from each [Source] into the copy, in batches, so that memory doesn't grow
+// with their number; [StoreError] is the error of the server that takes them. An Index has its columns as [IndexPart]s.
 //
 // # Guarantees
 //

@@ -68,10 +68,7 @@ func compareMagnitudes(a, b []byte) int {
 
 // point cuts a decimal at its point. The whole part comes without the zeros that it begins with.
 func point(d []byte) (whole, rest []byte) {
-	whole = d
-	if i := bytes.IndexByte(d, '.'); i >= 0 {
-		whole, rest = d[:i], d[i+1:]
-	}
+	whole, rest, _ = bytes.Cut(d, []byte{'.'})
 	for len(whole) > 0 && whole[0] == '0' {
 		whole = whole[1:]
 	}

@@ -33,10 +33,15 @@ func FuzzRows(f *testing.F) {
 			order = append(order, keyed(i))
 		}
 		for _, p := range []*plan.Merge{
-			{Order: order}, {Visible: 4, Appended: 7, Order: order, Distinct: true},
+			{Order: order},
+			{Visible: 4, Appended: 7, Order: order, Distinct: true},
 			{Group: order[1:2], Final: order, Sums: []plan.Sum{
-				{Column: 2, Op: plan.SumSum}, {Column: 5, Op: plan.SumSum}, {Column: 8, Op: plan.SumBitOr}, {Column: 3, Op: plan.SumMin},
-				{Column: 1, Op: plan.SumMax, With: []int{9, 10}}, {Column: 0, Op: plan.SumAvg, With: []int{2, 0}},
+				{Column: 2, Op: plan.SumSum},
+				{Column: 5, Op: plan.SumSum},
+				{Column: 8, Op: plan.SumBitOr},
+				{Column: 3, Op: plan.SumMin},
+				{Column: 1, Op: plan.SumMax, With: []int{9, 10}},
+				{Column: 0, Op: plan.SumAvg, With: []int{2, 0}},
 			}},
 		} {
 			m, err := New(p, same(encodeAll(columns), 2), Options{Binary: bin, Space: spaces})

@@ -382,7 +382,8 @@ func (m *Merger) close(g *group) error {
 func (m *Merger) build(g *group) error {
 	l := &m.layout
 	from := l.header()
-	dst := append(g.made[:0], g.first.raw[:from]...)
+	g.made = append(g.made[:0], g.first.raw[:from]...)
+	dst := g.made
 	for i := range m.sums {
 		s := &m.sums[i]
 		start := l.header()
@@ -404,7 +405,8 @@ func (m *Merger) build(g *group) error {
 			}
 		}
 	}
-	g.made = append(dst, g.first.raw[from:]...)
+	dst = append(dst, g.first.raw[from:]...)
+	g.made = dst
 	return l.split(&g.makes, g.made)
 }
 

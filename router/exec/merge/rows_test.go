@@ -181,9 +181,6 @@ func (w *written) WriteRow(row []byte) error {
 	return nil
 }
 
-// noPad is the Space of collations that don't pad.
-func noPad(string) ([]byte, error) { return nil, nil }
-
 // sources spreads rows over n sources, in order.
 func sources(n int, all [][]byte) []Source {
 	parts := make([]*rows, n)

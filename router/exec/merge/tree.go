@@ -3,6 +3,7 @@ package merge
 import (
 	"errors"
 	"io"
+	"slices"
 )
 
 // head is the next row of one source.
@@ -36,7 +37,7 @@ func (m *Merger) newTree(from []Source) (*tree, error) {
 	for i := range t.lost {
 		t.lost[i] = -1
 	}
-	for i := len(from) - 1; i >= 0; i-- {
+	for i := range slices.Backward(from) {
 		t.play(i)
 	}
 	return t, nil

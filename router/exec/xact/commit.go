@@ -13,29 +13,6 @@ import (
 	"shardway/router/backend"
 )
 
-// Outcome is how a transaction ended.
-type Outcome uint8
-
-// The outcomes.
-const (
-	RolledBack Outcome = iota // nothing of it is left, or will be as soon as a server is back
-	Committed                 // so is every part of it, or will be as soon as a server is back
-	Unknown                   // the server that decided can't be asked: it may be either
-	Divided                   // without atomicity: some parts are committed, others not
-)
-
-// Result is how a transaction ended, and why.
-type Result struct {
-	Outcome Outcome
-	Why     error  // what went wrong; nil when nothing did
-	Server  string // where
-	Shard   string
-	// Waits says of Unknown that the transaction is decided as soon as the server that decides answers.
-	Waits bool
-	// Late are the shards whose part is still to be committed.
-	Late []string
-}
-
 // Transactions names, commits and resolves the transactions of one proxy.
 type Transactions struct {
 	// Wait bounds how long Commit waits for a decision that can't be had. It isn't changed once in use.

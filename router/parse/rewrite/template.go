@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"unicode/utf8"
 
 	"shardway/router/parse/digest"
 )
@@ -134,7 +135,8 @@ type part struct {
 	Range
 	text   string
 	window bool
-	number int // of Fill.Numbers, counted from 1; 0: none
+	number int  // of Fill.Numbers, counted from 1; 0: none
+	name   bool // the range as a name
 }
 
 // New is a Template without anything in it.
@@ -145,7 +147,7 @@ func (t *Template) Copy(r Range) *Template {
 	if r.Empty() {
 		return t
 	}
-	if n := len(t.parts); n > 0 && t.parts[n-1].To == r.From && !t.parts[n-1].Empty() {
+	if n := len(t.parts); n > 0 && t.parts[n-1].To == r.From && !t.parts[n-1].Empty() && !t.parts[n-1].name {
 		t.parts[n-1].To = r.To // with the comment between them, if there is one
 		return t
 	}
@@ -162,6 +164,28 @@ func (t *Template) Text(s string) *Template {
 	}
 	t.parts = append(t.parts, part{text: s})
 	return t
+}
+
+// As adds an alias that is the text of a range: the name that a server gives to a column that is written so.
+func (t *Template) As(r Range) *Template {
+	t.parts = append(t.parts, part{Range: r, name: true})
+	return t
+}
+
+// maxName is how long in bytes a column's name can be.
+const maxName = 256
+
+// appendName appends text as a quoted name.
+func appendName(dst, text []byte) []byte {
+	if len(text) > maxName {
+		n := maxName
+		for n > 0 && !utf8.RuneStart(text[n]) {
+			n--
+		}
+		text = text[:n]
+	}
+	dst = append(dst, "AS `"...)
+	return append(append(dst, bytes.ReplaceAll(text, []byte("`"), []byte("``"))...), '`')
 }
 
 // Join adds what another Template of the same Norm has.
@@ -231,6 +255,8 @@ func (t *Template) Append(dst []byte, f *Fill) ([]byte, error) {
 			dst = strconv.AppendUint(dst, f.Numbers[p.number-1], 10)
 		case p.text != "":
 			dst = append(dst, p.text...)
+		case p.name:
+			dst = appendName(dst, f.text[f.at[p.From].A:f.at[p.To-1].B])
 		default:
 			dst = append(dst, f.text[f.at[p.From].A:f.at[p.To-1].B]...)
 		}
@@ -258,6 +284,8 @@ func (t *Template) Prepared(dst []byte, f *Fill) (text []byte, params []int, err
 			params = append(params, ParamNumber(p.number-1))
 		case p.text != "":
 			dst = append(dst, p.text...)
+		case p.name:
+			dst = appendName(dst, f.text[f.at[p.From].A:f.at[p.To-1].B])
 		default:
 			dst = append(dst, f.text[f.at[p.From].A:f.at[p.To-1].B]...)
 			for j := p.From; j < p.To; j++ {
@@ -293,6 +321,8 @@ func (t *Template) String() string {
 			dst = append(dst, "№"...)
 		case p.text != "":
 			dst = append(dst, p.text...)
+		case p.name:
+			dst = appendName(dst, t.norm.text[t.norm.Tokens[p.From].A:t.norm.Tokens[p.To-1].B])
 		default:
 			dst = append(dst, t.norm.text[t.norm.Tokens[p.From].A:t.norm.Tokens[p.To-1].B]...)
 		}

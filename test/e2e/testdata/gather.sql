@@ -125,7 +125,7 @@ SET sql_mode = DEFAULT;
 SELECT u.name, '\\', 'it''s' FROM users u JOIN orders o ON o.user_id = u.id + 1 WHERE u.name <> '\'' AND u.name <> 'x\\' AND u.id < 4 ORDER BY u.id, o.id;
 SET @a = 5, @b = 'de';
 # text
-SELECT u.name, @a FROM users u JOIN orders o ON o.user_id = u.id + @a WHERE u.country = @b ORDER BY u.id, o.id;
+SELECT u.name, @a FROM users u JOIN orders o ON o.user_id = u.id + @a WHERE u.age > @a ORDER BY u.id, o.id;
 SET sql_select_limit = 3;
 SELECT u.name FROM users u JOIN orders o ON o.user_id = u.id + 1 ORDER BY u.id, o.id;
 SET sql_select_limit = DEFAULT;
