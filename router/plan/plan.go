@@ -165,6 +165,7 @@ type Facts struct {
 	Tables map[string][]string
 
 	FullGroupBy    bool // sql_mode has ONLY_FULL_GROUP_BY
+	SelectLimited  bool // sql_select_limit is set
 	PlainBackslash bool // sql_mode has NO_BACKSLASH_ESCAPES
 	BinaryParams   bool // among the bound values are strings of bytes
 	Reopens        bool // the servers read a temporary table more than once in a statement, as MariaDB does

@@ -23,9 +23,8 @@ type cutter struct {
 }
 
 // messages are those of a transaction over several shards.
-var messages = [][]byte{
-	[]byte("XA START"), []byte("XA PREPARE"), []byte("XA COMMIT"), []byte("XA ROLLBACK"), []byte("XA END"),
-	[]byte("INSERT INTO shardway.decisions"), []byte("\x03COMMIT"), []byte("\x03ROLLBACK"),
+var messages = []string{
+	"XA START", "XA END", "XA PREPARE", "XA COMMIT", "XA ROLLBACK", "INSERT INTO shardway.decisions", "COMMIT", "ROLLBACK",
 }
 
 func (e *env) cutter(to string, one int, quota *atomic.Int64) *cutter {
@@ -105,15 +104,29 @@ func (c *cutter) pass(client, server net.Conn) {
 	})
 }
 
-// choose says how much of what a client has sent the server gets, and whether the connection ends then.
+// choose says how much of what a client has sent the server gets, and whether the connection ends then. Commands are
+// short, so that they come whole.
 func (c *cutter) choose(sent []byte) (n int, cut bool) {
 	if c.quota.Load() <= 0 {
 		return len(sent), false
 	}
+	starts := map[string]int{} // of the packets that hold messages
+	for at := 0; at+4 < len(sent); {
+		size := int(sent[at]) | int(sent[at+1])<<8 | int(sent[at+2])<<16
+		packet := sent[at:min(at+4+size, len(sent))]
+		for _, m := range messages {
+			text := bytes.TrimPrefix(packet[4:], []byte{3})
+			text = bytes.TrimPrefix(text, []byte{0, 1}) // a query without attributes
+			if bytes.HasPrefix(text, []byte(m)) {
+				starts[m] = at
+			}
+		}
+		at += 4 + size
+	}
 	for _, i := range rand.Perm(len(messages)) { // several may have been sent together
 		m := messages[i]
-		at := bytes.Index(sent, m)
-		if at < 0 {
+		at, there := starts[m]
+		if !there {
 			continue
 		}
 		if rand.IntN(c.one) > 0 || c.quota.Add(-1) < 0 {
@@ -122,14 +135,10 @@ func (c *cutter) choose(sent []byte) (n int, cut bool) {
 		when := "after "
 		n = len(sent)
 		if rand.IntN(2) == 0 {
-			when = "before "
-			n = max(at-len("\x00\x00\x00\x00\x03"), 0)
-			if m[0] == 3 {
-				n = max(at-len("\x00\x00\x00\x00"), 0)
-			}
+			when, n = "before ", at
 		}
 		c.mu.Lock()
-		c.made[when+string(bytes.TrimPrefix(m, []byte{3}))]++
+		c.made[when+m]++
 		c.mu.Unlock()
 		return n, true
 	}

@@ -145,6 +145,9 @@ var interrupted = []uint16{
 func (t *Transactions) commitAll(ctx context.Context, id ID, parts, writers []*Participant) Result {
 	t.begin(id)
 	defer t.end(id)
+	for _, p := range parts {
+		p.limit(commitWait)
+	}
 	first := parts[0]
 	branches := make([]*Participant, 0, len(writers))
 	for _, p := range parts[1:] {
@@ -178,6 +181,7 @@ func (t *Transactions) commitAll(ctx context.Context, id ID, parts, writers []*P
 		return r
 	}
 
+	first.limit(commitWait)
 	first.send("COMMIT")
 	if !first.receive() {
 		r := Result{Why: first.fault(), Server: first.Conn.Addr(), Shard: first.Shard}
@@ -204,7 +208,7 @@ func (t *Transactions) commitAll(ctx context.Context, id ID, parts, writers []*P
 // finish commits prepared branches and returns the shards where that is left to the recovery.
 func finish(branches []*Participant) (late []string) {
 	for _, p := range branches {
-		p.limit()
+		p.limit(endWait)
 		p.send("XA COMMIT " + p.Branch)
 	}
 	for _, p := range branches {
@@ -226,7 +230,7 @@ func (t *Transactions) undo(first *Participant, branches []*Participant) {
 		first.send("ROLLBACK")
 	}
 	for _, p := range branches {
-		p.limit()
+		p.limit(endWait)
 		p.send("XA ROLLBACK " + p.Branch)
 	}
 	if first != nil {
@@ -242,12 +246,16 @@ func (t *Transactions) undo(first *Participant, branches []*Participant) {
 	}
 }
 
-// endWait bounds how long a client waits for a branch to end after the decision.
-const endWait = 5 * time.Second
+const (
+	// commitWait bounds how long a server may take to prepare, and how long for the COMMIT that decides.
+	commitWait = time.Minute
+	// endWait bounds how long a client waits for a branch to end after the decision.
+	endWait = 5 * time.Second
+)
 
-func (p *Participant) limit() {
+func (p *Participant) limit(d time.Duration) {
 	if p.Err == nil {
-		_ = p.Conn.SetDeadline(time.Now().Add(endWait))
+		_ = p.Conn.SetDeadline(time.Now().Add(d))
 	}
 }
 
