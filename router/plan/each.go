@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"shardway/router/parse"
+	"shardway/router/plan/define"
 	"shardway/shardmap"
 )
 
@@ -166,7 +167,9 @@ func (b *builder) defined() Plan {
 		makes := slices.Contains(d.Makes, i)
 		p.Tables = append(p.Tables, Defined{Schema: s.table.Database.Name, Name: s.table.Name, Makes: makes, Alike: alike && !makes})
 	}
-	if why := b.forbidden(first); why != "" {
+	change := define.Change{Definition: d, Creates: b.st.Name == "create table", Table: first.table, Map: b.m, Strict: b.f.Strict}
+	change.Model, change.ModelName = b.model()
+	if why := change.Problem(); why != "" {
 		return refuse(verb(b.st) + ": " + why)
 	}
 	return p
@@ -193,15 +196,12 @@ func (b *builder) sameShards(first *source) Plan {
 		switch {
 		case in.and(other) || other.and(in):
 			return refuse(verb(b.st) + ": " + fullName(first.table) + " and " + fullName(s.table) + " aren't on the same shards: send a statement for each")
-		case becomes && (s.kind != first.kind || s.kind == kindSharded && !sameKeys(s.table, first.table)):
+		case becomes && (s.kind != first.kind || s.kind == kindSharded && !define.SameKeys(s.table, first.table)):
 			return refuse(verb(b.st) + ": the map places the rows of " + fullName(first.table) + " and " + fullName(s.table) + " by different rules: list both of them alike first")
 		}
 	}
 	return nil
 }
-
-// sameKeys reports whether rows of one table may become rows of the other.
-func sameKeys(a, t *shardmap.Table) bool { return alike(a, t) && strings.EqualFold(a.Key, t.Key) }
 
 // wholeDefined is for DDL on tables that are on one shard alone: what it refers to has to be there too.
 func (b *builder) wholeDefined() Plan {
@@ -232,117 +232,14 @@ func (b *builder) wholeDefined() Plan {
 	return nil
 }
 
-// forbidden says what in a definition would give another database than one server has; "" for nothing.
-func (b *builder) forbidden(s *source) string {
-	d, t := b.st.Define, s.table
-	if d.Like {
-		return b.model(t)
-	}
-	for i := range d.Foreign {
-		if why := b.foreign(t, &d.Foreign[i]); why != "" {
-			return why
-		}
-	}
-	if t.Reference {
-		return ""
-	}
-	name := fullName(t)
-	for _, u := range d.Unique {
-		if has(u, t.Key) || t.Sequence != "" && has(u, t.Sequence) {
-			continue
-		}
-		fix := "add " + t.Key + " to it, or make it an ordinary index"
-		if t.Sequence == "" && len(u) == 1 {
-			fix += "; if Shardway shall number " + u[0] + ", declare it as the table's sequence in the map"
-		}
-		return "a unique index (" + strings.Join(u, ", ") + ") of " + name + " without " + t.Key + ", the key that decides a row's shard, would hold on each shard alone, not over all of them: " + fix
-	}
-	if b.st.Name == "create table" && !slices.ContainsFunc(d.Columns, func(c parse.ColumnDefinition) bool { return strings.EqualFold(c.Name, t.Key) }) {
-		return name + " has no column " + t.Key + ", the key that decides a row's shard: add it, or name another key in the map"
-	}
-	if has(d.Gone, t.Key) {
-		return name + "." + t.Key + " is the key that decides a row's shard, and can't be dropped or renamed while the map names it"
-	}
-	if d.Converts && t.Placement == shardmap.CRC32 {
-		return "CONVERT TO CHARACTER SET may change the bytes of " + name + "." + t.Key + ", which decide a row's shard: convert the other columns one by one"
-	}
-	for i := range d.Columns {
-		c := &d.Columns[i]
-		if c.Auto && !strings.EqualFold(c.Name, t.Sequence) {
-			return name + "." + c.Name + " is AUTO_INCREMENT, and each shard would count for itself, so that numbers repeat: declare it as the table's sequence in the map, or leave AUTO_INCREMENT out"
-		}
-		if strings.EqualFold(c.Name, t.Key) {
-			if why := b.keyType(t, c); why != "" {
-				return why
-			}
-		}
-	}
-	return ""
-}
-
-// integers are the names of integer types.
-var integers = []string{
-	"tinyint", "smallint", "mediumint", "int", "integer", "bigint", "serial", "int1", "int2", "int3", "int4", "int8", "middleint", "bool", "boolean",
-}
-
-// keyType says why a key can't have a type; "" when it can.
-func (b *builder) keyType(t *shardmap.Table, c *parse.ColumnDefinition) string {
-	name := fullName(t) + "." + t.Key
-	given := c.Type
-	if given == "integer" {
-		given = "int"
-	}
-	switch {
-	case t.Placement == shardmap.Mod && !slices.Contains(integers, c.Type):
-		return name + " is the key that decides a row's shard by its remainder (placement mod) and has to be of an integer type, not " + c.Type
-	case t.KeyType.Declared() && given != t.KeyType.Name && given != "serial":
-		return name + " is " + t.KeyType.String() + " in the map (key_type), not " + c.Type + ": change the map first"
-	case c.Anew && t.Placement != shardmap.Mod:
-		return "a change of the type of " + name + " may change the bytes that decide a row's shard"
-	case c.Anew && !b.f.Strict:
-		return "without a strict sql_mode a change of the type of " + name + ", the key that decides a row's shard, may change its values: set sql_mode to STRICT_TRANS_TABLES"
-	}
-	return ""
-}
-
-// foreign says why a table can't have a foreign key; "" when it can.
-func (b *builder) foreign(t *shardmap.Table, f *parse.ForeignKey) string {
-	db := f.Table.DB
-	if db == "" {
-		db = t.Database.Name
-	}
-	r := b.m.Table(db, f.Table.Name)
-	switch {
-	case r != nil && (r.Reference || r == t || !t.Reference && alike(r, t)):
-		return ""
-	case r == nil:
-		return "a foreign key of " + fullName(t) + " refers to " + db + "." + f.Table.Name + ", which isn't listed in the map and lives whole on " + b.home(db).ID +
-			": leave it out, or list that table as a reference table"
-	case t.Reference:
-		return "a foreign key of the reference table " + fullName(t) + " refers to " + fullName(r) + ", of which each shard has other rows: leave it out"
-	default:
-		return "a foreign key of " + fullName(t) + " refers to " + fullName(r) + ", whose rows are placed by other rules, so they may be on another shard: leave it out"
-	}
-}
-
-// model says why a table can't be made LIKE another one; "" when it can.
-func (b *builder) model(t *shardmap.Table) string {
+// model is the table that CREATE TABLE … LIKE names; nil where it isn't listed, or another statement.
+func (b *builder) model() (t *shardmap.Table, name string) {
 	for i := range b.of(0) {
-		s := &b.of(0)[i]
-		if s.text.Write {
-			continue
+		if s := &b.of(0)[i]; !s.text.Write && b.st.Define.Like {
+			return s.table, b.name(s.text)
 		}
-		if s.table != nil && (t.Reference && s.table.Reference || s.table.Sharded() && t.Sharded() && sameKeys(s.table, t)) {
-			return ""
-		}
-		return fullName(t) + " LIKE " + b.name(s.text) + ", which the map doesn't list alike: write the columns out"
 	}
-	return ""
-}
-
-// has reports whether a name is in a list.
-func has(list []string, name string) bool {
-	return slices.ContainsFunc(list, func(s string) bool { return strings.EqualFold(s, name) })
+	return nil, ""
 }
 
 // maintained plans ANALYZE, CHECK, CHECKSUM, OPTIMIZE and REPAIR of tables that several shards have; nil where it is about
