@@ -195,6 +195,11 @@ func (w *picking) write(ctx context.Context, head, tail string, columns, rows []
 				return err
 			}
 			continue
+		case plan.PickMove:
+			if err := w.move(ctx, head, kinds, cells); err != nil {
+				return err
+			}
+			continue
 		case plan.PickDelete, plan.PickUpdate:
 			if len(cells) == 1 {
 				one = cells[0]
