@@ -21,6 +21,13 @@ func (s *session) runEach(ctx context.Context, o *Options, t *text, p *plan.Each
 	if p.Answer == plan.AnswerChecksums && s.x.InTransaction() {
 		return protocol.Errorf(1235, "42000", "shardway: CHECKSUM TABLE on several shards can't see what the open transaction has changed: COMMIT or ROLLBACK first")
 	}
+	if p.Answer != plan.AnswerSizes {
+		for _, shard := range p.Shards {
+			if err := s.lockedTables(st, shard.ID); err != nil {
+				return err
+			}
+		}
+	}
 	if st.Is(parse.FlagImplicitCommit) && s.x.InTransaction() {
 		if err := s.x.CommitSilently(ctx); err != nil {
 			return err
