@@ -1,11 +1,10 @@
-package router
+package tables
 
 import (
 	"strings"
 	"testing"
 
 	"shardway/protocol"
-	"shardway/shardmap"
 )
 
 // tableOf makes a result of lines with "|" between the values; "-" is NULL.
@@ -42,7 +41,7 @@ func textOf(res *protocol.Result) string {
 }
 
 func TestAddStatus(t *testing.T) {
-	shards := []*shardmap.Shard{{ID: "s0"}, {ID: "s1"}}
+	shards := []string{"s0", "s1"}
 	const columns = "Table|Op|Msg_type|Msg_text"
 	for _, c := range []struct {
 		name   string
@@ -61,7 +60,7 @@ func TestAddStatus(t *testing.T) {
 		},
 	} {
 		first := tableOf(columns, c.s0...)
-		addStatus([]*protocol.Result{first, tableOf(columns, c.s1...)}, shards)
+		AddStatus([]*protocol.Result{first, tableOf(columns, c.s1...)}, shards)
 		if got := textOf(first); got != c.want {
 			t.Errorf("%s:\n%s\nwant\n%s", c.name, got, c.want)
 		}
@@ -70,7 +69,7 @@ func TestAddStatus(t *testing.T) {
 
 func TestAddChecksums(t *testing.T) {
 	first := tableOf("Table|Checksum", "a|4294967295", "b|-", "c|7")
-	addChecksums([]*protocol.Result{first, tableOf("Table|Checksum", "a|3", "b|1", "c|-")})
+	AddChecksums([]*protocol.Result{first, tableOf("Table|Checksum", "a|3", "b|1", "c|-")})
 	if got, want := textOf(first), "a|2\nb|-\nc|-"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
@@ -79,12 +78,12 @@ func TestAddChecksums(t *testing.T) {
 func TestAddSizes(t *testing.T) {
 	const columns = "Name|Rows|Avg_row_length|Data_length|Auto_increment"
 	first := tableOf(columns, "Users|10|10|100|5", "items|1|1|1|-")
-	addSizes([]*protocol.Result{first, tableOf(columns, "items|8|8|8|-", "users|30|2|60|9"), tableOf(columns)}, first.Columns, func(table string) bool { return table == "Users" })
+	AddSizes([]*protocol.Result{first, tableOf(columns, "items|8|8|8|-", "users|30|2|60|9"), tableOf(columns)}, first.Columns, func(table string) bool { return table == "Users" })
 	if got, want := textOf(first), "Users|40|4|160|9\nitems|1|1|1|-"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	first = tableOf("t|n|x", "users|10|y")
-	addSizes([]*protocol.Result{first, tableOf(columns, "users|30|2|60|9")}, []string{"TABLE_NAME", "TABLE_ROWS", ""}, func(string) bool { return true })
+	AddSizes([]*protocol.Result{first, tableOf(columns, "users|30|2|60|9")}, []string{"TABLE_NAME", "TABLE_ROWS", ""}, func(string) bool { return true })
 	if got, want := textOf(first), "users|40|y"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
