@@ -407,8 +407,8 @@ BEGIN;
 UPDATE notes SET user_id = 6 WHERE id = 1;
 ROLLBACK;
 
-# --- refused: more than one shard, the key itself, a key that isn't there
 # --- several shards; refused: a key that isn't there
+# unordered
 SELECT * FROM users;
 SELECT COUNT(*) FROM users;
 # unordered
