@@ -185,6 +185,43 @@ var transactionScripts = map[string]string{
 		COMMIT
 		SELECT age FROM users WHERE id = 1
 		SELECT age FROM users WHERE id = 9`,
+	"statements over shards": `
+		INSERT INTO users (id, name) VALUES (9000002, 'c'), (9, 'twice')
+		SELECT id FROM users WHERE id = 9000002
+		BEGIN
+		UPDATE users SET age = 40 WHERE id = 1
+		UPDATE users SET score = score + 1 WHERE id IN (1, 2, 9, 10)
+		SELECT id, score FROM users WHERE id IN (1, 2, 9, 10) ORDER BY id
+		b: /* shardway: primary */ SELECT id, score FROM users WHERE id IN (1, 2, 9, 10) ORDER BY id
+		INSERT INTO users (id, name) VALUES (9000002, 'c'), (9, 'twice')
+		SELECT id FROM users WHERE id = 9000002
+		SELECT SUM(score), MAX(age) FROM users WHERE id IN (1, 2, 9, 10)
+		SELECT u.id, (SELECT COUNT(*) FROM users v WHERE v.score > u.score) n FROM users u WHERE u.id IN (1, 9) ORDER BY u.id
+		SAVEPOINT a
+		DELETE FROM users WHERE id IN (1, 9)
+		SELECT COUNT(*) FROM users WHERE id IN (1, 2, 9, 10)
+		ROLLBACK TO a
+		SELECT COUNT(*) FROM users WHERE id IN (1, 2, 9, 10)
+		COMMIT
+		b: /* shardway: primary */ SELECT id, score FROM users WHERE id IN (1, 2, 9, 10) ORDER BY id
+		SET autocommit = 0
+		UPDATE users SET score = 0 WHERE id IN (1, 9)
+		SELECT id, score FROM users WHERE id IN (1, 9) ORDER BY id
+		b: /* shardway: primary */ SELECT id, score FROM users WHERE id IN (1, 9) ORDER BY id
+		ROLLBACK
+		SELECT id, score FROM users WHERE id IN (1, 9) ORDER BY id
+		COMMIT
+		SET autocommit = 1`,
+	"rows brought together in a branch": `
+		BEGIN
+		UPDATE users SET score = 500 WHERE id = 9
+		UPDATE users SET score = 400 WHERE id = 1
+		SELECT u.id, (SELECT COUNT(*) FROM users v WHERE v.score > u.score) n FROM users u WHERE u.id IN (1, 9) ORDER BY u.id
+		SELECT u.id, c.name FROM users u JOIN countries c ON c.code = u.country WHERE u.id IN (1, 9) ORDER BY u.id
+		SELECT a.id, b.id FROM users a JOIN users b ON a.id = b.id - 8 WHERE a.id IN (1, 2) ORDER BY 1
+		UPDATE users SET score = 501 WHERE id = 9
+		COMMIT
+		SELECT id, score FROM users WHERE id IN (1, 9) ORDER BY id`,
 	"warnings and ids": `
 		BEGIN
 		UPDATE users SET age = 97 WHERE id = 1
