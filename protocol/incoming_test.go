@@ -72,7 +72,8 @@ func TestIncoming(t *testing.T) {
 			columns: []int{1}, rows: texts("a"), err: denied, reply: Reply{Err: denied, Rows: 1, ResultSets: 1},
 		}},
 		{"several results", []result{
-			{columns: 1, rows: texts("a"), end: OK{Status: more}}, {columns: 3, rows: texts("b", "c"), end: OK{Status: more}},
+			{columns: 1, rows: texts("a"), end: OK{Status: more}},
+			{columns: 3, rows: texts("b", "c"), end: OK{Status: more}},
 			{ok: &OK{Status: auto, AffectedRows: 1}},
 		}, received{
 			columns: []int{1, 3, 0}, rows: texts("a", "b", "c"),

@@ -64,6 +64,7 @@ func (s *session) sqlMode() parse.Mode {
 		s.facts.Charset = s.x.Charset()
 		mode := s.x.SQLMode()
 		s.mode = parse.ModeOf(mode, s.facts.Charset)
+		s.facts.SelectLimited = s.x.SelectLimited()
 		s.facts.FullGroupBy = strings.Contains(mode, "ONLY_FULL_GROUP_BY") || strings.Contains(mode, "ANSI,")
 		s.facts.Strict = strings.Contains(mode, "STRICT_") || strings.Contains(mode, "TRADITIONAL")
 		s.facts.PlainBackslash = strings.Contains(mode, "NO_BACKSLASH_ESCAPES")

@@ -245,7 +245,7 @@ func (w *gathering) table(ctx context.Context, p *plan.Copy) (*gather.Table, err
 	if err != nil {
 		return nil, w.broke(err)
 	}
-	if len(t.Columns) > 0 && p.Home == w.g.Plan.Shard {
+	if len(t.Columns) > 0 && (p.Listed || p.Home == w.g.Plan.Shard) {
 		return t, nil
 	}
 	if p.Home != nil && p.Home != w.g.Plan.Shard {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -70,69 +69,6 @@ func (s *Session) RunMany(ctx context.Context, r *ManyRequest) (Outcome, error) 
 			tried[m.lostAt] = append(tried[m.lostAt], lost.addr)
 		}
 	}
-}
-
-// oneTransaction refuses a transaction over several shards where these are forbidden.
-func (s *Session) oneTransaction(r *ManyRequest) error {
-	if s.cross != CrossShardForbid || len(r.Parts) == 1 && len(s.tx.parts) == 0 {
-		return nil
-	}
-	write := !r.Parts[0].Read
-	for i := range r.Parts {
-		at := r.Parts[i].Shard
-		if (s.InTransaction() || !s.autocommit) && s.partAt(at) == nil && len(s.tx.parts)+i > 0 || write && i > 0 {
-			return protocol.Errorf(1235, "42000", "shardway: this statement is for shard %s as well, and transactions over several shards are forbidden (transactions.cross_shard)", at)
-		}
-	}
-	return nil
-}
-
-// errForgotten: a server doesn't know the statement that it was to execute. Nothing ran there.
-var errForgotten = protocol.Errorf(unknownStatement, "HY000", "shardway: a server has forgotten a prepared statement; prepare it anew")
-
-// RunWrite is RunMany for a statement that changes something: it happens on all of its shards or on none.
-func (s *Session) RunWrite(ctx context.Context, r *ManyRequest) (Outcome, error) {
-	if len(r.Parts) == 1 && r.InsertID == 0 {
-		return s.RunMany(ctx, r)
-	}
-	r.Silent = true
-	if r.Copies && s.state.get("timestamp") == "" {
-		now := time.Now()
-		s.state.set("timestamp", fmt.Sprintf("%d.%06d", now.Unix(), now.Nanosecond()/1000))
-		s.changed()
-		defer func() {
-			s.state.set("timestamp", "")
-			s.changed()
-		}()
-	}
-	var out Outcome
-	run := func() (err error) {
-		if out, err = s.RunMany(ctx, r); err == nil && out.Reply.Err != nil {
-			err = out.Reply.Err
-		}
-		return err
-	}
-	var err error
-	if len(r.Parts) == 1 {
-		err = run()
-	} else {
-		err = s.Atomically(ctx, run)
-	}
-	if err != nil {
-		return out, err
-	}
-	if r.InsertID != 0 {
-		s.lastInsertID, out.Reply.InsertID = r.InsertID, r.InsertID
-	}
-	out.Reply.Status = s.Status()
-	ok := out.Reply.OK
-	ok.Changes = s.told(ok.Changes)
-	return out, s.client.WriteOK(ok)
-}
-
-// told are the changes that the client wants to be told of.
-func (s *Session) told(changes []protocol.Change) []protocol.Change {
-	return slices.DeleteFunc(slices.Clone(changes), func(c protocol.Change) bool { return !slices.Contains(s.tracked(), c.Kind) })
 }
 
 // many is one run of a ManyRequest.
@@ -429,21 +365,6 @@ func (m *many) named(e *protocol.Error, at int, timedOut bool) *protocol.Error {
 	return protocol.Errorf(e.Code, e.State, "%s (shard %s)", e.Message, m.r.Parts[at].Shard)
 }
 
-// differ is an error where the copies of a table didn't do the same.
-func (m *many) differ() *protocol.Error {
-	first := m.streams.Reply(0)
-	for i := range m.branches {
-		reply := m.streams.Reply(i)
-		switch at, home := m.r.Parts[i].Shard, m.r.Parts[0].Shard; {
-		case m.r.InsertID == 0 && reply.InsertID != first.InsertID:
-			return protocol.Errorf(1105, "HY000", "shardway: the copy of the table on shard %s numbers the row %d, and the one on %s numbers it %d: nothing was changed; declare its column as the table's sequence in the map, or give the number", home, first.InsertID, at, reply.InsertID)
-		case reply.AffectedRows != first.AffectedRows:
-			return protocol.Errorf(1105, "HY000", "shardway: the statement changes %d rows of the copy on shard %s and %d of the one on %s, so they aren't alike: nothing was changed; compare them", first.AffectedRows, home, reply.AffectedRows, at)
-		}
-	}
-	return nil
-}
-
 // sum adds up what the servers have said.
 func (m *many) sum() {
 	warnings := 0
@@ -452,10 +373,10 @@ func (m *many) sum() {
 			continue
 		}
 		reply := m.streams.Reply(i)
-		warnings += int(reply.Warnings)
 		if m.r.Copies && i > 0 {
 			continue
 		}
+		warnings += int(reply.Warnings)
 		m.answer.AffectedRows += reply.AffectedRows
 		m.answer.Records += reply.Records
 		if m.answer.InsertID == 0 {
@@ -470,46 +391,6 @@ func (m *many) sum() {
 	}
 	m.answer.Warnings = uint16(min(warnings, 1<<16-1))
 	m.answer.Status = m.s.Status()
-}
-
-// InfoOfOne is what a server would say of an INSERT of one row if it said anything: it does so of several rows alone.
-func InfoOfOne(reply *protocol.Reply) string {
-	duplicates := uint64(0)
-	switch {
-	case reply.AffectedRows > 1: // the row and those that it replaced, or two for one that was updated
-		duplicates = reply.AffectedRows - 1
-	case reply.AffectedRows == 0 && reply.Warnings > 0: // IGNORE
-		duplicates = 1
-	}
-	return fmt.Sprintf("Records: 1  Duplicates: %d  Warnings: %d", duplicates, reply.Warnings)
-}
-
-// addNumbers adds the numbers of two texts that are alike otherwise: "Rows matched: 3  Changed: 1  Warnings: 0".
-func addNumbers(a, b string) string {
-	if a == "" || b == "" {
-		return a + b
-	}
-	var out []byte
-	for {
-		i, j := strings.IndexAny(a, "0123456789"), strings.IndexAny(b, "0123456789")
-		if i < 0 || j < 0 {
-			return string(append(out, a...))
-		}
-		out = append(out, a[:i]...)
-		var x, y uint64
-		x, a = leadingNumber(a[i:])
-		y, b = leadingNumber(b[j:])
-		out = strconv.AppendUint(out, x+y, 10)
-	}
-}
-
-func leadingNumber(text string) (n uint64, rest string) {
-	end := 0
-	for end < len(text) && text[end] >= '0' && text[end] <= '9' {
-		end++
-	}
-	n, _ = strconv.ParseUint(text[:end], 10, 64)
-	return n, text[end:]
 }
 
 // close ends the client's answer.

@@ -158,6 +158,12 @@ func (s *Session) SQLMode() string {
 	return s.x.cluster.Learned().SQLMode
 }
 
+// SelectLimited says whether the client has set sql_select_limit, which holds on each server by itself.
+func (s *Session) SelectLimited() bool {
+	limit := strings.Trim(s.state.get("sql_select_limit"), "'")
+	return limit != "" && !strings.EqualFold(limit, "DEFAULT") && limit != "18446744073709551615"
+}
+
 // HasFoundRows says whether the last statement's SQL_CALC_FOUND_ROWS waits at a server.
 func (s *Session) HasFoundRows() bool { return s.holdWith(WhyFoundRows) != nil }
 

@@ -30,8 +30,9 @@ type Copy struct {
 	DB, Table string
 	Name      string            // of the temporary table, in DB: the table's own where it hides that
 	Shards    []*shardmap.Shard // on which rows can matter, in the map's order
-	// Home is a shard that has the table, which tells its columns where the finishing one doesn't.
-	Home *shardmap.Shard
+	// Home is a shard that has the table, which tells its columns. Listed says that the finishing one may tell them too.
+	Home   *shardmap.Shard
+	Listed bool
 	// All says that every column may be needed; else Columns are names, in lower case, of which the table's may be. They
 	// hold many names that are no columns.
 	All     bool
@@ -198,7 +199,9 @@ func (b *builder) unbringable() string {
 		return "it calls a function that may be a stored one (" + st.Why + ")"
 	case st.Is(parse.FlagConnectionID), st.Is(parse.FlagOwnVariable):
 		return "it is about the connection (" + st.Why + ")"
-	case st.Is(parse.FlagFoundRows), st.Is(parse.FlagCalcFoundRows), st.Is(parse.FlagRowCount), st.Is(parse.FlagDiagnostics):
+	case st.Is(parse.FlagCalcFoundRows):
+		return "the connection isn't kept for FOUND_ROWS() after SQL_CALC_FOUND_ROWS"
+	case st.Is(parse.FlagFoundRows), st.Is(parse.FlagRowCount), st.Is(parse.FlagDiagnostics):
 		return "it is about another statement's result (" + st.Why + ")"
 	case b.vars:
 		return "it uses user variables that one connection alone has"
@@ -352,7 +355,7 @@ const maxCopies = 61
 // copy is a copy for some of a table's references.
 func (w *bringing) copy(g *tableGroup, members []int, name string) Copy {
 	b := w.b
-	c := Copy{DB: g.db, Table: g.table, Name: name, Home: b.home(g.db)}
+	c := Copy{DB: g.db, Table: g.table, Name: name, Home: b.home(g.db), Listed: g.kind != kindWhole}
 	var need set
 	for _, i := range members {
 		br, s := &w.list[i], w.source(i)
@@ -401,7 +404,9 @@ func (b *builder) whyBrought() string {
 		if s.in.count() == 0 || s.kind != kindSharded && s.kind != kindWhole {
 			continue
 		}
-		parts = append(parts, b.name(s.text)+" is on "+s.in.names(b.m))
+		if part := b.name(s.text) + " is on " + s.in.names(b.m); !slices.Contains(parts, part) {
+			parts = append(parts, part)
+		}
 	}
 	return "needs several shards: " + strings.Join(parts, ", ")
 }

@@ -169,6 +169,8 @@ func facts(t testing.TB, words string) *plan.Facts {
 			f.InTx, f.TxShards = true, shardList(v)
 		case "txro":
 			f.InTx, f.TxReadOnly, f.TxShards = true, true, shardList(v)
+		case "reopens":
+			f.Reopens = true
 		case "oneshard":
 			f.OneShard = true
 		case "noauto":
@@ -181,6 +183,8 @@ func facts(t testing.TB, words string) *plan.Facts {
 			f.TempTables = strings.Split(v, ",")
 		case "charset":
 			f.Charset = v
+		case "limited":
+			f.SelectLimited = true
 		case "lax":
 			f.Strict = false
 		case "table": // table=shop.users:id,name

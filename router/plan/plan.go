@@ -165,6 +165,7 @@ type Facts struct {
 	Tables map[string][]string
 
 	FullGroupBy    bool // sql_mode has ONLY_FULL_GROUP_BY
+	SelectLimited  bool // sql_select_limit is set
 	PlainBackslash bool // sql_mode has NO_BACKSLASH_ESCAPES
 	BinaryParams   bool // among the bound values are strings of bytes
 	Reopens        bool // the servers read a temporary table more than once in a statement, as MariaDB does
@@ -230,6 +231,10 @@ func Rows(p Plan, m *shardmap.Map) (columns []string, rows [][]string) {
 			merge = p.Merge.String()
 		}
 		rows = append(rows, []string{number(len(p.Parts) + 1), "", "merge", "", "", merge})
+	case *Pick:
+		rows = append(rows,
+			[]string{"1", "", "pick", "", p.Rows.String(), p.Why},
+			[]string{"2", "", "write", "", p.Head.String() + " …", "the rows that were chosen, in the same transaction"})
 	case *Gather:
 		rows = gatherRows(p)
 	case *Load:

@@ -109,6 +109,9 @@ func (b *builder) scatter() (p *Many, why string) {
 	if st.Flags&tiedToOne != 0 || !st.Is(parse.FlagRead) && !st.Is(parse.FlagLocks) && !variables {
 		return nil, "it depends on what one connection keeps" + b.kept()
 	}
+	if b.f.SelectLimited {
+		return nil, "sql_select_limit would hold on each shard"
+	}
 	t, why := b.together()
 	if why != "" {
 		return nil, why

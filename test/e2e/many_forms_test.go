@@ -36,6 +36,9 @@ func manyForms() (all []statement) {
 	}
 	return append(
 		all,
+		statement{text: "SET sql_select_limit = 5"},
+		statement{text: "SELECT id FROM things ORDER BY id"},
+		statement{text: "SET sql_select_limit = DEFAULT"},
 		statement{text: "SELECT id, i8 FROM things WHERE i8 > 4 UNION ALL SELECT id, i64 FROM things WHERE id = 7", unordered: true},
 		statement{text: "SELECT id, ? FROM things WHERE i8 IN (?, ?) ORDER BY i8 + ?, ci, id DESC LIMIT ?", hasArgs: true, args: []any{"x", int64(1), int64(2), int64(1), int64(4)}},
 	)

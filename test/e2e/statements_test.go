@@ -78,25 +78,28 @@ func TestRandomStatements(t *testing.T) {
 // tally counts what became of statements.
 type tally struct {
 	alike, refused, different int
-	why                       map[string]int
+	why                       map[string]int    // refused statements by their errors
+	first                     map[string]string // one of each
 }
 
-func (s *tally) refuse(e *wireError) {
+func (s *tally) refuse(text string, e *wireError) {
 	s.refused++
 	if s.why == nil {
-		s.why = map[string]int{}
+		s.why, s.first = map[string]int{}, map[string]string{}
 	}
-	text := strings.TrimPrefix(e.Message, "shardway: ")
-	if len(text) > 100 {
-		text = text[:100]
+	why := strings.TrimPrefix(e.Message, "shardway: ")
+	if len(why) > 100 {
+		why = why[:100]
 	}
-	s.why[text]++
+	if s.why[why]++; s.why[why] == 1 {
+		s.first[why] = text
+	}
 }
 
 func (s *tally) refusals() []string {
 	var all []string
 	for why, n := range s.why {
-		all = append(all, fmt.Sprintf("%5d times: %s", n, why))
+		all = append(all, fmt.Sprintf("%5d times: %s, as %s", n, why, s.first[why]))
 	}
 	slices.Sort(all)
 	slices.Reverse(all)
@@ -165,7 +168,7 @@ func (e *env) try(p *pair, s *grammar.Statement, prepared bool, sum *tally) stri
 	}
 	if refused := got.err(); refused != nil && strings.HasPrefix(refused.Message, "shardway:") {
 		if sum != nil {
-			sum.refuse(refused)
+			sum.refuse(one.text, refused)
 		}
 		return ""
 	}

@@ -109,8 +109,16 @@ func (t *Transactions) acquire(ctx context.Context, shard string) (*backend.Conn
 		_, err = c.Exec("SET NAMES utf8mb4 COLLATE utf8mb4_general_ci")
 	}
 	if err == nil {
+		// A reset takes the character set from the server's own default, not from the login.
+		_, err = c.Exec("SET NAMES utf8mb4 COLLATE utf8mb4_general_ci")
+	}
+	if err == nil {
 		c.Data = nil
 		err = c.Setup(ctx)
+	}
+	if err == nil {
+		// A reset gives it the server's own collation instead of the one that it was dialed with.
+		_, err = c.Exec("SET NAMES utf8mb4 COLLATE utf8mb4_general_ci")
 	}
 	if err != nil {
 		c.Failed(err)
