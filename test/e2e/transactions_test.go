@@ -245,6 +245,7 @@ func TestTransactions(t *testing.T) {
 		for name, script := range transactionScripts {
 			e.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 				e := &env{T: t, ctx: e.ctx, c: e.c, db: e.db}
+				e.must(e.c.Sync(e.ctx)) // what the other scripts have written is on the replicas
 				sharded := map[string]*wire{"a": e.dial(d, nil), "b": e.dial(d, nil)}
 				plain := map[string]*wire{"a": e.plain(nil), "b": e.plain(nil)}
 				for line := range strings.Lines(script) {
