@@ -338,9 +338,20 @@ func TestDeadlockOverShards(t *testing.T) {
 			e.Error(age, err)
 		}
 		run(a, "SET shardway_cross_shard = 'forbid'", "BEGIN", "UPDATE users SET age = 3 WHERE id = 1")
-		if rs, err := a.query("UPDATE users SET age = 3 WHERE id = 9"); err != nil || rs[0].Err == nil || rs[0].Err.Code != 1235 {
-			e.Errorf("%v %v", rs, err)
+		refused := func(sql string) {
+			e.Helper()
+			if rs, err := a.query(sql); err != nil || rs[0].Err == nil || rs[0].Err.Code != 1235 {
+				e.Errorf("%s: %v %v", sql, rs, err)
+			}
 		}
-		run(a, "COMMIT")
+		refused("UPDATE users SET age = 3 WHERE id = 9")
+		refused("SELECT COUNT(*) FROM users")
+		refused("SELECT * FROM users a JOIN users b ON a.id = b.age")
+		run(a, "COMMIT", "SELECT COUNT(*) FROM users")
+		refused("UPDATE users SET age = 3 WHERE id IN (1, 9)")
+		refused("INSERT INTO users (id, name) VALUES (9000001, 'a'), (9000009, 'b')")
+		if n, err := a.one("/* shardway: primary */ SELECT COUNT(*) FROM users WHERE age = 3"); err != nil || n != "1" {
+			e.Error(n, err)
+		}
 	})
 }
