@@ -195,6 +195,11 @@ func (w *picking) write(ctx context.Context, head, tail string, columns, rows []
 				return err
 			}
 			continue
+		case plan.PickMove:
+			if err := w.move(ctx, head, kinds, cells); err != nil {
+				return err
+			}
+			continue
 		case plan.PickDelete, plan.PickUpdate:
 			if len(cells) == 1 {
 				one = cells[0]
@@ -451,7 +456,10 @@ func (s *session) boundSQL(stmt *statement, i int) string {
 			if p.Unsigned {
 				return strconv.FormatUint(p.Uint, 10)
 			}
-			return "(" + strconv.FormatInt(p.Int, 10) + ")"
+			if p.Int < 0 {
+				return "(" + strconv.FormatInt(p.Int, 10) + ")" // after a minus sign, another one would be a comment
+			}
+			return strconv.FormatInt(p.Int, 10)
 		case protocol.TypeFloat, protocol.TypeDouble:
 			return "(" + strconv.FormatFloat(p.Float, 'e', -1, 64) + ")"
 		}

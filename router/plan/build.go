@@ -21,6 +21,7 @@ type builder struct {
 	place     placeReason
 	prefer    *shardmap.Shard // where any shard would do
 	ins       insertNote
+	moves     *shardmap.Table // whose rows an UPDATE gives other keys
 	pick      string          // why the rows of an INSERT … SELECT have to be seen first
 	explained bool            // the statement isn't run
 	copies    *shardmap.Table // the reference table that is written to, on several shards

@@ -131,6 +131,9 @@ func (b *builder) assigned() Plan {
 		clause := "SET"
 		if b.st.Insert != nil {
 			clause = "ON DUPLICATE KEY UPDATE"
+		} else if len(b.st.Blocks[0].Tables) == 1 && !b.explained {
+			b.moves = t
+			continue
 		}
 		return refuse(clause + " assigns " + fullName(t) + "." + t.Key +
 			", the key that decides the row's shard: delete the row and insert it with its new key")
@@ -360,7 +363,7 @@ func (b *builder) choose() Plan {
 		}
 	}
 	var s *shardmap.Shard
-	if b.copies != nil || b.pick != "" || b.need.count() > 1 || b.rowwise() {
+	if b.copies != nil || b.pick != "" || b.moves != nil || b.need.count() > 1 || b.rowwise() {
 		heap := *b // the builder of all other statements stays on the stack
 		return heap.beyond()
 	}

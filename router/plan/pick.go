@@ -1,10 +1,12 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 
 	"shardway/router/parse"
 	"shardway/router/parse/rewrite"
+	"shardway/shardmap"
 )
 
 // Pick is a write whose rows are chosen first, since no shard alone can say which they are or what becomes of them. Rows, a
@@ -20,6 +22,8 @@ type Pick struct {
 	Alias string
 	// Head begins the statements that write, up to the conditions or the rows. Tail ends them; nil: nothing does.
 	Head, Tail *rewrite.Template
+	// Move is the table whose key PickMove assigns.
+	Move *shardmap.Table
 	// Sets are the columns that get the values which Rows gives after the keys, for PickValues.
 	Sets []string
 	Why  string
@@ -34,6 +38,7 @@ const (
 	PickUpdate               // Head is run for their keys
 	PickValues               // Sets get the values that Rows gives, row by row
 	PickInsert               // they are inserted
+	PickMove                 // Head is run for each, and then the row goes to the shard of its new key, which Rows gives after the keys
 )
 
 func (*Pick) plan() {}
@@ -82,6 +87,10 @@ func (b *builder) picked(why string) Plan {
 		}
 		p.Head = rewrite.New(n).Text(verb + rewrite.Quote(p.DB) + "." + rewrite.Quote(p.Table))
 		p.Alias = p.Table
+	case b.moves != nil:
+		if joined || subquery(n, c.Set) || !b.pickMove(p, n, c) {
+			return nil
+		}
 	case !joined && !subquery(n, c.Set):
 		p.Op = PickUpdate
 		p.Head = rewrite.New(n).Copy(c.Verb).Copy(c.From).Text("SET").Copy(c.Set)
@@ -110,7 +119,7 @@ func (b *builder) pickValues(p *Pick, n *rewrite.Norm, c *rewrite.Change) bool {
 		name := rewrite.New(n).Copy(rewrite.Range{From: s.Column.To - 1, To: s.Column.To}).String()
 		for j := s.Value.From; i > 0 && j < s.Value.To; j++ {
 			for _, before := range p.Sets {
-				if n.Tokens[j].IsName() && strings.EqualFold(strings.Trim(before, "`"), strings.Trim(rewrite.New(n).Copy(rewrite.Range{From: j, To: j + 1}).String(), "`")) {
+				if n.Tokens[j].IsName() && strings.EqualFold(unquoted(before), nameAt(n, j)) {
 					return false
 				}
 			}
@@ -121,6 +130,45 @@ func (b *builder) pickValues(p *Pick, n *rewrite.Norm, c *rewrite.Change) bool {
 	p.Alias = p.Table
 	return true
 }
+
+// pickMove has the SELECT give each row's new key. It is false where another column of the primary key is assigned as well,
+// by which the row is found again.
+func (b *builder) pickMove(p *Pick, n *rewrite.Norm, c *rewrite.Change) bool {
+	p.Op, p.Move = PickMove, b.moves
+	p.Head = rewrite.New(n).Copy(c.Verb).Copy(c.From).Text("SET").Copy(c.Set)
+	found := false
+	for i := range c.Sets {
+		s := &c.Sets[i]
+		name := unquoted(rewrite.New(n).Copy(rewrite.Range{From: s.Column.To - 1, To: s.Column.To}).String())
+		switch {
+		case strings.EqualFold(name, b.moves.Key):
+			if found || s.Value.To-s.Value.From == 1 && n.Tokens[s.Value.From].Up == "DEFAULT" {
+				return false
+			}
+			found = true
+			p.Rows.Text(", (").Copy(s.Value).Text(")")
+		case slices.ContainsFunc(p.Keys, func(key string) bool { return strings.EqualFold(key, name) }):
+			return false
+		}
+		if found && i > 0 && !strings.EqualFold(name, b.moves.Key) {
+			continue
+		}
+		for j := s.Value.From; found && i > 0 && j < s.Value.To; j++ { // the key's value may depend on a column assigned before it
+			for _, before := range c.Sets[:i] {
+				if n.Tokens[j].IsName() && strings.EqualFold(nameAt(n, before.Column.To-1), nameAt(n, j)) {
+					return false
+				}
+			}
+		}
+	}
+	return found
+}
+
+func nameAt(n *rewrite.Norm, token int) string {
+	return unquoted(rewrite.New(n).Copy(rewrite.Range{From: token, To: token + 1}).String())
+}
+
+func unquoted(name string) string { return strings.ReplaceAll(strings.Trim(name, "`"), "``", "`") }
 
 // pickInsert has the SELECT of an INSERT give its rows.
 func (b *builder) pickInsert(p *Pick, n *rewrite.Norm, c *rewrite.Change) Plan {

@@ -12,6 +12,11 @@ func (b *builder) beyond() Plan {
 	switch {
 	case b.copies != nil:
 		return b.copied()
+	case b.moves != nil:
+		if p := b.picked("it assigns " + fullName(b.moves) + "." + b.moves.Key + ", the key that decides a row's shard, so rows may move"); p != nil {
+			return p
+		}
+		return refuse("SET assigns " + fullName(b.moves) + "." + b.moves.Key + ", the key that decides the row's shard, in a way that can't be done row by row: delete the row and insert it with its new key")
 	case b.pick != "":
 		if p := b.picked(b.pick); p != nil {
 			return p

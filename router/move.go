@@ -1,0 +1,113 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+
+	"shardway/protocol"
+	"shardway/router/exec"
+	"shardway/router/parse/rewrite"
+	"shardway/shardmap"
+)
+
+// move runs an UPDATE that assigns the key for one row, whose primary key's values and new key are cells: on the shard
+// where the row is, with all that the server makes of it, and then takes the row to the shard of its new key.
+func (w *picking) move(ctx context.Context, head string, kinds []literalKind, cells []string) error {
+	s, p := w.s, w.p
+	t := p.Move
+	n := len(p.Keys)
+	at := -1 // the sharding key in the primary key
+	var was, is []string
+	for i, k := range p.Keys {
+		was = append(was, rewrite.Quote(p.Alias)+"."+rewrite.Quote(k)+" = "+cells[i])
+		if strings.EqualFold(k, t.Key) {
+			at = i
+			is = append(is, rewrite.Quote(k)+" = "+cells[n])
+			continue
+		}
+		is = append(is, rewrite.Quote(k)+" = "+cells[i])
+	}
+	if at < 0 {
+		return protocol.Errorf(1235, "42000", "shardway: SET assigns %s.%s.%s, the key that decides the row's shard, and the table's primary key doesn't hold it: delete the row and insert it with its new key", p.DB, p.Table, t.Key)
+	}
+	from, err := w.shardOf(t, kinds[at], cells[at], shardmap.Equal)
+	if err != nil {
+		return err
+	}
+	m := protocol.NewMemory(0)
+	err = s.x.Keep(m, func() error {
+		_, err := s.x.Run(ctx, &exec.Request{
+			Command: protocol.ComQuery, Payload: []byte(head + " WHERE " + strings.Join(was, " AND ")), Reply: protocol.ReplyQuery,
+			Shard: from.ID, Role: exec.Primary, Timeout: w.o.QueryTimeout,
+		})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	_, _, reply, err := m.Read()
+	if err != nil {
+		return err
+	}
+	w.sum.AffectedRows += reply.AffectedRows
+	w.sum.Warnings += reply.Warnings
+	w.sum.Info = exec.AddInfo(w.sum.Info, reply.Info)
+	// What the server has stored may not be what was assigned: the row says.
+	where := strings.Join(is, " AND ")
+	m = protocol.NewMemory(0)
+	err = s.x.Keep(m, func() error {
+		_, err := s.x.Run(ctx, &exec.Request{
+			Command: protocol.ComQuery, Payload: []byte("SELECT " + rewrite.Quote(t.Key) + " FROM " + rewrite.Quote(p.DB) + "." + rewrite.Quote(p.Table) + " WHERE " + where),
+			Reply: protocol.ReplyQuery, Shard: from.ID, Role: exec.Primary, Read: true, Timeout: w.o.QueryTimeout,
+		})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	columns, rows, _, err := m.Read()
+	if err != nil {
+		return err
+	}
+	if len(rows) != 1 || len(columns) != 1 {
+		return protocol.Errorf(1235, "42000", "shardway: SET assigns %s.%s.%s, the key that decides the row's shard, and the row isn't found again by its new key %s; nothing was changed: delete the row and insert it with its new key", p.DB, p.Table, t.Key, cells[n])
+	}
+	kind := literalOf(columns[0])
+	stored, ok := w.cells([]literalKind{kind}, rows[0])
+	if !ok {
+		return protocol.Errorf(1105, "HY000", "shardway: a server sent a row that makes no sense")
+	}
+	to, err := w.shardOf(t, kind, stored[0], shardmap.Equal)
+	if err != nil || to == from {
+		return err
+	}
+	moved, err := s.x.Move(ctx, p.DB, p.Table, where, from.ID, to.ID)
+	if err == nil && !moved {
+		err = errors.New("shardway: a row that was just updated is gone")
+	}
+	return err
+}
+
+// shardOf is the shard of a key that a server has sent, as a literal.
+func (w *picking) shardOf(t *shardmap.Table, kind literalKind, cell string, use shardmap.Use) (*shardmap.Shard, error) {
+	var v shardmap.Value
+	switch {
+	case kind == literalNumber:
+		if n, err := strconv.ParseInt(cell, 10, 64); err == nil {
+			v = shardmap.Value{Kind: shardmap.Int, I: n}
+		} else if n, err := strconv.ParseUint(cell, 10, 64); err == nil {
+			v = shardmap.Value{Kind: shardmap.Uint, U: n}
+		} else {
+			v = shardmap.Value{Kind: shardmap.Decimal, S: []byte(cell)}
+		}
+	case kind == literalText && strings.HasPrefix(cell, "'") && !strings.Contains(cell, `\`) && strings.Count(cell, "'") == 2:
+		v = shardmap.Value{Kind: shardmap.String, S: []byte(strings.Trim(cell, "'")), UTF8: strings.HasPrefix(w.s.x.Charset(), "utf8")}
+	}
+	loc := t.Locate(v, use)
+	if loc.Kind != shardmap.Placed {
+		return nil, protocol.Errorf(1235, "42000", "shardway: SET assigns %s, the key that decides the row's shard, and the place of %s isn't certain; nothing was changed: delete the row and insert it with its new key", t.Key, cell)
+	}
+	return loc.Shard, nil
+}
