@@ -15,8 +15,8 @@ import (
 	"shardway/shardmap"
 )
 
-// load is LOAD DATA LOCAL into a table on several shards. The rows of one shard go there as any statement does; rows of
-// several go there only where the session has said that they needn't be stored all or none.
+// load is LOAD DATA LOCAL into a table on several shards. The rows of one shard go there as any statement does; those of
+// several are one transaction over these.
 func (s *session) load(ctx context.Context, o *Options, t *text, p *plan.Load) error {
 	if !s.conn.Capabilities().Has(protocol.CapLocalFiles) {
 		return s.noLocalFiles(o)
@@ -35,6 +35,8 @@ func (s *session) load(ctx context.Context, o *Options, t *text, p *plan.Load) e
 	switch {
 	case p.Table.Reference && !several:
 		return l.Refuse("it writes every shard's copy, and transactions over several shards are forbidden (transactions.cross_shard); run it on each shard in turn")
+	case !several && (s.x.InTransaction() || !s.x.Autocommit()):
+		l.Whole = true
 	case several && s.facts.PinWhy != "":
 		return l.Refuse("it goes to several shards, and this session keeps a connection for its " + s.facts.PinWhy + "; end that first, or load the file on another connection")
 	}

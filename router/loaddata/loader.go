@@ -156,8 +156,8 @@ func (l *Loader) locate(row *Row) (*shardmap.Shard, error) {
 }
 
 // LookAhead looks at the file until it is at its end, or rows of a second shard were found, or it is too long to be
-// kept. Rows of several shards are an error without unsafe.
-func (l *Loader) LookAhead(unsafe bool) error {
+// kept. Rows of more than one shard are an error unless there may be several.
+func (l *Loader) LookAhead(several bool) error {
 	for len(l.taken) < ahead && !l.Several {
 		shard, raw, err := l.next()
 		if errors.Is(err, io.EOF) {
@@ -166,7 +166,7 @@ func (l *Loader) LookAhead(unsafe bool) error {
 		if err != nil {
 			return err
 		}
-		if err := l.see(shard, unsafe); err != nil {
+		if err := l.see(shard, several); err != nil {
 			return err
 		}
 		l.taken = append(l.taken, raw...)
@@ -180,23 +180,23 @@ func (l *Loader) LookAhead(unsafe bool) error {
 	case l.Several:
 	case l.Whole:
 		return l.Refuse(fmt.Sprintf("in a transaction a file of more than %d MiB can't be looked through before it is loaded; load it outside of one, or in parts", ahead>>20))
-	case unsafe:
+	case several:
 		l.Several = true // who knows what comes
 	}
 	return nil
 }
 
 // see takes note of whose a row is.
-func (l *Loader) see(shard *shardmap.Shard, unsafe bool) error {
+func (l *Loader) see(shard *shardmap.Shard, several bool) error {
 	switch {
 	case shard == nil || shard == l.First:
 	case l.First == nil:
 		l.First = shard
-	case unsafe:
+	case several:
 		l.Several = true
 	default:
-		return l.Refuse(fmt.Sprintf("row %d belongs to shard %s and the rows before it to %s, and rows of several shards aren't stored all or none; "+
-			"load a file for each shard, or SET shardway_cross_shard = 'unsafe'", l.split.Rows(), shard.ID, l.First.ID))
+		return l.Refuse(fmt.Sprintf("row %d belongs to shard %s and the rows before it to %s, and transactions over several shards are forbidden (transactions.cross_shard); "+
+			"load a file for each shard", l.split.Rows(), shard.ID, l.First.ID))
 	}
 	return nil
 }

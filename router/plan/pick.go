@@ -212,10 +212,10 @@ func (b *builder) dbOf(t *parse.Table) string {
 	return b.f.DB
 }
 
-// columnList are columns of a table as a select list; a star while they aren't known.
+// columnList are columns of a table as a select list. While they aren't known it only shows that there are some.
 func columnList(alias string, columns []string) string {
 	if columns == nil {
-		return rewrite.Quote(alias) + ".*"
+		return rewrite.Quote(alias) + ".PRIMARY"
 	}
 	list := make([]string, len(columns))
 	for i, c := range columns {

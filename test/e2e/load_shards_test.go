@@ -112,7 +112,7 @@ func TestJ17LoadDataLocalOverShards(t *testing.T) {
 		if got, err := w.text("SHOW WARNINGS"); err != nil || len(got) == 0 {
 			e.Errorf("SHOW WARNINGS: %v, %v", got, err)
 		}
-		// Rows of several shards aren't all or none.
+		// Rows of several shards are a transaction over these.
 		head := "id;name;email;age\r\n"
 		refused := func(w *wire, q, file, want string) {
 			e.Helper()
@@ -124,6 +124,9 @@ func TestJ17LoadDataLocalOverShards(t *testing.T) {
 			if got, err := w.one("SELECT 1"); got != "1" || err != nil {
 				e.Fatalf("after a file that was refused: %s, %v", got, err)
 			}
+		}
+		if _, err := w.query("SET shardway_cross_shard = 'forbid'"); err != nil {
+			e.Error(err)
 		}
 		refused(w, split, head+csv.String(), "row 9 belongs to shard s0 and the rows before it to s1")
 		same("users", "id")
@@ -154,7 +157,7 @@ func TestJ17LoadDataLocalOverShards(t *testing.T) {
 		refused(w, "LOAD DATA LOCAL INFILE 'bad' INTO TABLE countries", "xx\ty\n", "every shard's copy")
 		same("users", "id")
 
-		if _, err := w.query("SET shardway_cross_shard = 'unsafe'"); err != nil {
+		if _, err := w.query("SET shardway_cross_shard = 'atomic'"); err != nil {
 			e.Error(err)
 		}
 		for _, packet := range []int{100000, 777} {
@@ -183,9 +186,6 @@ func TestJ17LoadDataLocalOverShards(t *testing.T) {
 		same("users", "id")
 		// A client that goes away takes nothing with it.
 		cut := e.dial(d, with)
-		if _, err := cut.query("SET shardway_cross_shard = 'unsafe'"); err != nil {
-			e.Error(err)
-		}
 		e.must(cut.send(comQuery, []byte("LOAD DATA LOCAL INFILE 'cut' INTO TABLE users (id, name)")))
 		if p, err := cut.readPacket(); err != nil || p[0] != 0xfb {
 			e.Fatalf("%q, %v", p, err)
