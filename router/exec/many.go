@@ -42,6 +42,9 @@ const patience = 50 * time.Millisecond
 // RunMany runs a statement on several shards and gives the client one answer, without flushing it. Errors are as Run's;
 // besides, a *merge.UnmergeableError says that the rows can't be brought together and that the client has got nothing yet.
 func (s *Session) RunMany(ctx context.Context, r *ManyRequest) (Outcome, error) {
+	if err := s.oneTransaction(r); err != nil {
+		return Outcome{}, err
+	}
 	s.endShort(&r.Parts[0])
 	mark := s.client.Mark()
 	tried := make([][]string, len(r.Parts))
