@@ -456,10 +456,10 @@ func (s *session) boundSQL(stmt *statement, i int) string {
 			if p.Unsigned {
 				return strconv.FormatUint(p.Uint, 10)
 			}
-			if p.Int < 0 {
-				return "(" + strconv.FormatInt(p.Int, 10) + ")" // after a minus sign, another one would be a comment
+			if p.Int >= 0 {
+				return strconv.FormatInt(p.Int, 10) // LIMIT takes no parentheses
 			}
-			return strconv.FormatInt(p.Int, 10)
+			return "(" + strconv.FormatInt(p.Int, 10) + ")"
 		case protocol.TypeFloat, protocol.TypeDouble:
 			return "(" + strconv.FormatFloat(p.Float, 'e', -1, 64) + ")"
 		}

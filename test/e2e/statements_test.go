@@ -157,7 +157,7 @@ func (e *env) random(seed uint64, n int, sum *tally) {
 // try runs a statement on both sides and says how the answers differ; empty when they don't, or when it was refused.
 func (e *env) try(p *pair, s *grammar.Statement, prepared bool, sum *tally) string {
 	e.Helper()
-	one := statement{text: s.Text(), unordered: !s.Ordered(), folds: s.Folds()}
+	one := statement{text: s.Text(), unordered: !s.Ordered(), folds: s.Folds(), planned: s.Planned()}
 	if prepared {
 		one.text, one.args = s.Prepared()
 		one.hasArgs = true

@@ -340,6 +340,9 @@ func (g *Generator) ordered(q *query, sc *scope) {
 func (g *Generator) subquery(sc *scope, depth int) expr {
 	e := expr{kind: kindInt, simpler: []expr{{sql: "1 = 1"}}}
 	sub := g.query(depth-1, sc, true)
+	for try := 0; try < 20 && sc.rows()*(&scope{sources: sub.from}).rows() > joinRows; try++ { // it may be run for each row
+		sub = g.query(0, sc, true)
+	}
 	for len(sub.items) > 1 {
 		sub.items = sub.items[:len(sub.items)-1]
 	}
@@ -374,6 +377,9 @@ func (g *Generator) subquery(sc *scope, depth int) expr {
 func (g *Generator) scalar(sc *scope, depth int) expr {
 	sub := &query{limit: -1, offset: -1}
 	t := g.table(g.anyTable())
+	if sc.rows()*max(1, t.rows) > joinRows { // it may be run for each row
+		t = g.table(g.s.Tables[0])
+	}
 	sub.from = []*source{t}
 	in := &scope{sources: sub.from, outer: sc}
 	if g.chance(60) {
