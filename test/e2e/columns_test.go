@@ -3,6 +3,8 @@ package e2e
 import (
 	"encoding/binary"
 	"slices"
+
+	"shardway/protocol"
 )
 
 // Flags of a column's definition.
@@ -17,7 +19,7 @@ const (
 
 // planned are column definitions without what depends on the server's plan. A column that comes from a temporary table
 // has no key there, or the one that the temporary table was given, and an aggregate function isn't binary any more and
-// has an original name (MySQL). Whether there is such a table goes by how many rows the server has, and by whether it finds
+// has an original name, and a text has no decimals, which it has 31 of before (MySQL). Whether there is such a table goes by how many rows the server has, and by whether it finds
 // out before that no row can match: one server with all rows decides otherwise than one with a part of them.
 func planned(defs [][]byte) [][]byte {
 	out := make([][]byte, len(defs))
@@ -45,13 +47,16 @@ func plannedOne(def []byte) []byte {
 		at += 1 + n
 	}
 	const flagsAt = 1 + 2 + 4 + 1 // behind the length of the rest, the collation, the width and the type
-	if len(def) < at+flagsAt+2 {
+	if len(def) < at+flagsAt+3 {
 		return def
 	}
 	flags := binary.LittleEndian.Uint16(def[at+flagsAt:])
 	flags &^= flagPrimaryKey | flagUniqueKey | flagMultipleKey | flagPartKey | flagGroup
 	if !table {
 		flags &^= flagBinary
+		if typ := def[at+flagsAt-1]; typ == protocol.TypeString || typ == protocol.TypeVarString || typ == protocol.TypeBlob {
+			def[at+flagsAt+2] = 0
+		}
 	}
 	binary.LittleEndian.PutUint16(def[at+flagsAt:], flags)
 	return def
