@@ -110,7 +110,7 @@ func (g *Generator) anyTable() *Table {
 func (g *Generator) derived(depth int) *source {
 	sub := g.query(depth-1, nil, true)
 	g.cut(sub)
-	s := &source{alias: g.name(), text: "(" + sub.String() + ")", rows: 100}
+	s := &source{alias: g.name(), text: "(" + sub.String() + ")", rows: (&scope{sources: sub.from}).rows()}
 	for i, item := range sub.items {
 		s.columns = append(s.columns, column{name: fmt.Sprintf("c%d", i), kind: item.kind, loose: item.loose})
 	}
@@ -483,7 +483,7 @@ func (g *Generator) common() *query {
 	g.cut(sub)
 	name := g.name()
 	var names []string
-	s := &source{alias: g.name(), text: name, rows: 100}
+	s := &source{alias: g.name(), text: name, rows: (&scope{sources: sub.from}).rows()}
 	for i, item := range sub.items {
 		c := fmt.Sprintf("c%d", i)
 		names = append(names, c)
@@ -491,7 +491,7 @@ func (g *Generator) common() *query {
 	}
 	q := &query{with: []string{name + " (" + strings.Join(names, ", ") + ") AS (" + sub.String() + ")"}, limit: -1, offset: -1, folds: sub.folds}
 	q.from = []*source{s}
-	if g.chance(40) {
+	if g.chance(40) && s.rows*s.rows <= joinRows {
 		again := *s
 		again.alias, again.join = g.name(), "JOIN"
 		again.on = []expr{{sql: s.alias + ".c0 = " + again.alias + ".c0"}}

@@ -120,7 +120,13 @@ func (g *Generator) restrict(w *write, t *Table, s *source, sc *scope) {
 		w.where = append(w.where, g.predicate(sc, 1))
 	}
 	if g.chance(25) {
-		w.order = " ORDER BY " + pick(g, "", g.value(sc, 0, kindInt).sql+", ") + strings.Join(t.primary(), ", ")
+		first := g.value(sc, 0, kindInt).sql
+		if !strings.Contains(first, ".") || g.chance(50) {
+			first = "" // a number would be a position, which no write has
+		} else {
+			first += ", "
+		}
+		w.order = " ORDER BY " + first + strings.Join(t.primary(), ", ")
 		w.limit = g.r.IntN(5)
 	}
 }

@@ -205,6 +205,10 @@ SELECT ABS(?) x FROM users a JOIN users b ON a.id = b.id + 1 ORDER BY a.id LIMIT
 # args 5
 SELECT a.score * ? x FROM users a JOIN users b ON a.id = b.id + 1 ORDER BY a.id LIMIT 3;
 
+# --- ordered twice by the same aggregate function
+SELECT country, MAX(name) FROM users GROUP BY country ORDER BY MAX(name), 1, 2 LIMIT 4;
+SELECT country, MIN(age) m FROM users GROUP BY country ORDER BY m DESC, MIN(age), 2, 1;
+
 # --- writes whose rows are chosen first
 BEGIN;
 # args 10, 3
