@@ -206,11 +206,8 @@ func (g *Generator) insertSelect(t *Table) *write {
 	shift := g.nextID
 	g.nextID += 20_000
 	verb, key := "INSERT INTO ", pick(g, "k", "k", "k + 1", "id MOD 20")
-	switch {
-	case t.Place == Sharded && g.chance(30): // of each pair of k and id there is one row
-		verb, key, shift = "REPLACE INTO ", "k", g.r.IntN(4)
-	case g.chance(20):
-		verb = "INSERT IGNORE INTO "
+	if t.Place == Sharded && g.chance(30) { // of each pair of k and id there is one row
+		verb, key, shift = pick(g, "REPLACE INTO ", "INSERT IGNORE INTO "), "k", g.r.IntN(4)
 	}
 	names, values := []string{"id", "i"}, []string{fmt.Sprintf("id + %d", shift), "i"}
 	if t.Place == Sharded {
