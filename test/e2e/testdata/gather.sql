@@ -215,6 +215,7 @@ BEGIN;
 DELETE FROM orders WHERE total > ? ORDER BY user_id, id LIMIT ?;
 # args -1, 5, 2
 UPDATE orders SET total = ? WHERE total > ? ORDER BY user_id DESC, id LIMIT ?;
+# mysql
 # args -2, 5, 1, 2
 UPDATE orders SET total = ? WHERE total > ? ORDER BY ?, user_id, id LIMIT ?;
 SELECT COUNT(*), SUM(total) FROM orders;
