@@ -166,8 +166,12 @@ func TestPast(t *testing.T) {
 		t.Errorf("after 589 and 3 comes %d", got)
 	}
 	past(1 << 60)
+	if got := next(); got != 591 {
+		t.Errorf("after 2⁶⁰, which no sequence reaches, comes %d", got)
+	}
+	past(sequence.Max)
 	if n, err := all.Draw(t.Context(), srv, m, users, 1); err == nil || !strings.Contains(err.Error(), "no numbers left") {
-		t.Errorf("after 2⁶⁰ comes %d, %v", n, err)
+		t.Errorf("after the greatest number comes %d, %v", n, err)
 	}
 }
 
