@@ -97,6 +97,7 @@ func (s *session) manyRequest(o *Options, t *text, p *plan.Many) (*exec.ManyRequ
 		s.x.AskInsertID()
 		base.UsesLastInsertID = true
 	}
+	base.SetsLastInsertID = p.Copies && st.Is(parse.FlagSetsLastInsertID)
 	base.Upserts = p.Write && st.Insert != nil && len(st.Insert.Rows) == 1 && len(st.Assign) > 0
 	fill := rewrite.Fill{SQL: t.sql}
 	if p.Merge != nil {
