@@ -199,8 +199,8 @@ func (e *env) writtenRefused(w *wire) {
 	if c := code("DELETE FROM plainly ORDER BY n LIMIT 3"); c != 1235 {
 		e.Errorf("a table without a primary key: error %d", c)
 	}
-	for range 5 {
-		if c := code("INSERT INTO marks SELECT item, k + 1000 * (SELECT MAX(k) FROM marks), v FROM marks"); c != 0 {
+	for range 6 {
+		if c := code("INSERT INTO marks SELECT item, k + (SELECT MAX(k) FROM marks), v FROM marks"); c != 0 {
 			if c != 1105 {
 				e.Errorf("beyond gather_rows: error %d", c)
 			}

@@ -175,6 +175,22 @@ func TestPast(t *testing.T) {
 	}
 }
 
+// TestGoesBack has the table lose its last change, as a failover can.
+func TestGoesBack(t *testing.T) {
+	m, users := table(t)
+	srv := &server{schema: true, next: map[string]uint64{"shop.users": 10}}
+	var all sequence.Sequences
+	for range 100 {
+		if _, err := all.Draw(t.Context(), srv, m, users, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	srv.next["shop.users"] = 10
+	if n, err := all.Draw(t.Context(), srv, m, users, 1); err != nil || n < 110 {
+		t.Errorf("after 109, and a table that is at 10 again, comes %d, %v", n, err)
+	}
+}
+
 func TestDrawTogether(t *testing.T) {
 	m, users := table(t)
 	srv := &server{next: map[string]uint64{}}
