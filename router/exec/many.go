@@ -29,8 +29,11 @@ type ManyRequest struct {
 	Rows []int
 	// Copies says that all parts do the same to copies of one table: the answer is the first one's, and a difference an error.
 	Copies bool
-	// InsertID is the insert id that the client is told, and that LAST_INSERT_ID() gives then; 0 for the servers' own.
+	// InsertID is the first number of the rows' sequence: the insert id that the client is told, and that LAST_INSERT_ID()
+	// gives then, unless no row took it; 0 where the servers number rows.
 	InsertID uint64
+	// Given says whether an insert id may come from the statement itself instead of a server; nil for never.
+	Given func(id uint64) bool
 	// MaxRows and MaxBytes limit what is sorted here.
 	MaxRows, MaxBytes uint64
 }
@@ -45,6 +48,9 @@ func (s *Session) RunMany(ctx context.Context, r *ManyRequest) (Outcome, error) 
 		return Outcome{}, err
 	}
 	s.endShort(&r.Parts[0])
+	if err := s.oneTransaction(r); err != nil {
+		return Outcome{}, err
+	}
 	mark := s.client.Mark()
 	tried := make([][]string, len(r.Parts))
 	for try := 0; ; try++ {
@@ -394,6 +400,9 @@ func (m *many) sum() {
 			info = InfoOfOne(reply)
 		}
 		m.answer.Info = addNumbers(m.answer.Info, fewerWarnings(info, m.branches[i].repeated))
+	}
+	if m.r.InsertID != 0 && m.r.took(&m.answer) {
+		m.answer.InsertID = m.r.InsertID
 	}
 	m.answer.Warnings = uint16(min(warnings, 1<<16-1))
 	m.answer.Status = m.s.Status()

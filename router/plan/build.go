@@ -97,7 +97,7 @@ func (b *builder) build() Plan {
 
 // numbered reports whether the statement stores rows in a table that has a sequence.
 func (b *builder) numbered() bool {
-	if b.st.Insert == nil || b.st.Insert.Rows == nil {
+	if b.st.Insert == nil {
 		return false
 	}
 	t := b.source(&b.st.Insert.Table, parse.RoleQuery).table

@@ -50,7 +50,7 @@ func (b *builder) targets() Plan {
 
 // writesCopy takes over that the statement writes to a table of which each shard has a copy.
 func (b *builder) writesCopy(s *source) {
-	if in := owners(s.table, b.m); in.count() > 1 {
+	if in := owners(s.table, b.m); in.count() > 1 || b.st.Insert != nil && s.table.Sequence != "" {
 		b.copies = s.table
 	}
 }
