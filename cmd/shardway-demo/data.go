@@ -36,6 +36,14 @@ var schema = [...]string{
 // settingsSchema is on the default shard alone: the table isn't in the map.
 const settingsSchema = `CREATE TABLE settings (name VARCHAR(64) NOT NULL PRIMARY KEY, value VARCHAR(255) NOT NULL)`
 
+// decisionsSchema is the table that Shardway decides transactions over shards by, on every shard. Shardway makes it where
+// it is missing, from a second connection, which would wait here for the transaction that it is needed for.
+var decisionsSchema = [...]string{
+	`CREATE DATABASE shardway`,
+	`CREATE TABLE shardway.decisions (id VARBINARY(64) NOT NULL PRIMARY KEY, committed TINYINT NOT NULL,
+		at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, KEY (at))`,
+}
+
 var (
 	countries = [...][2]string{{"br", "Brazil"}, {"de", "Germany"}, {"in", "India"}, {"jp", "Japan"}, {"ke", "Kenya"}, {"us", "United States"}}
 	names     = [...]string{"Ada", "Bela", "Chidi", "Dara", "Emil", "Fatima", "Goran", "Hana", "Ines", "Jonas", "Keiko", "Leila", "Mateo"}
@@ -77,9 +85,9 @@ func mapDocument(nodes []node) string {
 
 // fill creates the tables of one shard and inserts the rows that live there.
 func fill(shard int, exec func(query string) error) error {
-	statements := schema[:]
+	statements := slices.Concat(schema[:], decisionsSchema[:])
 	if shard == 0 {
-		statements = append(slices.Clip(statements), settingsSchema,
+		statements = append(statements, settingsSchema,
 			`INSERT INTO settings VALUES ('currency', 'EUR'), ('theme', 'dark')`)
 	}
 	for _, s := range statements {

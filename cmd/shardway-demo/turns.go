@@ -6,6 +6,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dolthub/vitess/go/mysql"
@@ -30,8 +31,10 @@ func newTurns() *turns { return &turns{writer: make(chan struct{}, 1)} }
 // turnHandler is the engine's handler with turns around every command that touches tables.
 type turnHandler struct {
 	mysql.Handler
-	turns *turns
-	held  sync.Map // *mysql.Conn that holds turns.writer
+	turns     *turns
+	databases *databases
+	readOnly  *atomic.Bool // the engine's
+	held      sync.Map     // *mysql.Conn that holds turns.writer
 	// serving counts the connections from NewConnection to the end of ConnectionClosed.
 	serving sync.WaitGroup
 }
@@ -47,6 +50,7 @@ func (h *turnHandler) NewConnection(c *mysql.Conn) {
 func (h *turnHandler) ConnectionClosed(c *mysql.Conn) {
 	defer h.serving.Done()
 	h.release(c)
+	h.databases.forget(c.ConnectionID)
 	h.Handler.ConnectionClosed(c)
 }
 
@@ -54,17 +58,20 @@ func (h *turnHandler) ConnectionClosed(c *mysql.Conn) {
 func (h *turnHandler) ComResetConnection(c *mysql.Conn) error {
 	err := h.Handler.ComResetConnection(c)
 	c.StatusFlags = uint16(mysql.ServerStatusAutocommit)
+	h.databases.forget(c.ConnectionID)
 	h.release(c)
 	return err
 }
 
 // ComQuery runs one statement in its turn.
 func (h *turnHandler) ComQuery(ctx context.Context, c *mysql.Conn, query string, callback mysql.ResultSpoolFn) error {
+	query = plainXA(query)
 	return h.inTurn(ctx, c, query, func() error { return h.Handler.ComQuery(ctx, c, query, callback) })
 }
 
 // ComMultiQuery runs the first statement of query in its turn.
 func (h *turnHandler) ComMultiQuery(ctx context.Context, c *mysql.Conn, query string, callback mysql.ResultSpoolFn) (rest string, err error) {
+	query = plainXA(query)
 	err = h.inTurn(ctx, c, query, func() error {
 		rest, err = h.Handler.ComMultiQuery(ctx, c, query, callback)
 		return err
@@ -102,6 +109,11 @@ func (h *turnHandler) inTurn(ctx context.Context, c *mysql.Conn, query string, r
 	} else {
 		h.turns.statement.Lock()
 		defer h.turns.statement.Unlock()
+		// A replica's temporary tables may change. Nothing else runs now.
+		if h.databases.replica && (createsTemporary(query) || dropsTemporary(query) || changesTemporary(query) && h.databases.has(c.ConnectionID)) {
+			h.readOnly.Store(false)
+			defer h.readOnly.Store(true)
+		}
 	}
 	err := run()
 	if c.StatusFlags&uint16(mysql.ServerInTransaction) == 0 {
