@@ -30,7 +30,7 @@ var schema = [...]string{
 	`CREATE TABLE countries (code CHAR(2) NOT NULL PRIMARY KEY, name VARCHAR(255) NOT NULL)`,
 	`CREATE TABLE users (id BIGINT NOT NULL PRIMARY KEY, name VARCHAR(64) NOT NULL, country CHAR(2) NOT NULL)`,
 	`CREATE TABLE orders (id BIGINT NOT NULL PRIMARY KEY, user_id BIGINT NOT NULL, item VARCHAR(64) NOT NULL,
-		cents INT NOT NULL, stored_by VARCHAR(64) NOT NULL, KEY by_user (user_id))`,
+		price DECIMAL(8,2) NOT NULL, stored_by VARCHAR(64) NOT NULL, KEY by_user (user_id))`,
 }
 
 // settingsSchema is on the default shard alone: the table isn't in the map.
@@ -109,7 +109,8 @@ func fill(shard int, exec func(query string) error) error {
 	for id := 1; id <= orderCount; id++ {
 		user := (id-1)%userCount + 1
 		if user%shardCount == shard {
-			in.add("orders", "(%d, %d, '%s', %d, 's%d-primary')", id, user, items[id%len(items)], 500+id*7%20000, shard)
+			cents := 500 + id*7%20000
+			in.add("orders", "(%d, %d, '%s', %d.%02d, 's%d-primary')", id, user, items[id%len(items)], cents/100, cents%100, shard)
 		}
 	}
 	in.flush()

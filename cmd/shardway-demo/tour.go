@@ -21,7 +21,7 @@ var tour = [...]step{
 	},
 	{
 		"A write goes to the primary of that shard, which stores its own name in the row.",
-		"INSERT INTO orders (id, user_id, item, cents, stored_by) VALUES (90001, 7, 'lamp', 4900, @@hostname)",
+		"INSERT INTO orders (id, user_id, item, price, stored_by) VALUES (90001, 7, 'lamp', 49.00, @@hostname)",
 	},
 	{
 		"users and orders are placed by the same key, so their join stays on one shard.",

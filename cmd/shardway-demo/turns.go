@@ -18,6 +18,9 @@ import (
 // innodb_lock_wait_timeout is the same by default.
 const turnWait = 50 * time.Second
 
+// notFixed are the decimals of a number that has as many as it needs.
+const notFixed = 31
+
 // turns orders the statements of one shard. The embedded database isn't made for concurrent use: a commit puts back
 // whole tables as its session last saw them. So reads run side by side, a write runs alone, and a transaction keeps
 // all other writers out from its first statement to its end.
@@ -66,17 +69,36 @@ func (h *turnHandler) ComResetConnection(c *mysql.Conn) error {
 // ComQuery runs one statement in its turn.
 func (h *turnHandler) ComQuery(ctx context.Context, c *mysql.Conn, query string, callback mysql.ResultSpoolFn) error {
 	query = plainXA(query)
-	return h.inTurn(ctx, c, query, func() error { return h.Handler.ComQuery(ctx, c, query, callback) })
+	return h.inTurn(ctx, c, query, func() error { return h.Handler.ComQuery(ctx, c, query, correcting(callback)) })
 }
 
 // ComMultiQuery runs the first statement of query in its turn.
 func (h *turnHandler) ComMultiQuery(ctx context.Context, c *mysql.Conn, query string, callback mysql.ResultSpoolFn) (rest string, err error) {
 	query = plainXA(query)
 	err = h.inTurn(ctx, c, query, func() error {
-		rest, err = h.Handler.ComMultiQuery(ctx, c, query, callback)
+		rest, err = h.Handler.ComMultiQuery(ctx, c, query, correcting(callback))
 		return err
 	})
 	return rest, err
+}
+
+// corrected puts right what the engine says otherwise than MySQL: a number of type DOUBLE has as many decimals as it
+// needs; and what it says of a write ("Rows matched: …"), before which it would send a byte too many, is left out.
+func corrected(result *sqltypes.Result) *sqltypes.Result {
+	if result == nil {
+		return nil
+	}
+	result.Info = ""
+	for _, f := range result.Fields {
+		if f.Type == querypb.Type_FLOAT64 || f.Type == querypb.Type_FLOAT32 {
+			f.Decimals = notFixed
+		}
+	}
+	return result
+}
+
+func correcting(callback mysql.ResultSpoolFn) mysql.ResultSpoolFn {
+	return func(result *sqltypes.Result, more bool) error { return callback(corrected(result), more) }
 }
 
 // ComPrepare reads table definitions only.
@@ -88,7 +110,9 @@ func (h *turnHandler) ComPrepare(ctx context.Context, c *mysql.Conn, query strin
 
 // ComStmtExecute runs a prepared statement in its turn.
 func (h *turnHandler) ComStmtExecute(ctx context.Context, c *mysql.Conn, p *mysql.PrepareData, callback func(*sqltypes.Result) error) error {
-	return h.inTurn(ctx, c, p.PrepareStmt, func() error { return h.Handler.ComStmtExecute(ctx, c, p, callback) })
+	return h.inTurn(ctx, c, p.PrepareStmt, func() error {
+		return h.Handler.ComStmtExecute(ctx, c, p, func(result *sqltypes.Result) error { return callback(corrected(result)) })
+	})
 }
 
 func (h *turnHandler) inTurn(ctx context.Context, c *mysql.Conn, query string, run func() error) error {

@@ -2,8 +2,6 @@
 
 package main
 
-import "strings"
-
 // plainXA returns what the engine is to run in place of a statement about an XA branch, which it doesn't know; any
 // other statement as it is. A branch is a plain transaction here, and PREPARE leaves it open: it promises no less
 // than servers whose rows are in the memory of one process can keep, as long as the branch's connection lives. So
@@ -24,6 +22,6 @@ func plainXA(query string) string {
 	case "recover":
 		return "SELECT 0 AS formatID, 0 AS gtrid_length, 0 AS bqual_length, '' AS data FROM DUAL WHERE FALSE"
 	default:
-		return strings.TrimSpace(query)
+		return query
 	}
 }
