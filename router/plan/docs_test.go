@@ -116,6 +116,8 @@ func TestSQLDocs(t *testing.T) {
 			got = "gathered"
 		case *plan.Each:
 			got = "each shard"
+		case *plan.Pick:
+			got = "chosen first"
 		case *plan.Refuse:
 			got = "refused"
 		}
