@@ -95,3 +95,41 @@ func TestA1ToA4WrongResultsOverShards(t *testing.T) {
 		}
 	})
 }
+
+// largeOverShards writes rows around the sizes of packets to two shards in one statement, and reads them in a result
+// that is merged and in one that is gathered.
+func (e *env) largeOverShards(w *wire, filler []byte) {
+	insert, err := w.prepare("REPLACE INTO big (id, v) VALUES (1, ?), (9, ?)")
+	e.must(err)
+	for i, size := range []int{1<<24 - 2, 1<<24 - 1, 1 << 24, 1 << 25} {
+		w.deadline(2 * 60e9)
+		// The row of the larger value has exactly this size: 2 bytes of id, 4 or 9 of length, and the value.
+		n := size - 2 - 4
+		if n >= 1<<24 {
+			n = size - 2 - 9
+		}
+		values := [2][]byte{filler[:n], filler[:100+i]}
+		if i%2 == 1 {
+			values[0], values[1] = values[1], values[0]
+		}
+		rs, err := w.execute(insert, true, values[0], values[1])
+		e.must(err)
+		if rs[0].Err != nil {
+			e.Errorf("an INSERT into two shards with a row of %d bytes: %v", size, rs[0].Err)
+			continue
+		}
+		for name, q := range map[string]string{
+			"merged":   "/* shardway: primary */ SELECT id, v FROM big WHERE id IN (1, 9) ORDER BY id",
+			"gathered": "/* shardway: primary */ SELECT b.id, b.v FROM big AS a JOIN big AS b ON b.id = 10 - a.id WHERE a.id IN (1, 9) ORDER BY b.id",
+		} {
+			rows, err := w.text(q)
+			if err != nil {
+				e.Errorf("a %s result with a row of %d bytes: %v", name, size, err)
+				continue
+			}
+			if len(rows) != 2 || rows[0][1] != string(values[0]) || rows[1][1] != string(values[1]) {
+				e.Errorf("a %s result with a row of %d bytes came back other than it went, in %d rows", name, size, len(rows))
+			}
+		}
+	}
+}
