@@ -21,7 +21,7 @@ import (
 func causalReads(t *testing.T) int64 {
 	text := os.Getenv("SHARDWAY_CAUSAL_READS")
 	if text == "" {
-		return 20000
+		return 12000
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {

@@ -101,7 +101,11 @@ func TestA1ToA4WrongResultsOverShards(t *testing.T) {
 func (e *env) largeOverShards(w *wire, filler []byte) {
 	insert, err := w.prepare("REPLACE INTO big (id, v) VALUES (1, ?), (9, ?)")
 	e.must(err)
-	for i, size := range []int{1<<24 - 2, 1<<24 - 1, 1 << 24, 1 << 25} {
+	sizes := []int{1<<24 - 2, 1<<24 - 1, 1 << 24, 1 << 25}
+	if e.mysql() {
+		sizes = sizes[1:2] // the packets are Shardway's own, and cut alike
+	}
+	for i, size := range sizes {
 		w.deadline(2 * 60e9)
 		// The row of the larger value has exactly this size: 2 bytes of id, 4 or 9 of length, and the value.
 		n := size - 2 - 4
