@@ -71,3 +71,71 @@ func TestU29ProxyProtocol(t *testing.T) {
 		e.until("the log says so", func() bool { return strings.Contains(d.log.String(), "not trusted") })
 	})
 }
+
+// TestU29ServersAreToldClientsAddresses has servers show the clients' addresses, and not Shardway's.
+func TestU29ServersAreToldClientsAddresses(t *testing.T) {
+	told := settings{
+		"servers":        "{user: shardway, password: secret, proxy_protocol: v2}",
+		"pool":           "{max_per_server: 4, multiplex: false}",
+		"proxy_protocol": "{trusted: [127.0.0.4/32]}",
+	}
+	onEach(t, "told", app, func(e *env) {
+		if e.mysql() {
+			e.refusesHeaders(told)
+			return
+		}
+		networks := func(list string) {
+			for _, s := range e.c.Servers() {
+				e.must(s.Exec(e.ctx, "SET GLOBAL proxy_protocol_networks = '"+list+"'"))
+			}
+		}
+		before, err := e.c.Servers()[0].Text(e.ctx, "SELECT @@proxy_protocol_networks")
+		e.must(err)
+		e.refusesHeaders(told)
+		networks("127.0.0.1")
+		defer networks(before)
+
+		d := e.serve(told)
+		const who = "SELECT SUBSTRING_INDEX(USER(), '@', -1) FROM users WHERE id = "
+		clients := map[string]*wire{}
+		for _, from := range []string{"127.0.0.2", "127.0.0.3"} {
+			clients[from] = e.dial(d, func(o *wireOptions) { o.from = from })
+		}
+		clients["192.0.2.7"] = e.dial(d, func(o *wireOptions) {
+			o.from, o.before = "127.0.0.4", "PROXY TCP4 192.0.2.7 127.0.0.1 50000 4406\r\n"
+		})
+		clients["2001:db8::7"] = e.dial(d, func(o *wireOptions) {
+			o.from, o.before = "127.0.0.4", "PROXY TCP6 2001:db8::7 2001:db8::1 50000 4406\r\n"
+		})
+		for round := range 3 { // the fourth connection of one client is the fifth of all: idle ones give way
+			for from, w := range clients {
+				for _, id := range []string{"1", "2", "3", "4"} {
+					for _, sql := range []string{who + id, who + id + " FOR UPDATE"} {
+						if got, err := w.one(sql); got != from || err != nil {
+							e.Errorf("round %d: the server of %q sees %q, %v, want %s", round, sql, got, err, from)
+						}
+					}
+				}
+			}
+		}
+		for from, w := range clients {
+			if _, err := w.query("BEGIN"); err != nil {
+				e.Fatal(err)
+			}
+			if _, err := w.one(who + "1 FOR SHARE"); err != nil {
+				_, err = w.one(who + "1 LOCK IN SHARE MODE")
+				e.must(err)
+			}
+			hosts, err := e.c.Servers()[0].Text(e.ctx, "SELECT GROUP_CONCAT(HOST) FROM information_schema.PROCESSLIST WHERE USER = 'shardway'")
+			e.must(err)
+			e.Log(from, hosts)
+		}
+	})
+}
+
+// refusesHeaders has a daemon tell clients' addresses to servers that don't expect to be told.
+func (e *env) refusesHeaders(told settings) {
+	d := e.launch("", told, e.c.Map(e.db.Map(e.c.Shards)))
+	e.until("the log names the setting", func() bool { return strings.Contains(d.log.String(), "servers.proxy_protocol is v2, but the server seems not to take PROXY headers") })
+	e.Log(d.log.String())
+}
