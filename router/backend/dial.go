@@ -40,15 +40,17 @@ func (p *pool) startDial(l *lane) {
 	l.dialing++
 	p.queue.dials++
 	p.counts.Dials++
-	p.srv.cluster.running.Go(func() { p.dial(l) })
+	kind := l.kind
+	p.srv.cluster.running.Go(func() { p.dial(l, kind) })
 }
 
-// dial makes one connection for whoever is first in the queue when it is there.
-func (p *pool) dial(l *lane) {
+// dial makes one connection for whoever of the lane's is first in the queue when
+// it is there.
+func (p *pool) dial(l *lane, kind kind) {
 	s, c := p.srv, p.srv.cluster
 	began := c.now()
 	ctx, cancel := context.WithTimeout(s.ctx, c.options().DialTimeout)
-	conn, err := s.connect(ctx, l.kind)
+	conn, err := s.connect(ctx, kind)
 	cancel()
 	now := c.now()
 

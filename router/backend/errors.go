@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"syscall"
@@ -115,10 +116,11 @@ func loginFix(e *protocol.Error, user string) string {
 // mistaken says whether a login failed as errHeader says.
 func mistaken(err error) bool {
 	var e *protocol.Error
+	var answer tls.RecordHeaderError // the server's error, where its part of a TLS handshake was due
 	switch {
 	case errors.As(err, &e):
 		return e.Code == codeBadHandshake || e.Code == codePacketsOutOfOrder || e.Code == codeHostNotPrivileged
 	default:
-		return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+		return errors.As(err, &answer) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 	}
 }

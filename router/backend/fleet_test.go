@@ -62,7 +62,7 @@ type fakeServer struct {
 	nextID   uint32
 	heard    []string
 	told     []*protocol.ProxyHeader // of each dial
-	slow     time.Duration // before any answer
+	slow     time.Duration           // before any answer
 	dialTime time.Duration
 
 	dials, dialing, mostDialing atomic.Int32

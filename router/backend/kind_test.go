@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -155,6 +156,7 @@ func TestAServerThatDoesNotExpectTheHeader(t *testing.T) {
 	for _, refused := range []error{
 		protocol.Errorf(1043, "08S01", "Bad handshake"), protocol.Errorf(1156, "08S01", "Got packets out of order"),
 		fmt.Errorf("log in: %w", io.ErrUnexpectedEOF), fmt.Errorf("log in: %w", syscall.ECONNRESET),
+		fmt.Errorf("log in: %w", tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}),
 	} {
 		inBubble(t, func(t *testing.T, f *fleet) {
 			c := f.cluster(0, Options{ProxyProtocol: true})

@@ -30,7 +30,7 @@ type lane struct {
 func (q *queue) lane(k kind) *lane {
 	if k.owner == nil {
 		l := &q.common[k.login]
-		l.kind = k
+		l.kind = kind{login: k.login}
 		return l
 	}
 	l := q.own[k]

@@ -3,7 +3,9 @@ package e2e
 import (
 	"errors"
 	"io"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -118,24 +120,68 @@ func TestU29ServersAreToldClientsAddresses(t *testing.T) {
 				}
 			}
 		}
-		for from, w := range clients {
-			if _, err := w.query("BEGIN"); err != nil {
-				e.Fatal(err)
+		for from, w := range clients { // each has a connection of its own meanwhile
+			for _, sql := range []string{"BEGIN", who + "1 FOR UPDATE"} {
+				if rs, err := w.query(sql); err != nil || rs[0].Err != nil {
+					e.Fatal(sql, err, rs)
+				}
 			}
-			if _, err := w.one(who + "1 FOR SHARE"); err != nil {
-				_, err = w.one(who + "1 LOCK IN SHARE MODE")
+			var hosts []string
+			for _, sh := range e.c.Shards {
+				some, err := sh.Primary.Text(e.ctx, "SELECT GROUP_CONCAT(HOST) FROM information_schema.PROCESSLIST WHERE USER = 'shardway'")
 				e.must(err)
+				hosts = append(hosts, strings.Split(some, ",")...)
 			}
-			hosts, err := e.c.Servers()[0].Text(e.ctx, "SELECT GROUP_CONCAT(HOST) FROM information_schema.PROCESSLIST WHERE USER = 'shardway'")
-			e.must(err)
-			e.Log(from, hosts)
+			if !slices.ContainsFunc(hosts, func(host string) bool { return strings.HasPrefix(host, from+":") }) ||
+				!slices.ContainsFunc(hosts, func(host string) bool { return strings.HasPrefix(host, "127.0.0.1:") }) {
+				e.Errorf("the servers' process lists show %q, want %s for a client and 127.0.0.1 for Shardway itself", hosts, from)
+			}
+			if _, err := w.query("COMMIT"); err != nil {
+				e.Error(err)
+			}
 		}
 	})
 }
 
 // refusesHeaders has a daemon tell clients' addresses to servers that don't expect to be told.
 func (e *env) refusesHeaders(told settings) {
-	d := e.launch("", told, e.c.Map(e.db.Map(e.c.Shards)))
-	e.until("the log names the setting", func() bool { return strings.Contains(d.log.String(), "servers.proxy_protocol is v2, but the server seems not to take PROXY headers") })
-	e.Log(d.log.String())
+	for _, mode := range []string{"disabled", "preferred"} {
+		told = maps.Clone(told)
+		told["servers"] = strings.Replace(told["servers"], "{", "{tls: {mode: "+mode+"}, ", 1)
+		d := e.launch("", told, e.c.Map(e.db.Map(e.c.Shards)))
+		down := func() int { return strings.Count(d.log.String(), "state=down") }
+		e.until("the servers are down", func() bool { return down() == len(e.c.Shards)*(1+len(e.c.Shards[0].Replicas)) })
+		if log := d.log.String(); strings.Count(log, "state=down before=connecting why=\"servers.proxy_protocol is v2, but the server seems not to take PROXY headers") != down() {
+			e.Errorf("TLS %s: the log doesn't name the setting:\n%s", mode, log)
+		}
+	}
+}
+
+// TestWithoutMultiplexing has each client use server connections of its own.
+func TestWithoutMultiplexing(t *testing.T) {
+	onEach(t, "unmultiplexed", app, func(e *env) {
+		for _, c := range []struct {
+			pool   string
+			shared bool
+		}{{"{multiplex: true}", true}, {"{multiplex: false}", false}} {
+			d := e.serve(settings{"pool": c.pool})
+			clients := []*wire{e.dial(d, nil), e.dial(d, nil)}
+			usedBy := map[string]int{}
+			shared := false
+			for n := range 40 {
+				id, err := clients[n%2].one("SELECT CONCAT(@@server_id, '/', @@pseudo_thread_id) FROM users WHERE id = 1")
+				e.must(err)
+				if by, used := usedBy[id]; used && by != n%2 {
+					shared = true
+				}
+				usedBy[id] = n % 2
+			}
+			if shared != c.shared {
+				e.Errorf("%s: connections were used by %v", c.pool, usedBy)
+			}
+			for _, w := range clients {
+				w.close()
+			}
+		}
+	})
 }
