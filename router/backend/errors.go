@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"strings"
 	"syscall"
 
 	"shardway/protocol"
@@ -119,7 +120,8 @@ func mistaken(err error) bool {
 	var answer tls.RecordHeaderError // the server's error, where its part of a TLS handshake was due
 	switch {
 	case errors.As(err, &e):
-		return e.Code == codeBadHandshake || e.Code == codePacketsOutOfOrder || e.Code == codeHostNotPrivileged
+		return e.Code == codeBadHandshake || e.Code == codePacketsOutOfOrder ||
+			e.Code == codeHostNotPrivileged && strings.HasPrefix(e.Message, "Proxy header") // else it is the account that isn't for the host
 	default:
 		return errors.As(err, &answer) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 	}

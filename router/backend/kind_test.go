@@ -155,6 +155,7 @@ func TestServersAreToldTheClient(t *testing.T) {
 func TestAServerThatDoesNotExpectTheHeader(t *testing.T) {
 	for _, refused := range []error{
 		protocol.Errorf(1043, "08S01", "Bad handshake"), protocol.Errorf(1156, "08S01", "Got packets out of order"),
+		protocol.Errorf(1130, "HY000", "Proxy header is not accepted from 127.0.0.1"),
 		fmt.Errorf("log in: %w", io.ErrUnexpectedEOF), fmt.Errorf("log in: %w", syscall.ECONNRESET),
 		fmt.Errorf("log in: %w", tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}),
 	} {

@@ -146,9 +146,9 @@ func TestU29ServersAreToldClientsAddresses(t *testing.T) {
 // refusesHeaders has a daemon tell clients' addresses to servers that don't expect to be told.
 func (e *env) refusesHeaders(told settings) {
 	for _, mode := range []string{"disabled", "preferred"} {
-		told = maps.Clone(told)
-		told["servers"] = strings.Replace(told["servers"], "{", "{tls: {mode: "+mode+"}, ", 1)
-		d := e.launch("", told, e.c.Map(e.db.Map(e.c.Shards)))
+		s := maps.Clone(told)
+		s["servers"] = strings.Replace(s["servers"], "{", "{tls: {mode: "+mode+"}, ", 1)
+		d := e.launch("", s, e.c.Map(e.db.Map(e.c.Shards)))
 		down := func() int { return strings.Count(d.log.String(), "state=down") }
 		e.until("the servers are down", func() bool { return down() == len(e.c.Shards)*(1+len(e.c.Shards[0].Replicas)) })
 		if log := d.log.String(); strings.Count(log, "state=down before=connecting why=\"servers.proxy_protocol is v2, but the server seems not to take PROXY headers") != down() {
