@@ -169,7 +169,7 @@ func TestWithoutMultiplexing(t *testing.T) {
 			usedBy := map[string]int{}
 			shared := false
 			for n := range 40 {
-				id, err := clients[n%2].one("SELECT CONCAT(@@server_id, '/', @@pseudo_thread_id) FROM users WHERE id = 1")
+				id, err := clients[n%2].one("SELECT CONCAT(@@server_id, '/', @@pseudo_thread_id) FROM users WHERE id = 1 FOR UPDATE") // at the primary
 				e.must(err)
 				if by, used := usedBy[id]; used && by != n%2 {
 					shared = true
