@@ -278,7 +278,7 @@ func (s *Session) Open(ctx context.Context, shard string, role backend.Role) err
 
 // CheckSchema asks a shard whether a schema exists; a *protocol.Error 1049 says that it doesn't.
 func (s *Session) CheckSchema(ctx context.Context, shard, schema string) error {
-	c, err := s.x.cluster.Acquire(ctx, backend.Want{Shard: shard, Role: backend.Any, Client: s.addr, Prefer: s.handle, FoundRows: s.found, Extended: s.extended})
+	c, err := s.x.cluster.Acquire(ctx, backend.Want{Shard: shard, Role: backend.Any, Client: s.addr, Prefer: s.handle, FoundRows: s.found, Extended: s.extended, Owner: s.owner})
 	if err != nil {
 		return err
 	}
