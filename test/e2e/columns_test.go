@@ -20,7 +20,7 @@ const (
 )
 
 // planned are column definitions without what depends on the server's plan. A column that comes from a temporary table
-// has no key there, or the one that the temporary table was given, and an aggregate function isn't binary any more and
+// has no key there, or the one that the temporary table was given, and an aggregate function isn't binary any more (or has a default, MariaDB) and
 // has an original name, and a text has no decimals, which it has 31 of before (MySQL). Whether there is such a table goes by how many rows the server has, and by whether it finds
 // out before that no row can match: one server with all rows decides otherwise than one with a part of them. WITH ROLLUP,
 // such a table's columns aren't those of the original table and may be NULL.
@@ -59,7 +59,7 @@ func plannedOne(def []byte, rollup bool) []byte {
 		flags &^= flagNotNull | flagNoDefault
 	}
 	if !table {
-		flags &^= flagBinary
+		flags &^= flagBinary | flagNoDefault
 		if typ := def[at+flagsAt-1]; typ == protocol.TypeString || typ == protocol.TypeVarString || typ == protocol.TypeBlob {
 			def[at+flagsAt+2] = 0
 		}
