@@ -3,8 +3,6 @@ package e2e
 import (
 	"encoding/binary"
 	"slices"
-
-	"shardway/protocol"
 )
 
 // Flags of a column's definition.
@@ -18,6 +16,9 @@ const (
 	flagPartKey     = 0x4000
 	flagGroup       = 0x8000
 )
+
+// typeBlob is the first of the types of texts; VAR_STRING, STRING and GEOMETRY follow.
+const typeBlob = 0xfc
 
 // planned are column definitions without what depends on the server's plan. A column that comes from a temporary table
 // has no key there, or the one that the temporary table was given, and an aggregate function isn't binary any more (or has a default, MariaDB) and
@@ -60,7 +61,7 @@ func plannedOne(def []byte, rollup bool) []byte {
 	}
 	if !table {
 		flags &^= flagBinary | flagNoDefault
-		if typ := def[at+flagsAt-1]; typ == protocol.TypeString || typ == protocol.TypeVarString || typ == protocol.TypeBlob {
+		if typ := def[at+flagsAt-1]; typ >= typeBlob {
 			def[at+flagsAt+2] = 0
 		}
 	}
