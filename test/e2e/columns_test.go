@@ -17,9 +17,6 @@ const (
 	flagGroup       = 0x8000
 )
 
-// typeBlob is the first of the types of texts; VAR_STRING, STRING and GEOMETRY follow.
-const typeBlob = 0xfc
-
 // planned are column definitions without what depends on the server's plan. A column that comes from a temporary table
 // has no key there, or the one that the temporary table was given, and an aggregate function isn't binary any more (or has a default, MariaDB) and
 // has an original name, and a text has no decimals, which it has 31 of before (MySQL). Whether there is such a table goes by how many rows the server has, and by whether it finds
@@ -61,7 +58,7 @@ func plannedOne(def []byte, rollup bool) []byte {
 	}
 	if !table {
 		flags &^= flagBinary | flagNoDefault
-		if typ := def[at+flagsAt-1]; typ >= typeBlob {
+		if typ := def[at+flagsAt-1]; typ >= typeBlob { // VAR_STRING and STRING follow it
 			def[at+flagsAt+2] = 0
 		}
 	}
