@@ -11,6 +11,7 @@ const (
 	flagPrimaryKey  = 0x0002
 	flagUniqueKey   = 0x0004
 	flagMultipleKey = 0x0008
+	flagBlob        = 0x0010
 	flagBinary      = 0x0080
 	flagNoDefault   = 0x1000
 	flagPartKey     = 0x4000
@@ -60,6 +61,14 @@ func plannedOne(def []byte, rollup bool) []byte {
 		flags &^= flagBinary | flagNoDefault
 		if typ := def[at+flagsAt-1]; typ >= typeBlob { // VAR_STRING and STRING follow it
 			def[at+flagsAt+2] = 0
+			if rollup { // its width is the temporary table's, and a wide one is a BLOB
+				def[at+flagsAt-1] = typeBlob
+				clear(def[at+3 : at+7])
+				flags &^= flagBlob
+			}
+		}
+		if typ := &def[at+flagsAt-1]; *typ == typeLongLong && binary.LittleEndian.Uint32(def[at+3:]) < 10 {
+			*typ = typeLong // a temporary table of MySQL's has an INT for it
 		}
 	}
 	binary.LittleEndian.PutUint16(def[at+flagsAt:], flags)
