@@ -59,7 +59,7 @@ func plannedOne(def []byte, rollup bool) []byte {
 	}
 	if !table {
 		flags &^= flagBinary | flagNoDefault
-		if typ := def[at+flagsAt-1]; typ >= typeBlob { // VAR_STRING and STRING follow it
+		if typ := def[at+flagsAt-1]; typ >= typeBlob-3 { // TINY, MEDIUM and LONG_BLOB are before it, VAR_STRING and STRING behind
 			def[at+flagsAt+2] = 0
 			if rollup { // its width is the temporary table's, and a wide one is a BLOB
 				def[at+flagsAt-1] = typeBlob
