@@ -128,8 +128,11 @@ func (s *session) homeOf(m *shardmap.Map, st *parse.Statement) (shard string, ro
 	if home == "" {
 		home = s.x.Schema()
 	}
-	if role = exec.Any; st.Is(parse.FlagRead) {
+	switch role = exec.Any; {
+	case st.Is(parse.FlagRead):
 		role = exec.Replica
+	case s.x.InTransaction():
+		role = exec.Primary // any server is the one of the transaction's first shard, which needn't have all tables
 	}
 	return s.asks(m, home), role
 }

@@ -25,8 +25,8 @@ func warningOf(e *protocol.Error) *protocol.Result {
 	return &protocol.Result{Columns: []string{"Level", "Code", "Message"}, Rows: [][]*string{{&level, &code, &e.Message}}}
 }
 
-// ofText are the codes of warnings that a server gives for how a statement is written, once for a statement: what is
-// deprecated in it.
+// ofText are the codes of warnings that a server gives once for a statement, for how it is written: with something that is
+// deprecated.
 var ofText = []string{"1287", "1681", "3719", "3778"}
 
 // compareWarnings asks for the warnings where several shards have some, and finds those that a server with all rows would

@@ -3,8 +3,6 @@ package e2e
 import (
 	"encoding/binary"
 	"slices"
-
-	"shardway/protocol"
 )
 
 // Flags of a column's definition.
@@ -13,6 +11,7 @@ const (
 	flagPrimaryKey  = 0x0002
 	flagUniqueKey   = 0x0004
 	flagMultipleKey = 0x0008
+	flagBlob        = 0x0010
 	flagBinary      = 0x0080
 	flagNoDefault   = 0x1000
 	flagPartKey     = 0x4000
@@ -20,7 +19,7 @@ const (
 )
 
 // planned are column definitions without what depends on the server's plan. A column that comes from a temporary table
-// has no key there, or the one that the temporary table was given, and an aggregate function isn't binary any more and
+// has no key there, or the one that the temporary table was given, and an aggregate function isn't binary any more (or has a default, MariaDB) and
 // has an original name, and a text has no decimals, which it has 31 of before (MySQL). Whether there is such a table goes by how many rows the server has, and by whether it finds
 // out before that no row can match: one server with all rows decides otherwise than one with a part of them. WITH ROLLUP,
 // such a table's columns aren't those of the original table and may be NULL.
@@ -59,9 +58,17 @@ func plannedOne(def []byte, rollup bool) []byte {
 		flags &^= flagNotNull | flagNoDefault
 	}
 	if !table {
-		flags &^= flagBinary
-		if typ := def[at+flagsAt-1]; typ == protocol.TypeString || typ == protocol.TypeVarString || typ == protocol.TypeBlob {
+		flags &^= flagBinary | flagNoDefault
+		if typ := def[at+flagsAt-1]; typ >= typeBlob-3 { // TINY, MEDIUM and LONG_BLOB are before it, VAR_STRING and STRING behind
 			def[at+flagsAt+2] = 0
+			if rollup { // its width is the temporary table's, and a wide one is a BLOB
+				def[at+flagsAt-1] = typeBlob
+				clear(def[at+3 : at+7])
+				flags &^= flagBlob
+			}
+		}
+		if typ := &def[at+flagsAt-1]; *typ == typeLongLong && binary.LittleEndian.Uint32(def[at+3:]) < 10 {
+			*typ = typeLong // a temporary table of MySQL's has an INT for it
 		}
 	}
 	binary.LittleEndian.PutUint16(def[at+flagsAt:], flags)

@@ -301,9 +301,8 @@ func (s *statement) difference(got, want *answer) string {
 		diff("error", s.error(g.Err), s.error(w.Err))
 		if s.planned {
 			rollup := strings.Contains(s.text, "WITH ROLLUP")
-			g.Columns, w.Columns = planned(g.Columns, rollup), planned(w.Columns, rollup)
-		}
-		if !s.rows {
+			diff("columns", quoted(planned(g.Columns, rollup)), quoted(planned(w.Columns, rollup)))
+		} else if !s.rows {
 			diff("columns", quoted(g.Columns), quoted(w.Columns))
 		}
 		if s.folds {

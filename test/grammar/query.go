@@ -27,6 +27,8 @@ type query struct {
 
 	// rows says that the query gives a row for each of FROM that WHERE leaves.
 	rows bool
+	// bare says that DISTINCT has no column: MariaDB gives its row whatever OFFSET says.
+	bare bool
 	// total says that order leaves nothing open.
 	total bool
 	// folds says that texts which are equal stand for one another.
@@ -206,6 +208,7 @@ func (g *Generator) query(depth int, outer *scope, nested bool) *query {
 		for range 1 + g.r.IntN(2) {
 			q.items = append(q.items, g.value(inner, 1, g.anyKind(inner)))
 		}
+		q.bare = !slices.ContainsFunc(q.items, func(e expr) bool { return columned(e.sql) })
 	case 4:
 		if depth > 0 && !nested {
 			g.windowed(q, inner)
@@ -366,7 +369,7 @@ func (g *Generator) ordered(q *query, sc *scope) {
 			q.total = true
 		}
 	}
-	if q.total && g.chance(40) {
+	if q.total && !q.bare && g.chance(40) {
 		q.limit = g.r.IntN(12)
 		if g.chance(50) {
 			q.offset = g.r.IntN(8)

@@ -229,3 +229,11 @@ SELECT id, n FROM counters WHERE id IN (1, 2, 3, 901) ORDER BY id;
 ROLLBACK;
 SELECT id FROM users a WHERE id < 4 && id > 0 ORDER BY id;
 SHOW WARNINGS;
+
+# --- prepared in a transaction that began on a shard without the unlisted table
+BEGIN;
+UPDATE users SET age = 98 WHERE id = 12;
+# args 4
+DELETE notes FROM notes JOIN users u ON notes.user_id = u.id + 1 WHERE u.id < ?;
+SELECT COUNT(*) FROM notes;
+ROLLBACK;
