@@ -132,11 +132,28 @@ func (s *session) literal(t *text, from *rewrite.Template) (string, error) {
 			return "", protocol.Errorf(1105, "HY000", "shardway: the statement's markers can't be told apart; send it as text")
 		}
 		out.Write(sql[at:src[i]])
-		out.WriteString(s.boundSQL(t.execution.stmt, param))
+		value := s.boundSQL(t.execution.stmt, param)
+		if counts(out.String()) {
+			value = strings.Trim(value, "()") // elsewhere they keep a number from being a position in ORDER BY
+		}
+		out.WriteString(value)
 		at = src[i] + 1
 	}
 	out.Write(sql[at:])
 	return out.String(), nil
+}
+
+// counts says that a statement goes on with a number of rows, for which LIMIT takes no parentheses.
+func counts(before string) bool {
+	words := strings.Fields(before)
+	if n := len(words); n > 1 && strings.HasSuffix(words[n-1], ",") { // LIMIT 3, 4
+		words = words[:n-1]
+	}
+	if len(words) == 0 {
+		return false
+	}
+	last := words[len(words)-1]
+	return strings.EqualFold(last, "LIMIT") || strings.EqualFold(last, "OFFSET")
 }
 
 // choose runs the SELECT and returns its rows. They stay as they are until the transaction ends, where a lock can see to
@@ -504,10 +521,7 @@ func (s *session) boundSQL(stmt *statement, i int) string {
 			if p.Unsigned {
 				return strconv.FormatUint(p.Uint, 10)
 			}
-			if p.Int < 0 {
-				return "(" + strconv.FormatInt(p.Int, 10) + ")" // after a minus sign, another one would be a comment
-			}
-			return strconv.FormatInt(p.Int, 10)
+			return "(" + strconv.FormatInt(p.Int, 10) + ")"
 		case protocol.TypeFloat, protocol.TypeDouble:
 			return "(" + strconv.FormatFloat(p.Float, 'e', -1, 64) + ")"
 		}

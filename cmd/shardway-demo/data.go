@@ -30,11 +30,19 @@ var schema = [...]string{
 	`CREATE TABLE countries (code CHAR(2) NOT NULL PRIMARY KEY, name VARCHAR(255) NOT NULL)`,
 	`CREATE TABLE users (id BIGINT NOT NULL PRIMARY KEY, name VARCHAR(64) NOT NULL, country CHAR(2) NOT NULL)`,
 	`CREATE TABLE orders (id BIGINT NOT NULL PRIMARY KEY, user_id BIGINT NOT NULL, item VARCHAR(64) NOT NULL,
-		cents INT NOT NULL, stored_by VARCHAR(64) NOT NULL, KEY by_user (user_id))`,
+		price DECIMAL(8,2) NOT NULL, stored_by VARCHAR(64) NOT NULL, KEY by_user (user_id))`,
 }
 
 // settingsSchema is on the default shard alone: the table isn't in the map.
 const settingsSchema = `CREATE TABLE settings (name VARCHAR(64) NOT NULL PRIMARY KEY, value VARCHAR(255) NOT NULL)`
+
+// decisionsSchema is the table that Shardway decides transactions over shards by, on every shard. Shardway makes it where
+// it is missing, from a second connection, which would wait here for the transaction that it is needed for.
+var decisionsSchema = [...]string{
+	`CREATE DATABASE shardway`,
+	`CREATE TABLE shardway.decisions (id VARBINARY(64) NOT NULL PRIMARY KEY, committed TINYINT NOT NULL,
+		at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, KEY (at))`,
+}
 
 var (
 	countries = [...][2]string{{"br", "Brazil"}, {"de", "Germany"}, {"in", "India"}, {"jp", "Japan"}, {"ke", "Kenya"}, {"us", "United States"}}
@@ -77,9 +85,9 @@ func mapDocument(nodes []node) string {
 
 // fill creates the tables of one shard and inserts the rows that live there.
 func fill(shard int, exec func(query string) error) error {
-	statements := schema[:]
+	statements := slices.Concat(schema[:], decisionsSchema[:])
 	if shard == 0 {
-		statements = append(slices.Clip(statements), settingsSchema,
+		statements = append(statements, settingsSchema,
 			`INSERT INTO settings VALUES ('currency', 'EUR'), ('theme', 'dark')`)
 	}
 	for _, s := range statements {
@@ -101,7 +109,8 @@ func fill(shard int, exec func(query string) error) error {
 	for id := 1; id <= orderCount; id++ {
 		user := (id-1)%userCount + 1
 		if user%shardCount == shard {
-			in.add("orders", "(%d, %d, '%s', %d, 's%d-primary')", id, user, items[id%len(items)], 500+id*7%20000, shard)
+			cents := 500 + id*7%20000
+			in.add("orders", "(%d, %d, '%s', %d.%02d, 's%d-primary')", id, user, items[id%len(items)], cents/100, cents%100, shard)
 		}
 	}
 	in.flush()

@@ -80,7 +80,9 @@ func startEngines(shardCount, replicaCount int, load func(shard int, exec func(q
 
 // startEngine starts one server and stores its address in n. A replica refuses to change data.
 func startEngine(n *node, id int, provider *memory.DbProvider, t *turns) (*engine, error) {
-	e := sqle.NewDefault(provider)
+	all := &databases{DbProvider: provider, replica: !n.Primary}
+	e := sqle.NewDefault(all)
+	e.Analyzer.Catalog.RegisterFunction(sql.NewEmptyContext(), sql.Function1{Name: "weight_string", Fn: newWeightString})
 	accounts := e.Analyzer.Catalog.MySQLDb
 	edit := accounts.Editor()
 	accounts.AddSuperUser(edit, serverUser, "localhost", serverPassword)
@@ -94,8 +96,8 @@ func startEngine(n *node, id int, provider *memory.DbProvider, t *turns) (*engin
 	s := &sockets{Listener: l, open: map[*socket]struct{}{}}
 	n.Addr = l.Addr().String()
 	cfg := server.Config{Listener: s, Address: n.Addr, Version: engineVersion}
-	handler := &turnHandler{turns: t}
-	srv, err := server.NewServerWithHandler(cfg, e, sql.NewContext, sessionBuilder(*n, id, provider), nil,
+	handler := &turnHandler{turns: t, databases: all, readOnly: &e.ReadOnly}
+	srv, err := server.NewServerWithHandler(cfg, e, sql.NewContext, sessionBuilder(*n, id, all), nil,
 		func(h mysql.Handler) (mysql.Handler, error) {
 			handler.Handler = h
 			return handler, nil
@@ -168,24 +170,6 @@ func identifySessions() {
 		&sql.MysqlSystemVariable{Name: "server_id", Scope: scope, Type: types.NewSystemIntType("server_id", 0, 1<<32-1, false), Default: int64(0)},
 		&sql.MysqlSystemVariable{Name: "version", Scope: scope, Type: types.NewSystemStringType("version"), Default: engineVersion},
 	})
-}
-
-func sessionBuilder(n node, id int, provider *memory.DbProvider) server.SessionBuilder {
-	base := memory.NewSessionBuilder(provider)
-	values := identity(n, id)
-	return func(ctx context.Context, conn *mysql.Conn, addr string) (sql.Session, error) {
-		session, err := base(ctx, conn, addr)
-		if err != nil {
-			return nil, err
-		}
-		sqlCtx := sql.NewContext(ctx, sql.WithSession(session))
-		for name, value := range values {
-			if err := session.InitSessionVariable(sqlCtx, name, value); err != nil {
-				return nil, err
-			}
-		}
-		return session, nil
-	}
 }
 
 // silenceEngine discards what the engine writes to the process-wide loggers; Shardway itself uses neither.

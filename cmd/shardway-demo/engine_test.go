@@ -141,6 +141,40 @@ func TestEngineStatementsSideBySide(t *testing.T) {
 	}
 }
 
+// A connection's temporary table hides the shard's own of the same name from this connection alone, also on a replica,
+// which lets nothing else be changed.
+func TestEngineTemporaryTables(t *testing.T) {
+	all := testEngines(t)
+	for _, n := range all.nodes[:2] {
+		db, other := open(t, n, ""), open(t, n, "")
+		db.SetMaxOpenConns(1)
+		count := func(db *sql.DB, want int) {
+			t.Helper()
+			var n int
+			if err := db.QueryRow("SELECT COUNT(*) FROM users").Scan(&n); err != nil || n != want {
+				t.Errorf("%d rows, %v, want %d", n, err, want)
+			}
+		}
+		if _, err := db.Exec("DROP TEMPORARY TABLE users"); err == nil {
+			t.Error("DROP TEMPORARY TABLE dropped the shard's own")
+		}
+		for _, statement := range []string{"CREATE TEMPORARY TABLE users (id INT PRIMARY KEY, name VARCHAR(9), KEY (name))", "INSERT INTO users VALUES (1, 'a')"} {
+			if _, err := db.Exec(statement); err != nil {
+				t.Fatalf("%s: %s: %v", n.Name, statement, err)
+			}
+		}
+		count(db, 1)
+		count(other, userCount/2)
+		if _, err := db.Exec("INSERT INTO countries VALUES ('xx', 'none')"); (err == nil) != n.Primary {
+			t.Errorf("%s: a write besides the temporary table: %v", n.Name, err)
+		}
+		if _, err := db.Exec("DROP TEMPORARY TABLE IF EXISTS users"); err != nil {
+			t.Error(err)
+		}
+		count(db, userCount/2)
+	}
+}
+
 func TestEngineRefusesAWrongPassword(t *testing.T) {
 	all := testEngines(t)
 	db, err := sql.Open("mysql", fmt.Sprintf("%s:wrong@tcp(%s)/", serverUser, all.nodes[0].Addr))
@@ -151,5 +185,21 @@ func TestEngineRefusesAWrongPassword(t *testing.T) {
 	var refused *mysql.MySQLError
 	if err := db.Ping(); !errors.As(err, &refused) || refused.Number != 1045 {
 		t.Errorf("login with a wrong password: %v", err)
+	}
+}
+
+func TestPlainXA(t *testing.T) {
+	for query, want := range map[string]string{
+		"XA START 'a','b',1":            "START TRANSACTION",
+		"XA END 'a','b',1":              "SET @xa = NULL",
+		"XA PREPARE 'a','b',1":          "SET @xa = NULL",
+		"XA COMMIT 'a','b',1 ONE PHASE": "COMMIT",
+		"XA ROLLBACK 'a'":               "ROLLBACK",
+		"SELECT 'XA COMMIT'":            "SELECT 'XA COMMIT'",
+		"XA nonsense":                   "XA nonsense",
+	} {
+		if got := plainXA(query); got != want {
+			t.Errorf("plainXA(%q) = %q, want %q", query, got, want)
+		}
 	}
 }

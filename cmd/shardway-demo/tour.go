@@ -21,7 +21,7 @@ var tour = [...]step{
 	},
 	{
 		"A write goes to the primary of that shard, which stores its own name in the row.",
-		"INSERT INTO orders (id, user_id, item, cents, stored_by) VALUES (90001, 7, 'lamp', 4900, @@hostname)",
+		"INSERT INTO orders (id, user_id, item, price, stored_by) VALUES (90001, 7, 'lamp', 49.00, @@hostname)",
 	},
 	{
 		"users and orders are placed by the same key, so their join stays on one shard.",
@@ -32,8 +32,36 @@ var tour = [...]step{
 		"EXPLAIN ROUTE UPDATE users SET name = 'Eve' WHERE id = 8",
 	},
 	{
-		"A statement that needs both shards is refused with the reason; it is never answered wrongly.",
-		"SELECT COUNT(*) FROM users",
+		"A SELECT of all users is merged: each shard counts its own, and the counts are added up.",
+		"SELECT country, COUNT(*) AS users FROM users GROUP BY country ORDER BY users DESC, country LIMIT 3",
+	},
+	{
+		"What the shards can't answer for themselves is gathered: rows are brought to one server, which answers.",
+		"SELECT COUNT(DISTINCT item) AS items, COUNT(DISTINCT stored_by) AS primaries FROM orders",
+	},
+	{
+		"A write on both shards is one transaction: all rows change, or none.",
+		"UPDATE users SET name = 'Ada' WHERE id IN (7, 8)",
+	},
+	{
+		"So is a transaction of your own that comes to a second shard. Look before its end from another client.",
+		"BEGIN",
+	},
+	{
+		"User 7 is on s1.",
+		"UPDATE users SET country = 'jp' WHERE id = 7",
+	},
+	{
+		"User 8 is on s0, which joins the transaction.",
+		"UPDATE users SET country = 'jp' WHERE id = 8",
+	},
+	{
+		"Both shards commit, or none.",
+		"COMMIT",
+	},
+	{
+		"The rows of both shards, in one order, each with the server that has read it.",
+		"SELECT id, name, country, @@hostname AS server FROM users WHERE id IN (7, 8) ORDER BY id",
 	},
 }
 
@@ -59,7 +87,7 @@ func printTour(w io.Writer, listen, admin string, nodes []node) error {
 	for i, s := range tour {
 		fmt.Fprintf(&b, "\n%d. %s\n\n   %s;\n", i+1, s.say, s.sql)
 	}
-	fmt.Fprintf(&b, "\nMore: SHOW SHARDWAY SHARDS | SERVERS | MAP | SESSIONS | POOLS | VARIABLES;\n")
+	fmt.Fprintf(&b, "\nMore: SHOW SHARDWAY SHARDS | SERVERS | MAP | SESSIONS | POOLS | TRANSACTIONS | VARIABLES;\n")
 	fmt.Fprintf(&b, "      http://%s/readyz and http://%s/metrics\n\nCtrl-C ends the demo; its data is gone then.\n", admin, admin)
 	_, err = io.WriteString(w, b.String())
 	return err

@@ -6,6 +6,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dolthub/vitess/go/mysql"
@@ -16,6 +17,9 @@ import (
 // turnWait is how long a statement waits for another connection's transaction before it gets error 1205; MySQL's
 // innodb_lock_wait_timeout is the same by default.
 const turnWait = 50 * time.Second
+
+// notFixed are the decimals of a number that has as many as it needs.
+const notFixed = 31
 
 // turns orders the statements of one shard. The embedded database isn't made for concurrent use: a commit puts back
 // whole tables as its session last saw them. So reads run side by side, a write runs alone, and a transaction keeps
@@ -30,8 +34,10 @@ func newTurns() *turns { return &turns{writer: make(chan struct{}, 1)} }
 // turnHandler is the engine's handler with turns around every command that touches tables.
 type turnHandler struct {
 	mysql.Handler
-	turns *turns
-	held  sync.Map // *mysql.Conn that holds turns.writer
+	turns     *turns
+	databases *databases
+	readOnly  *atomic.Bool // the engine's
+	held      sync.Map     // *mysql.Conn that holds turns.writer
 	// serving counts the connections from NewConnection to the end of ConnectionClosed.
 	serving sync.WaitGroup
 }
@@ -47,6 +53,7 @@ func (h *turnHandler) NewConnection(c *mysql.Conn) {
 func (h *turnHandler) ConnectionClosed(c *mysql.Conn) {
 	defer h.serving.Done()
 	h.release(c)
+	h.databases.forget(c.ConnectionID)
 	h.Handler.ConnectionClosed(c)
 }
 
@@ -54,22 +61,44 @@ func (h *turnHandler) ConnectionClosed(c *mysql.Conn) {
 func (h *turnHandler) ComResetConnection(c *mysql.Conn) error {
 	err := h.Handler.ComResetConnection(c)
 	c.StatusFlags = uint16(mysql.ServerStatusAutocommit)
+	h.databases.forget(c.ConnectionID)
 	h.release(c)
 	return err
 }
 
 // ComQuery runs one statement in its turn.
 func (h *turnHandler) ComQuery(ctx context.Context, c *mysql.Conn, query string, callback mysql.ResultSpoolFn) error {
-	return h.inTurn(ctx, c, query, func() error { return h.Handler.ComQuery(ctx, c, query, callback) })
+	query = plainXA(query)
+	return h.inTurn(ctx, c, query, func() error { return h.Handler.ComQuery(ctx, c, query, correcting(callback)) })
 }
 
 // ComMultiQuery runs the first statement of query in its turn.
 func (h *turnHandler) ComMultiQuery(ctx context.Context, c *mysql.Conn, query string, callback mysql.ResultSpoolFn) (rest string, err error) {
+	query = plainXA(query)
 	err = h.inTurn(ctx, c, query, func() error {
-		rest, err = h.Handler.ComMultiQuery(ctx, c, query, callback)
+		rest, err = h.Handler.ComMultiQuery(ctx, c, query, correcting(callback))
 		return err
 	})
 	return rest, err
+}
+
+// corrected puts right what the engine says otherwise than MySQL: a number of type DOUBLE has as many decimals as it
+// needs; and what it says of a write ("Rows matched: …"), before which it would send a byte too many, is left out.
+func corrected(result *sqltypes.Result) *sqltypes.Result {
+	if result == nil {
+		return nil
+	}
+	result.Info = ""
+	for _, f := range result.Fields {
+		if f.Type == querypb.Type_FLOAT64 || f.Type == querypb.Type_FLOAT32 {
+			f.Decimals = notFixed
+		}
+	}
+	return result
+}
+
+func correcting(callback mysql.ResultSpoolFn) mysql.ResultSpoolFn {
+	return func(result *sqltypes.Result, more bool) error { return callback(corrected(result), more) }
 }
 
 // ComPrepare reads table definitions only.
@@ -81,7 +110,9 @@ func (h *turnHandler) ComPrepare(ctx context.Context, c *mysql.Conn, query strin
 
 // ComStmtExecute runs a prepared statement in its turn.
 func (h *turnHandler) ComStmtExecute(ctx context.Context, c *mysql.Conn, p *mysql.PrepareData, callback func(*sqltypes.Result) error) error {
-	return h.inTurn(ctx, c, p.PrepareStmt, func() error { return h.Handler.ComStmtExecute(ctx, c, p, callback) })
+	return h.inTurn(ctx, c, p.PrepareStmt, func() error {
+		return h.Handler.ComStmtExecute(ctx, c, p, func(result *sqltypes.Result) error { return callback(corrected(result)) })
+	})
 }
 
 func (h *turnHandler) inTurn(ctx context.Context, c *mysql.Conn, query string, run func() error) error {
@@ -102,6 +133,11 @@ func (h *turnHandler) inTurn(ctx context.Context, c *mysql.Conn, query string, r
 	} else {
 		h.turns.statement.Lock()
 		defer h.turns.statement.Unlock()
+		// A replica's temporary tables may change. Nothing else runs now.
+		if h.databases.replica && (createsTemporary(query) || dropsTemporary(query) || changesTemporary(query) && h.databases.has(c.ConnectionID)) {
+			h.readOnly.Store(false)
+			defer h.readOnly.Store(true)
+		}
 	}
 	err := run()
 	if c.StatusFlags&uint16(mysql.ServerInTransaction) == 0 {

@@ -34,6 +34,9 @@ func (s *Session) RunWrite(ctx context.Context, r *ManyRequest) (Outcome, error)
 	if len(r.Parts) == 1 && r.InsertID == 0 {
 		return s.RunMany(ctx, r)
 	}
+	if err := s.oneTransaction(r); err != nil {
+		return Outcome{}, err
+	}
 	r.Silent = true
 	s.AskInsertID()
 	before := s.lastInsertID

@@ -203,7 +203,7 @@ func (b *builder) wrapped() Plan {
 	p := b.placed()
 	if outer.Kind == parse.Set {
 		if _, ok := p.(*One); !ok && !isRefuse(p) {
-			return refuse("SET STATEMENT for a statement on several shards (" + b.need.names(b.m) + "): set the variable for the session instead")
+			return refuse("SET STATEMENT for a statement on several shards: set the variable for the session instead")
 		}
 		return p
 	}
