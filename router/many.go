@@ -39,11 +39,6 @@ func (s *session) number(ctx context.Context, t *text, m *shardmap.Map, f *plan.
 
 // runMany runs a statement on several shards.
 func (s *session) runMany(ctx context.Context, o *Options, t *text, p *plan.Many) error {
-	if p.Write && len(p.Parts) == 1 { // as runOne, for the numbers alone make it a Many
-		if answered, err := s.answerAbout(ctx, o, t); answered {
-			return err
-		}
-	}
 	r, err := s.manyRequest(o, t, p)
 	if err != nil {
 		return err

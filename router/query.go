@@ -116,6 +116,11 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 	if s.x.Keeps() && !t.st.Is(parse.FlagDiagnostics) && (s.x.Unknown() || s.x.HasDiagnostics() && s.keepsDiagnostics(t)) {
 		s.takeBack()
 	}
+	if t.st.Insert != nil && t.st.Flags&(asksSession|parse.FlagDiagnostics) != 0 {
+		if answered, err := s.answerAbout(ctx, o, t); answered { // before numbers are drawn for it
+			return err
+		}
+	}
 	f := s.know()
 	if db, table, ok := plan.InsertTarget(t.st, m, f); ok {
 		var err error

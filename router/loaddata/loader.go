@@ -89,6 +89,12 @@ func NewLoader(sql string, mode Mode, to Target) (*Loader, error) {
 			return nil, l.Refuse("SET computes the key " + name + ", which decides a row's shard; have it in the file")
 		}
 	}
+	if name := to.Table.Sequence; name != "" {
+		is := func(column string) bool { return strings.EqualFold(column, name) }
+		if !slices.ContainsFunc(fields, is) && !slices.ContainsFunc(st.Sets, is) {
+			return nil, l.Refuse("no field of the file goes to " + name + ", and the sequence numbers the rows of INSERT alone; have the numbers in the file")
+		}
+	}
 	l.split = NewSplitter(st.Format, len(fields), key, ahead)
 	return l, nil
 }

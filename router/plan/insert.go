@@ -72,7 +72,7 @@ func (b *builder) insert(ins *parse.Insertion) Plan {
 		if len(row) == 0 && len(ins.Columns) == 0 && !byNumber {
 			return refuse(into + ": row " + number(i+1) + " leaves the key " + t.Key + " to its default; give it a value")
 		}
-		if len(row) != len(columns) && !(len(row) == 0 && len(ins.Columns) == 0) {
+		if len(row) != len(columns) && (len(row) > 0 || len(ins.Columns) > 0) {
 			return &Refuse{Code: 1136, State: "21S01", Message: "Column count doesn't match value count at row " + number(i+1)}
 		}
 		var loc shardmap.Location

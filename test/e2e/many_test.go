@@ -55,10 +55,32 @@ func manyStatements() (all []manyStatement) {
 		number, text bool
 		gathers      bool
 	}{
-		{name: "i8", number: true}, {name: "u64", number: true}, {name: "i64", number: true}, {name: "f", gathers: true}, {name: "d"}, {name: "d2", number: true},
-		{name: "dc", number: true}, {name: "d0", number: true}, {name: "b9"}, {name: "dt"}, {name: "tm"}, {name: "dtm"}, {name: "ts"}, {name: "y"}, {name: "bn"}, {name: "vb"},
-		{name: "bl"}, {name: "ci", text: true}, {name: "bin", text: true}, {name: "uni", text: true}, {name: "lat", text: true}, {name: "other", text: true},
-		{name: "tx", text: true}, {name: "e", gathers: true}, {name: "st", gathers: true}, {name: "js", gathers: true},
+		{name: "i8", number: true},
+		{name: "u64", number: true},
+		{name: "i64", number: true},
+		{name: "f", gathers: true},
+		{name: "d"},
+		{name: "d2", number: true},
+		{name: "dc", number: true},
+		{name: "d0", number: true},
+		{name: "b9"},
+		{name: "dt"},
+		{name: "tm"},
+		{name: "dtm"},
+		{name: "ts"},
+		{name: "y"},
+		{name: "bn"},
+		{name: "vb"},
+		{name: "bl"},
+		{name: "ci", text: true},
+		{name: "bin", text: true},
+		{name: "uni", text: true},
+		{name: "lat", text: true},
+		{name: "other", text: true},
+		{name: "tx", text: true},
+		{name: "e", gathers: true},
+		{name: "st", gathers: true},
+		{name: "js", gathers: true},
 	} {
 		n := c.name
 		add(statement{text: "SELECT id, " + n + " FROM things ORDER BY " + n + ", id"}, c.gathers)
@@ -140,7 +162,8 @@ func TestManyShards(t *testing.T) {
 			prepared bool
 			change   func(*wireOptions)
 		}{
-			{name: "text"}, {name: "prepared", prepared: true},
+			{name: "text"},
+			{name: "prepared", prepared: true},
 			{name: "text_old", change: func(o *wireOptions) { o.without = capDeprecateEOF | capPSMultiResults }},
 			{name: "prepared_old", prepared: true, change: func(o *wireOptions) { o.without = capDeprecateEOF }},
 		} {

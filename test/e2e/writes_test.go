@@ -24,7 +24,8 @@ func written(f cluster.Flavor) cluster.Data {
 			{Name: "items", Key: "id", Placement: "mod", Options: "key_type: bigint"},
 			{Name: "marks", Key: "item", Placement: "mod", Options: "key_type: bigint"},
 			{Name: "plainly", Key: "id", Placement: "mod", Options: "key_type: bigint"},
-			{Name: "codes"}, {Name: "counted"},
+			{Name: "codes"},
+			{Name: "counted"},
 		},
 	}
 	for i := 1; i <= 24; i++ { // 0 is no key: a server may make a number of its own
