@@ -265,8 +265,11 @@ func checkUnique(ctx context.Context, r *report, t *shardmap.Table, s *server) {
 		return
 	}
 	for _, row := range rows {
+		if strings.EqualFold(row["name"], t.Sequence) {
+			continue // Shardway gives the numbers
+		}
 		good = false
-		r.warn(name(t), "unique", "let the application choose the values, or set auto_increment_increment and auto_increment_offset on the shards",
+		r.warn(name(t), "unique", fmt.Sprintf("let Shardway number the rows (sequence: %s in the map), or let the application choose the values", row["name"]),
 			"%s is AUTO_INCREMENT, which counts on each shard by itself", row["name"])
 	}
 	if good {
