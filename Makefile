@@ -13,7 +13,7 @@ SHARDS     ?= 2
 REPLICAS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-unit test-e2e soak-causal soak-cancel soak-switchover soak-failover soak-tx test-tools lint fuzz cover bench clients cluster cluster-down compose-test k8s-check
+.PHONY: help run build test test-unit test-e2e soak-causal soak-cancel soak-switchover soak-failover soak-sql soak-tx test-tools lint fuzz cover bench clients cluster cluster-down compose-test k8s-check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,7 +38,7 @@ test-e2e: ## the tests on real servers; RUN=regexp chooses some
 
 soak-causal: ## a million reads that must see what their sessions wrote and saw, on each kind of server; READS=n for another number
 	$(GO) build -tags $(TAGS) -o bin/shardway ./cmd/shardway
-	SHARDWAY_BINARY=$(CURDIR)/bin/shardway SHARDWAY_CAUSAL_READS=$(or $(READS),1000000) $(GO) test -tags $(TAGS) -count=1 -timeout 90m -v -run TestCausalReads ./test/e2e
+	SHARDWAY_BINARY=$(CURDIR)/bin/shardway SHARDWAY_CAUSAL_READS=$(or $(READS),1000000) $(GO) test -tags $(TAGS) -count=1 -timeout 90m -v -run TestN21CausalReads ./test/e2e
 
 soak-cancel: ## 50,000 clients cancelled at every moment while others check their rows, on each kind of server; TIMES=n
 	$(GO) build -tags $(TAGS) -race -o bin/shardway-race ./cmd/shardway
@@ -55,6 +55,10 @@ soak-switchover: ## 100 switchovers under 64 clients of three proxies, on each k
 soak-failover: ## 50 primaries killed under 16 clients of three proxies, with semi-sync, on each kind of server; TIMES=n, CLIENTS=n
 	$(GO) build -tags $(TAGS) -o bin/shardway ./cmd/shardway
 	SHARDWAY_BINARY=$(CURDIR)/bin/shardway SHARDWAY_FAILOVERS=$(or $(TIMES),50) SHARDWAY_CLIENTS=$(or $(CLIENTS),16) $(GO) test -tags $(TAGS) -count=1 -timeout 120m -v -run '^TestFailovers$$' ./test/e2e
+
+soak-sql: ## random statements side by side with one server that has all rows, on each kind of server, for hours; STATEMENTS=n, SEED=n
+	$(GO) build -tags $(TAGS) -o bin/shardway ./cmd/shardway
+	SHARDWAY_BINARY=$(CURDIR)/bin/shardway SHARDWAY_STATEMENTS=$(or $(STATEMENTS),500000) SHARDWAY_SEED=$(or $(SEED),1) $(GO) test -tags $(TAGS) -count=1 -timeout 24h -v -run '^TestRandomStatements$$' ./test/e2e
 
 soak-tx: ## transfers and lists over four shards under thousands of faults, on each kind of server; FAULTS=n for another number
 	$(GO) build -tags $(TAGS) -o bin/shardway ./cmd/shardway

@@ -32,6 +32,9 @@ func (c *Config) check(ps *problems) {
 			c.problem(ps, "compression", "%q is none of zlib, zstd; write [] to offer none", algorithm)
 		}
 	}
+	if c.Servers.ProxyProtocol == "v2" && c.Pool.Multiplex {
+		c.problem(ps, "servers.proxy_protocol", "is v2, which tells a server one client's address for the whole connection, but connections serve one client after another: set pool.multiplex: false, or take v2 out")
+	}
 	if c.Servers.User == "" {
 		c.problem(ps, "servers.user", "is empty; name the user as whom Shardway logs in to the servers")
 	}

@@ -79,6 +79,8 @@ type Servers struct {
 	TLS          ServerTLS
 	DialTimeout  time.Duration
 	Compression  string
+	// ProxyProtocol is "off" or "v2".
+	ProxyProtocol string
 }
 
 // ServerTLS is the encryption between Shardway and the servers.

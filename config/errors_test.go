@@ -56,6 +56,7 @@ func TestMistakes(t *testing.T) {
 		{name: "user's any database", yaml: "users: {app: {password: x, databases: ['*']}}\n", want: `FILE:1: users.app.databases: "*" isn't the name of a database; take the key out to allow all`},
 		{name: "user's limit", yaml: "users: {app: {password: x, max_connections: -1}}\n", want: "FILE:1: users.app.max_connections: -1 is too small; it must be at least 0"},
 		{name: "nameless user", yaml: `users: {"": {password: x}}`, want: "FILE:1: users.: is a user without a name"},
+		{name: "PROXY headers and multiplexing", yaml: minimal + "servers: {proxy_protocol: v2}\n", want: "FILE:2: servers.proxy_protocol: is v2, which tells a server one client's address for the whole connection, but connections serve one client after another: set pool.multiplex: false, or take v2 out"},
 		{name: "listen", yaml: minimal + "listen: [localhost]\n", want: `FILE:2: listen: "localhost" is neither host:port nor unix:/path`},
 		{name: "listen port", yaml: minimal + "listen: ['127.0.0.1:99999']\n", want: `FILE:2: listen: "127.0.0.1:99999" has a port that isn't a number up to 65535`},
 		{name: "listen twice", yaml: minimal + "listen: ['127.0.0.1:1', '127.0.0.1:1']\n", want: `FILE:2: listen: "127.0.0.1:1" is there twice`},

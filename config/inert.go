@@ -11,10 +11,6 @@ type inertKey struct {
 func inert() []inertKey {
 	return []inertKey{
 		{
-			"pool.multiplex", "a connection serves other clients between the statements of one, except where a session's state keeps it",
-			func(c *Config) bool { return !c.Pool.Multiplex },
-		},
-		{
 			"log.audit", "nothing is recorded",
 			func(c *Config) bool { return c.Log.Audit != "" },
 		},

@@ -157,6 +157,11 @@ func Keys() []Key {
 		},
 
 		{
+			Name: "servers.proxy_protocol", Kind: Word, Default: "off", Allowed: []string{"off", "v2"}, field: func(c *Config) any { return &c.Servers.ProxyProtocol },
+			Doc: "Whether servers are told each client's address, by a PROXY header ahead of each connection. `v2` needs `pool.multiplex: false`, and servers that expect the header.",
+		},
+
+		{
 			Name: "handshake.version", Kind: Text, field: func(c *Config) any { return &c.Handshake.Version },
 			Doc: "The server version that clients are told. Empty tells them the servers' own.",
 		},
@@ -179,7 +184,7 @@ func Keys() []Key {
 		},
 		{
 			Name: "pool.multiplex", Kind: Bool, Default: "true", field: func(c *Config) any { return &c.Pool.Multiplex },
-			Doc: "Whether a connection serves other clients between the statements of one. False keeps a client's connections until it leaves.",
+			Doc: "Whether a connection serves other clients between the statements of one. False keeps a client's connections for it alone until it leaves; idle ones give way to other clients when `pool.max_per_server` is reached.",
 		},
 
 		{

@@ -140,7 +140,7 @@ func TestEachKeyFromEachSource(t *testing.T) {
 		"etcd.user": "e", "etcd.password": "p", "etcd.tls.ca": "/ca", "etcd.tls.cert": "/c", "etcd.tls.key": "/k", "etcd.dial_timeout": "9s",
 		"tls.cert": "/c", "tls.key": "/k", "tls.client_ca": "/ca", "tls.mode": "required",
 		"servers.user": "u", "servers.password": "p", "servers.tls.mode": "verify-ca", "servers.tls.ca": "/ca",
-		"servers.tls.cert": "/c", "servers.tls.key": "/k", "servers.dial_timeout": "9s", "servers.compression": "zlib", "compression": "zstd",
+		"servers.tls.cert": "/c", "servers.tls.key": "/k", "servers.dial_timeout": "9s", "servers.compression": "zlib", "servers.proxy_protocol": "v2", "compression": "zstd",
 		"handshake.version": "8.4.9", "handshake.collation": "latin1_bin",
 		"pool.max_per_server": "7", "pool.idle_timeout": "9s", "pool.wait_timeout": "9s", "pool.multiplex": "false",
 		"replicas.policy": "latency", "replicas.max_lag": "9s", "replicas.causal_reads": "off", "replicas.causal_timeout": "9s",

@@ -40,6 +40,10 @@ type DialOptions struct {
 	// Compression is used where the server offers it; "" is none.
 	Compression Compression
 
+	// Proxy, if set, goes ahead of the login as a PROXY header of version 2. A
+	// server that doesn't expect one refuses the login.
+	Proxy *ProxyHeader
+
 	KeepAlive   time.Duration // TCP keep-alive; 0 is Go's default, negative none
 	UserTimeout time.Duration // TCP_USER_TIMEOUT; 0 is the system's
 }
@@ -98,6 +102,11 @@ func (o *DialOptions) address() (network, addr string) {
 func (c *Conn) login(ctx context.Context, o *DialOptions) (*Greeting, error) {
 	release := c.within(ctx)
 	defer release()
+	if o.Proxy != nil {
+		if _, err := c.base.Write(o.Proxy.append(nil)); err != nil {
+			return nil, err
+		}
+	}
 	p, err := c.readAnswer()
 	if err != nil {
 		return nil, err

@@ -20,6 +20,48 @@ const (
 
 var proxyV2Signature = []byte("\r\n\r\n\x00\r\nQUIT\n")
 
+// Version, command and family of a binary header.
+const (
+	proxyV2Local = 0x20
+	proxyV2Proxy = 0x21
+	proxyV2TCP4  = 0x11
+	proxyV2TCP6  = 0x21
+)
+
+// ProxyHeader is what a PROXY header tells a server: that a connection is From a client who has connected To. Without
+// an address in From it says that the connection is the sender's own (LOCAL).
+type ProxyHeader struct {
+	From, To netip.AddrPort
+}
+
+// append appends the header in the form of version 2.
+func (h *ProxyHeader) append(p []byte) []byte {
+	p = append(p, proxyV2Signature...)
+	from, to := h.From.Addr().Unmap(), h.To.Addr().Unmap()
+	switch {
+	case !from.IsValid():
+		return append(p, proxyV2Local, 0, 0, 0)
+	case from.Is4() && (to.Is4() || !to.IsValid()):
+		p = append(p, proxyV2Proxy, proxyV2TCP4, 0, 12)
+		p = append(p, from.AsSlice()...)
+		if !to.IsValid() {
+			to = netip.IPv4Unspecified()
+		}
+		p = append(p, to.AsSlice()...)
+	default: // one family for both: an IPv4 address beside an IPv6 one is written as a mapped one
+		if !to.IsValid() {
+			to = netip.IPv6Unspecified()
+		}
+		p = append(p, proxyV2Proxy, proxyV2TCP6, 0, 36)
+		for _, a := range []netip.Addr{from, to} {
+			b := a.As16()
+			p = append(p, b[:]...)
+		}
+	}
+	p = binary.BigEndian.AppendUint16(p, h.From.Port())
+	return binary.BigEndian.AppendUint16(p, h.To.Port())
+}
+
 // proxyHeader takes over a PROXY header, if the client's first bytes are one: a handshake response can't begin with
 // them. Only a peer that trusted says true of may send one.
 func (c *Conn) proxyHeader(trusted func(netip.Addr) bool) error {
@@ -125,10 +167,10 @@ func parseProxyV2(p []byte) (from netip.AddrPort, err error) {
 		return from, nil
 	case command != 1:
 		return from, fmt.Errorf("unknown command %d", command)
-	case family == 0x11 && len(body) >= 12: // TCP over IPv4
+	case family == proxyV2TCP4 && len(body) >= 12: // TCP over IPv4
 		addr := netip.AddrFrom4([4]byte(body[:4]))
 		return netip.AddrPortFrom(addr, binary.BigEndian.Uint16(body[8:])), nil
-	case family == 0x21 && len(body) >= 36: // TCP over IPv6
+	case family == proxyV2TCP6 && len(body) >= 36: // TCP over IPv6
 		addr := netip.AddrFrom16([16]byte(body[:16]))
 		return netip.AddrPortFrom(addr.Unmap(), binary.BigEndian.Uint16(body[32:])), nil
 	case family == 0x00 || family>>4 == 3: // not told, or a unix socket

@@ -115,6 +115,58 @@ func TestU29AHeaderAndNothingElseIsAProbe(t *testing.T) {
 	}
 }
 
+func TestU29ProxyHeaderToAServer(t *testing.T) {
+	at := netip.MustParseAddrPort
+	v4 := []byte{192, 0, 2, 7, 127, 0, 0, 1, 0xc3, 0x50, 0x11, 0x36}
+	v6 := func(from, to string) []byte {
+		return append(append(netip.MustParseAddr(from).AsSlice(), netip.MustParseAddr(to).AsSlice()...), 0xc3, 0x50, 0x11, 0x36)
+	}
+	for _, h := range []struct {
+		name string
+		h    ProxyHeader
+		want []byte
+	}{
+		{"IPv4", ProxyHeader{at("192.0.2.7:50000"), at("127.0.0.1:4406")}, proxyV2(1, 0x11, v4...)},
+		{"IPv4 written as IPv6", ProxyHeader{at("[::ffff:192.0.2.7]:50000"), at("[::ffff:127.0.0.1]:4406")}, proxyV2(1, 0x11, v4...)},
+		{"IPv4 to nowhere", ProxyHeader{From: at("192.0.2.7:50000")}, proxyV2(1, 0x11, 192, 0, 2, 7, 0, 0, 0, 0, 0xc3, 0x50, 0, 0)},
+		{"IPv6", ProxyHeader{at("[2001:db8::7]:50000"), at("[2001:db8::1]:4406")}, proxyV2(1, 0x21, v6("2001:db8::7", "2001:db8::1")...)},
+		{"IPv6 to nowhere", ProxyHeader{at("[2001:db8::7]:50000"), netip.AddrPortFrom(netip.Addr{}, 4406)}, proxyV2(1, 0x21, v6("2001:db8::7", "::")...)},
+		{"IPv6 to IPv4", ProxyHeader{at("[2001:db8::7]:50000"), at("127.0.0.1:4406")}, proxyV2(1, 0x21, v6("2001:db8::7", "::ffff:127.0.0.1")...)},
+		{"IPv4 to IPv6", ProxyHeader{at("192.0.2.7:50000"), at("[2001:db8::1]:4406")}, proxyV2(1, 0x21, v6("::ffff:192.0.2.7", "2001:db8::1")...)},
+		{"a unix socket", ProxyHeader{}, proxyV2(0, 0)},
+	} {
+		got := h.h.append(nil)
+		if !bytes.Equal(got, h.want) {
+			t.Errorf("%s: % x, want % x", h.name, got, h.want)
+		}
+		// What we read of it is what was told.
+		from, err := parseProxyV2(got)
+		if told := netip.AddrPortFrom(h.h.From.Addr().Unmap(), h.h.From.Port()); err != nil || from != told && h.h.From.IsValid() || from.IsValid() != h.h.From.IsValid() {
+			t.Errorf("%s: %v, %v is read of it", h.name, from, err)
+		}
+	}
+}
+
+func TestU29DialSendsTheHeaderFirst(t *testing.T) {
+	l, addr := listen(t, "tcp")
+	for want, header := range map[string]*ProxyHeader{
+		"192.0.2.7:50000": {From: netip.MustParseAddrPort("192.0.2.7:50000")},
+		"127.0.0.1:":      {},
+	} {
+		result := serveLogin(t, l, &Login{Auth: testUsers, Proxies: func(netip.Addr) bool { return true }})
+		c, _, err := Dial(t.Context(), DialOptions{Addr: addr, User: "app", Password: "secret", Proxy: header})
+		got := <-result
+		if err != nil || got.err != nil {
+			t.Fatal(err, got.err)
+		}
+		if told := got.server.RemoteAddr().String(); !strings.HasPrefix(told, want) {
+			t.Errorf("the server sees %s, want %s", told, want)
+		}
+		c.Close()
+		got.server.Close()
+	}
+}
+
 func FuzzProxyHeader(f *testing.F) {
 	for _, h := range v2Headers {
 		f.Add(h.header)

@@ -39,6 +39,11 @@ func (s *session) number(ctx context.Context, t *text, m *shardmap.Map, f *plan.
 
 // runMany runs a statement on several shards.
 func (s *session) runMany(ctx context.Context, o *Options, t *text, p *plan.Many) error {
+	if p.Write && len(p.Parts) == 1 { // as runOne, for the numbers alone make it a Many
+		if answered, err := s.answerAbout(ctx, o, t); answered {
+			return err
+		}
+	}
 	r, err := s.manyRequest(o, t, p)
 	if err != nil {
 		return err
@@ -51,6 +56,12 @@ func (s *session) runMany(ctx context.Context, o *Options, t *text, p *plan.Many
 	run := s.x.RunMany
 	if p.Write {
 		run = s.x.RunWrite
+		if len(r.Parts) == 1 {
+			if err := s.effects(t, &r.Parts[0]); err != nil {
+				return err
+			}
+			r.Parts[0].Given = nil // its reply is judged as a whole
+		}
 	}
 	out, err := run(ctx, r)
 	if cannot, ok := errors.AsType[*merge.UnmergeableError](err); ok {
@@ -71,6 +82,8 @@ func (s *session) manyRequest(o *Options, t *text, p *plan.Many) (*exec.ManyRequ
 	}
 	if p.Numbers > 0 {
 		r.InsertID = p.FirstID
+	} else if st.Insert != nil {
+		r.Given = func(id uint64) bool { return given(t, id) }
 	}
 	base := exec.Request{
 		Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery, Role: roleOf(p.Role),
@@ -85,6 +98,12 @@ func (s *session) manyRequest(o *Options, t *text, p *plan.Many) (*exec.ManyRequ
 	if s.facts.DB == "" {
 		base.AnySchema = schemaFree(st, t.sql)
 	}
+	if p.Write && st.Is(parse.FlagLastInsertID) {
+		s.x.AskInsertID()
+		base.UsesLastInsertID = true
+	}
+	base.SetsLastInsertID = p.Copies && st.Is(parse.FlagSetsLastInsertID)
+	base.Upserts = p.Write && st.Insert != nil && len(st.Insert.Rows) == 1 && len(st.Assign) > 0
 	fill := rewrite.Fill{SQL: t.sql}
 	if p.Merge != nil {
 		fill.Window = p.Merge.Window().N

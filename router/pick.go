@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -51,6 +52,8 @@ type picking struct {
 	t   *text
 	p   *plan.Pick
 	sum protocol.OK
+	// made is the first insert id that the rows didn't bring themselves.
+	made uint64
 	// records says that the reply tells of records, as that of an INSERT of several rows.
 	records int
 }
@@ -65,13 +68,20 @@ func (s *session) runPick(ctx context.Context, o *Options, t *text, p *plan.Pick
 	}
 	s.x.AskInsertID()
 	s.takeBack()
-	err = s.x.Atomically(ctx, func() error {
-		columns, chosen, err := w.choose(ctx, rows)
-		if err != nil {
-			return err
-		}
-		return w.write(ctx, head, tail, columns, chosen)
+	before := s.x.LastInsertID()
+	err = s.x.OneClock(func() error {
+		return s.x.Atomically(ctx, func() error {
+			columns, chosen, err := w.choose(ctx, rows)
+			if err != nil {
+				return err
+			}
+			return w.write(ctx, head, tail, columns, chosen)
+		})
 	})
+	if err == nil && w.made != 0 {
+		before = w.made
+	}
+	s.x.SetLastInsertID(before)
 	if err != nil {
 		return err
 	}
@@ -122,11 +132,28 @@ func (s *session) literal(t *text, from *rewrite.Template) (string, error) {
 			return "", protocol.Errorf(1105, "HY000", "shardway: the statement's markers can't be told apart; send it as text")
 		}
 		out.Write(sql[at:src[i]])
-		out.WriteString(s.boundSQL(t.execution.stmt, param))
+		value := s.boundSQL(t.execution.stmt, param)
+		if counts(out.String()) {
+			value = strings.Trim(value, "()") // elsewhere they keep a number from being a position in ORDER BY
+		}
+		out.WriteString(value)
 		at = src[i] + 1
 	}
 	out.Write(sql[at:])
 	return out.String(), nil
+}
+
+// counts says that a statement goes on with a number of rows, for which LIMIT takes no parentheses.
+func counts(before string) bool {
+	words := strings.Fields(before)
+	if n := len(words); n > 1 && strings.HasSuffix(words[n-1], ",") { // LIMIT 3, 4
+		words = words[:n-1]
+	}
+	if len(words) == 0 {
+		return false
+	}
+	last := words[len(words)-1]
+	return strings.EqualFold(last, "LIMIT") || strings.EqualFold(last, "OFFSET")
 }
 
 // choose runs the SELECT and returns its rows. They stay as they are until the transaction ends, where a lock can see to
@@ -138,10 +165,16 @@ func (w *picking) choose(ctx context.Context, sql string) (columns, rows [][]byt
 		locked += " FOR UPDATE"
 	}
 	m := protocol.NewMemory(w.o.GatherBytes)
-	err = s.x.Keep(m, func() error { return s.inner(ctx, w.o, locked, false) })
+	read := func(sql string, locked bool) error {
+		// The client's character set may not have all characters, and then a key would be another row's.
+		return s.x.Under("character_set_results", "'utf8mb4'", func() error {
+			return s.x.Keep(m, func() error { return s.inner(ctx, w.o, newText(sql), locked) })
+		})
+	}
+	err = read(locked, false)
 	if _, ok := err.(*innerRefused); ok && locked != sql { //nolint:errorlint // it is returned as it is
 		m = protocol.NewMemory(w.o.GatherBytes)
-		err = s.x.Keep(m, func() error { return s.inner(ctx, w.o, sql, true) })
+		err = read(sql, true)
 	}
 	if refused, ok := err.(*innerRefused); ok { //nolint:errorlint // it is returned as it is
 		err = refused.e
@@ -163,7 +196,9 @@ func (w *picking) choose(ctx context.Context, sql string) (columns, rows [][]byt
 func (w *picking) write(ctx context.Context, head, tail string, columns, rows [][]byte) error {
 	kinds := make([]literalKind, len(columns))
 	for i, def := range columns {
-		kinds[i] = literalOf(def)
+		if kinds[i] = literalOf(def); kinds[i] == literalFloat {
+			return protocol.Errorf(1235, "42000", "shardway: column %d of the rows that this statement chooses is a FLOAT, and servers round these when they are read (%s); make it DOUBLE, with CAST(… AS DOUBLE) for a value", i+1, w.p.Why)
+		}
 	}
 	var batch []string
 	size := 0
@@ -172,8 +207,9 @@ func (w *picking) write(ctx context.Context, head, tail string, columns, rows []
 			return nil
 		}
 		sql := w.statement(head, tail, batch)
+		n := len(batch)
 		batch, size = batch[:0], 0
-		return w.run(ctx, sql)
+		return w.run(ctx, sql, n)
 	}
 	w.records = len(rows)
 	seen := map[string]bool{}
@@ -191,7 +227,7 @@ func (w *picking) write(ctx context.Context, head, tail string, columns, rows []
 			} else {
 				seen[key] = true
 			}
-			if err := w.run(ctx, w.oneRow(head, cells)); err != nil {
+			if err := w.run(ctx, w.oneRow(head, cells), 1); err != nil {
 				return err
 			}
 			continue
@@ -258,11 +294,12 @@ func (w *picking) oneRow(head string, cells []string) string {
 	return out.String()
 }
 
-// run runs one of the statements that write, and adds up what it says.
-func (w *picking) run(ctx context.Context, sql string) error {
+// run runs one of the statements that write n rows, and adds up what it says.
+func (w *picking) run(ctx context.Context, sql string, n int) error {
 	s := w.s
 	m := protocol.NewMemory(0)
-	if err := s.x.Keep(m, func() error { return s.inner(ctx, w.o, sql, false) }); err != nil {
+	t := newText(sql)
+	if err := s.x.Keep(m, func() error { return s.inner(ctx, w.o, t, false) }); err != nil {
 		if refused, ok := err.(*innerRefused); ok { //nolint:errorlint // it is returned as it is
 			return refused.e
 		}
@@ -271,6 +308,21 @@ func (w *picking) run(ctx context.Context, sql string) error {
 	_, _, reply, err := m.Read()
 	if err != nil {
 		return err
+	}
+	found := reply.AffectedRows
+	switch {
+	case w.p.Op == plan.PickInsert, strings.Contains(w.p.Head.String(), "IGNORE"):
+		found = uint64(n)
+	case w.p.Op != plan.PickDelete:
+		if _, err := fmt.Sscanf(reply.Info, "Rows matched: %d", &found); err != nil {
+			found = uint64(n)
+		}
+	}
+	if found != uint64(n) {
+		return protocol.Errorf(1105, "HY000", "shardway: %d rows of %s.%s were chosen to be changed, and only %d of them were found again by the primary key: nothing was changed", n, w.p.DB, w.p.Table, found)
+	}
+	if w.made == 0 && w.p.Op == plan.PickInsert && reply.InsertID != 0 && (reply.InsertID == s.facts.FirstID || !given(t, reply.InsertID)) {
+		w.made = reply.InsertID
 	}
 	w.sum.AffectedRows += reply.AffectedRows
 	w.sum.Warnings += reply.Warnings
@@ -290,10 +342,11 @@ type innerRefused struct{ e *protocol.Error }
 
 func (e *innerRefused) Error() string { return e.e.Error() }
 
+func newText(sql string) *text { return &text{sql: []byte(sql)} }
+
 // inner plans and runs a statement that is part of another one. Its reply goes to the session's present client.
-func (s *session) inner(ctx context.Context, o *Options, sql string, locked bool) error {
+func (s *session) inner(ctx context.Context, o *Options, t *text, locked bool) error {
 	d := new(parse.Digest)
-	t := &text{sql: []byte(sql)}
 	t.st = s.parse(o, d, t.sql)
 	t.args = d.Args
 	m := o.Maps.Current()
@@ -358,6 +411,8 @@ type literalKind uint8
 
 const (
 	literalNumber literalKind = iota
+	literalFloat
+	literalBit
 	literalText
 	literalBytes
 )
@@ -376,10 +431,14 @@ func literalOf(def []byte) literalKind {
 	}
 	charset, typ := binary.LittleEndian.Uint16(def[1:]), def[7]
 	switch typ {
-	case protocol.TypeTiny, protocol.TypeShort, protocol.TypeInt24, protocol.TypeLong, protocol.TypeLongLong, protocol.TypeFloat, protocol.TypeDouble,
+	case protocol.TypeTiny, protocol.TypeShort, protocol.TypeInt24, protocol.TypeLong, protocol.TypeLongLong, protocol.TypeDouble,
 		protocol.TypeNewDecimal, protocol.TypeDecimal, protocol.TypeYear:
 		return literalNumber
-	case protocol.TypeBit, protocol.TypeGeometry:
+	case protocol.TypeFloat:
+		return literalFloat
+	case protocol.TypeBit:
+		return literalBit
+	case protocol.TypeGeometry:
 		return literalBytes
 	case protocol.TypeVarchar, protocol.TypeVarString, protocol.TypeString, protocol.TypeTinyBlob, protocol.TypeMediumBlob, protocol.TypeLongBlob, protocol.TypeBlob:
 		if charset == 63 {
@@ -430,10 +489,16 @@ func (w *picking) cells(kinds []literalKind, row []byte) ([]string, bool) {
 		switch kind {
 		case literalNumber:
 			cells[i] = string(v)
+		case literalBit:
+			n := uint64(0)
+			for _, b := range v {
+				n = n<<8 | uint64(b)
+			}
+			cells[i] = strconv.FormatUint(n, 10)
 		case literalBytes:
 			cells[i] = rewrite.Bytes(v)
 		default:
-			cells[i] = rewrite.Text(v, w.s.sqlMode(), w.s.x.Charset())
+			cells[i] = rewrite.Unicode(v, w.s.sqlMode())
 		}
 	}
 	return cells, len(row) == 0
@@ -456,10 +521,7 @@ func (s *session) boundSQL(stmt *statement, i int) string {
 			if p.Unsigned {
 				return strconv.FormatUint(p.Uint, 10)
 			}
-			if p.Int < 0 {
-				return "(" + strconv.FormatInt(p.Int, 10) + ")" // after a minus sign, another one would be a comment
-			}
-			return strconv.FormatInt(p.Int, 10)
+			return "(" + strconv.FormatInt(p.Int, 10) + ")"
 		case protocol.TypeFloat, protocol.TypeDouble:
 			return "(" + strconv.FormatFloat(p.Float, 'e', -1, 64) + ")"
 		}

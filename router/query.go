@@ -158,6 +158,14 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 		return s.runPick(ctx, o, t, p)
 	case *plan.Gather:
 		return s.runGather(ctx, o, t, p)
+	case *plan.Each:
+		if f.TxReadOnly && writes(t.st) {
+			return s.readOnlyError(o)
+		}
+		if p.Answer == plan.AnswerSizes && t.execution != nil {
+			return s.runOne(ctx, o, t, &plan.One{Shard: p.Shards[0], Role: p.Role})
+		}
+		return s.runEach(ctx, o, t, p)
 	case *plan.Load:
 		return s.load(ctx, o, t, p)
 	case *plan.Local:
@@ -217,6 +225,9 @@ func (s *session) runOne(ctx context.Context, o *Options, t *text, p *plan.One) 
 	}
 	s.event.Shard, s.event.Role = r.Shard, r.Role.String()
 	out, err := s.x.Run(ctx, &r)
+	if st.Kind == parse.DDL {
+		s.x.ForgetColumns()
+	}
 	if err == nil && out.Reply.Err == nil && (st.Is(parse.FlagTemporary) || st.Kind == parse.DDL && strings.HasPrefix(st.Name, "drop table")) {
 		s.tempTables(t)
 	}

@@ -94,6 +94,11 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 		}
 	case *plan.Pick:
 		shard, role = s.homeOf(m, st)
+	case *plan.Each:
+		if s.facts.TxReadOnly && writes(st) {
+			return s.readOnlyError(o)
+		}
+		shard, role = p.Shards[0].ID, roleOf(p.Role)
 	case *plan.Load:
 		shard, role = p.Shards[0].ID, exec.Primary
 	case *plan.Refuse:

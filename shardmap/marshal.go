@@ -114,7 +114,11 @@ func (d *Database) yaml(b *bytes.Buffer, m *Map) {
 
 func (t *Table) yaml() []string {
 	if t.Reference {
-		return []string{"reference: true"}
+		out := []string{"reference: true"}
+		if t.Sequence != "" {
+			out = append(out, "sequence: "+quote(t.Sequence))
+		}
+		return out
 	}
 	out := []string{"key: " + quote(t.Key)}
 	if t.KeyType.Declared() {

@@ -130,11 +130,12 @@ func (p *parser) table(n *yaml.Node, name, path string) *Table {
 		t.Reference = strings.EqualFold(r.Value, "true")
 	}
 	if t.Reference {
-		for _, k := range []string{"key", "key_type", "placement", "fold", "sequence"} {
+		for _, k := range []string{"key", "key_type", "placement", "fold"} {
 			if f[k] != nil {
 				p.errorf(f[k], path+"."+k, "stands beside reference: true; a reference table is whole on every shard and has no key: remove one of them")
 			}
 		}
+		p.sequence(t, f["sequence"], path+".sequence")
 		return t
 	}
 	if f["key"] == nil {
@@ -156,16 +157,22 @@ func (p *parser) table(n *yaml.Node, name, path string) *Table {
 		p.errorf(f["placement"], path+".placement", "must be mod or crc32, not %s", kindName(f["placement"]))
 		return nil
 	}
-	if s := f["sequence"]; s != nil {
-		if t.Sequence, ok = p.text(s, path+".sequence"); ok {
-			p.name(s, path+".sequence", "a column")
-		}
-	}
+	p.sequence(t, f["sequence"], path+".sequence")
 	p.fold(t, f["fold"], path+".fold")
 	if k := f["key_type"]; k != nil {
 		p.keyType(t, k, path+".key_type")
 	}
 	return t
+}
+
+func (p *parser) sequence(t *Table, n *yaml.Node, path string) {
+	if n == nil {
+		return
+	}
+	var ok bool
+	if t.Sequence, ok = p.text(n, path); ok {
+		p.name(n, path, "a column")
+	}
 }
 
 func (p *parser) fold(t *Table, n *yaml.Node, path string) {

@@ -99,6 +99,7 @@ func (h *checkHouse) healthy(t *testing.T) {
 		"ok shop.countries table the same on 2 shards",
 		"warn shop.orders unique PRIMARY (id) doesn't hold the key user_id, so it is unique on each shard only",
 		"ok shop.users unique the key id is in every unique index",
+		"ok s0 s0p sequences of shop.orders, shop.users can be kept in shardway.sequences",
 		" 0 failures",
 	)
 	if status, out = h.check(t, "--output", "json"); status != 0 || !strings.Contains(out, `"failures": 0`) {
@@ -237,6 +238,7 @@ func (h *checkHouse) logins(ctx context.Context, t *testing.T) {
 		"ok s0 s0p login ",
 		"warn s0 s0p privileges lacks INSERT, UPDATE, DELETE on shop, so clients can't have them either\n-> GRANT ALL ON `shop`.* TO 'poor'@'%'",
 		"fail s0 s0r1 replication the lag can't be asked for, so with replicas.max_lag = 5s it serves no reads: Error 1227",
+		"warn s0 s0p sequences lacks CREATE on shardway.*, so rows of shop.orders, shop.users can't be numbered\n-> GRANT ALL ON shardway.* TO 'poor'@'%'",
 		"warn s0 s0p connections allows ", "but one proxy may want 100002",
 		"less than limits.max_packet = 1GiB",
 		"fail s1 s1p login dial tcp s1p: connect: connection refused\n-> start the server, or correct its address in the map",
@@ -270,5 +272,5 @@ func (h *checkHouse) documented(ctx context.Context, t *testing.T) {
 	if status != 0 || strings.Contains(out, "documented'@'%'") {
 		t.Errorf("the documented account: status %d\n%s", status, out)
 	}
-	expectAll(t, out, "ok s0 s0p heartbeat ", "ok s1 s1p transactions ", "ok s0 s0r1 privileges ", "ok s0 s0p sequence ")
+	expectAll(t, out, "ok s0 s0p heartbeat ", "ok s1 s1p transactions ", "ok s0 s0r1 privileges ", "ok s0 s0p sequences ")
 }

@@ -255,6 +255,30 @@ func checkTransactions(r *report, s *server, c *config.Config, several bool) {
 	r.ok(s.String(), "transactions", "can be over several shards, all or nothing")
 }
 
+// checkSequences checks that the numbers of the map's sequences can be drawn where they are kept.
+func checkSequences(r *report, s *server, c *config.Config, m *shardmap.Map) {
+	var kept []string
+	for _, db := range m.Databases() {
+		for _, t := range db.Tables {
+			if t.Sequence != "" && db.Default == s.shard {
+				kept = append(kept, name(t))
+			}
+		}
+	}
+	if !s.primary || len(kept) == 0 || usesRoles(s.grants) {
+		return
+	}
+	list := strings.Join(kept, ", ")
+	global, own := granted(s.grants, ""), granted(s.grants, "shardway")
+	for _, right := range []string{"CREATE", "SELECT", "INSERT", "UPDATE"} {
+		if !has(global, right) && !has(own, right) {
+			r.warn(s.String(), "sequences", "GRANT ALL ON shardway.* TO "+account(s, c), "lacks %s on shardway.*, so rows of %s can't be numbered", right, list)
+			return
+		}
+	}
+	r.ok(s.String(), "sequences", "of %s can be kept in shardway.sequences", list)
+}
+
 // checkLimits compares a server's limits with the configuration's.
 func checkLimits(r *report, s *server, c *config.Config) {
 	const spare = 2 // the prober's connection, and one to stop statements by

@@ -83,8 +83,8 @@ func checkServers(ctx context.Context, r *report, c *config.Config, m *shardmap.
 		checkPrivileges(r, s, c, m)
 		checkHeartbeat(r, s, c)
 		checkTransactions(r, s, c, len(primaries) > 1)
+		checkSequences(r, s, c, m)
 		checkGathered(r, s, c, m)
-		checkNumbers(r, s, c, m)
 		checkLimits(r, s, c)
 	}
 	checkAlike(r, all)

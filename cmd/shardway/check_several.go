@@ -52,33 +52,6 @@ func logsTemporary(s *server) bool {
 	}
 }
 
-// checkNumbers checks that numbers for rows can be drawn at a primary: they are kept on the default shard.
-func checkNumbers(r *report, s *server, c *config.Config, m *shardmap.Map) {
-	if !s.primary || usesRoles(s.grants) {
-		return
-	}
-	var numbered *shardmap.Table
-	for _, db := range m.Databases() {
-		for _, t := range db.Tables {
-			if t.Sequence != "" && db.Default.ID == s.shard.ID && numbered == nil {
-				numbered = t
-			}
-		}
-	}
-	if numbered == nil {
-		return
-	}
-	global, own := granted(s.grants, ""), granted(s.grants, "shardway")
-	for _, right := range []string{"CREATE", "SELECT", "INSERT", "UPDATE"} {
-		if !has(global, right) && !has(own, right) {
-			r.warn(s.String(), "sequence", "GRANT ALL ON shardway.* TO "+account(s, c),
-				"lacks %s on shardway.*, so rows of %s.%s get no numbers", right, numbered.Database.Name, numbered.Name)
-			return
-		}
-	}
-	r.ok(s.String(), "sequence", "can keep numbers for rows in shardway.sequences")
-}
-
 // spread says whether a database has rows on several shards.
 func spread(db *shardmap.Database) bool {
 	return db.Slots > 0 && len(db.Owned(db.Owner(0).ID)) < db.Slots

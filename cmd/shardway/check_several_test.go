@@ -37,7 +37,7 @@ func TestCheckOfSeveralShards(t *testing.T) {
 			}
 			r := &report{}
 			checkGathered(r, s, &config.Config{}, m)
-			checkNumbers(r, s, &config.Config{}, m)
+			checkSequences(r, s, &config.Config{}, m)
 			got := map[string]string{}
 			for _, f := range r.findings {
 				if f.Level == levelOK {
@@ -45,7 +45,7 @@ func TestCheckOfSeveralShards(t *testing.T) {
 				}
 				got[f.Check] = f.Text
 			}
-			for check, want := range map[string]string{"gather": c.gather, "sequence": c.sequence} {
+			for check, want := range map[string]string{"gather": c.gather, "sequences": c.sequence} {
 				if len(got[check]) < len(want) || got[check][:len(want)] != want || want == "" && got[check] != "" {
 					t.Errorf("%s: %q, want %q", check, got[check], want)
 				}

@@ -269,7 +269,7 @@ func checkUnique(ctx context.Context, r *report, t *shardmap.Table, s *server) {
 			continue // Shardway gives the numbers
 		}
 		good = false
-		r.warn(name(t), "unique", fmt.Sprintf("let Shardway number the rows (sequence: %s in the map), or let the application choose the values", row["name"]),
+		r.warn(name(t), "unique", "declare it as the table's sequence in the map, let the application choose the values, or set auto_increment_increment and auto_increment_offset on the shards",
 			"%s is AUTO_INCREMENT, which counts on each shard by itself", row["name"])
 	}
 	if good {

@@ -168,6 +168,7 @@ func (d *daemon) backendOptions(p *parts) backend.Options {
 		TLS: protocol.TLSMode(c.Servers.TLS.Mode), TLSConfig: p.server,
 		Attrs:       map[string]string{"program_name": "shardway", "_client_version": version()},
 		DialTimeout: c.Servers.DialTimeout, Compression: protocol.Compression(c.Servers.Compression),
+		ProxyProtocol: c.Servers.ProxyProtocol == "v2", Dedicated: !c.Pool.Multiplex,
 		MaxPerServer: c.Pool.MaxPerServer, IdleTimeout: c.Pool.IdleTimeout, WaitTimeout: c.Pool.WaitTimeout,
 		Policy: c.Replicas.Policy, MaxLag: c.Replicas.MaxLag, FallbackToPrimary: c.Replicas.FallbackToPrimary, Zone: c.Replicas.Zone,
 		Heartbeat: c.Replicas.Heartbeat, WarmUp: c.Replicas.WarmUp,

@@ -172,7 +172,7 @@ func (p *pool) wait(ctx context.Context, w *Want, m *member, deadline time.Durat
 	c := p.srv.cluster
 	for {
 		began := c.now()
-		self := &waiter{kind: kindOf(w.FoundRows, w.Extended), role: m.role, moves: moves, result: make(chan result, 1)}
+		self := &waiter{kind: p.kindOf(w), role: m.role, moves: moves, result: make(chan result, 1)}
 		p.mu.Lock()
 		if p.closed != nil {
 			defer p.mu.Unlock()

@@ -175,7 +175,8 @@ func (c *Cluster) SetOptions(o Options) {
 	before := c.config.Load()
 	next := &config{Options: o.withDefaults(), login: before.login}
 	if next.User != before.User || next.Password != before.Password || next.TLS != before.TLS ||
-		next.TLSConfig != before.TLSConfig || next.Capabilities != before.Capabilities || next.Compression != before.Compression || !maps.Equal(next.Attrs, before.Attrs) {
+		next.TLSConfig != before.TLSConfig || next.Capabilities != before.Capabilities || next.Compression != before.Compression || next.ProxyProtocol != before.ProxyProtocol || next.Dedicated != before.Dedicated ||
+		!maps.Equal(next.Attrs, before.Attrs) {
 		next.login++
 	}
 	c.mu.Lock()

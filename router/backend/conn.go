@@ -70,10 +70,10 @@ func (c *Conn) Greeting() *protocol.Greeting { return c.greeting }
 func (c *Conn) ConnectionID() uint32 { return c.greeting.ConnectionID }
 
 // FoundRows says whether the connection was logged in with CapFoundRows.
-func (c *Conn) FoundRows() bool { return c.kind&kindFoundRows != 0 }
+func (c *Conn) FoundRows() bool { return c.kind.login&loginFoundRows != 0 }
 
 // Extended says whether the connection was asked for CapExtendedMetadata.
-func (c *Conn) Extended() bool { return c.kind&kindExtended != 0 }
+func (c *Conn) Extended() bool { return c.kind.login&loginExtended != 0 }
 
 // Served counts one more statement on a connection that its holder keeps.
 // Acquire has counted the first.

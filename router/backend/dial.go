@@ -14,7 +14,7 @@ import (
 // admitDial says whether a dial may begin now; if not, but only time is missing,
 // it sets the timer. The caller holds the lock.
 func (p *pool) admitDial(now time.Duration) bool {
-	ok, wait := p.circuit.Admit(now, p.dials(), p.srv.cluster.options().DialRate)
+	ok, wait := p.circuit.Admit(now, p.queue.dials, p.srv.cluster.options().DialRate)
 	if wait > 0 {
 		p.serveIn(wait)
 	}
@@ -36,14 +36,17 @@ func (p *pool) serveIn(d time.Duration) {
 }
 
 // startDial begins one dial. The caller holds the lock.
-func (p *pool) startDial(kind kind) {
-	p.dialing[kind]++
+func (p *pool) startDial(l *lane) {
+	l.dialing++
+	p.queue.dials++
 	p.counts.Dials++
-	p.srv.cluster.running.Go(func() { p.dial(kind) })
+	kind := l.kind
+	p.srv.cluster.running.Go(func() { p.dial(l, kind) })
 }
 
-// dial makes one connection for whoever is first in the queue when it is there.
-func (p *pool) dial(kind kind) {
+// dial makes one connection for whoever of the lane's is first in the queue when
+// it is there.
+func (p *pool) dial(l *lane, kind kind) {
 	s, c := p.srv, p.srv.cluster
 	began := c.now()
 	ctx, cancel := context.WithTimeout(s.ctx, c.options().DialTimeout)
@@ -52,7 +55,9 @@ func (p *pool) dial(kind kind) {
 	now := c.now()
 
 	p.mu.Lock()
-	p.dialing[kind]--
+	l.dialing--
+	p.queue.dials--
+	p.queue.close(l)
 	p.counts.DialTime += now - began
 	if err == nil {
 		p.circuit.Succeeded()
@@ -76,6 +81,9 @@ func (p *pool) dial(kind kind) {
 	}
 	if isBusy(err) {
 		p.fail(errBusy, func(w *waiter) bool { return w.moves })
+		if p.queue.head != nil {
+			p.evict() // the server may then have room for who waits
+		}
 		p.serve(now)
 		p.mu.Unlock()
 		s.busy(err, false)
@@ -126,13 +134,20 @@ func (s *server) login(ctx context.Context, kind kind) (*protocol.Conn, *protoco
 	if path, ok := strings.CutPrefix(s.addr, "unix:"); ok {
 		o.Network, o.Addr = "unix", path
 	}
-	if kind&kindFoundRows != 0 {
+	if cfg.ProxyProtocol {
+		o.Proxy = kind.header()
+	}
+	if kind.login&loginFoundRows != 0 {
 		o.Capabilities |= protocol.CapFoundRows
 	}
-	if kind&kindExtended != 0 {
+	if kind.login&loginExtended != 0 {
 		o.Capabilities |= protocol.CapExtendedMetadata
 	}
-	return cfg.Dial(ctx, o)
+	wire, greeting, err := cfg.Dial(ctx, o)
+	if o.Proxy != nil && mistaken(err) {
+		err = fmt.Errorf("%w; %w", errHeader, err)
+	}
+	return wire, greeting, err
 }
 
 // utf8mb4GeneralCI is the collation that every server knows; SET NAMES utf8mb4
@@ -143,6 +158,8 @@ const utf8mb4GeneralCI = 45
 func (s *server) reason(err error) string {
 	var wire *protocol.Error
 	switch {
+	case errors.Is(err, errHeader):
+		return err.Error()
 	case errors.As(err, &wire) && isRefusal(err):
 		return fmt.Sprintf("login refused: %d %s; %s", wire.Code, wire.Message, loginFix(wire, s.cluster.options().User))
 	case errors.As(err, &wire):

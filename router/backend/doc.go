@@ -3,7 +3,7 @@
 // a read.
 //
 // A Cluster is made with Options, learns the servers from a map (Apply), and
-// hands out a Conn for a Want (Acquire); Servers, Sights, Pools and Learned say
+// hands out a Conn for a Want (Acquire), which may name an Owner to keep it for; Servers, Sights, Pools and Learned say
 // what it knows as ServerStatus, roles.Sight, PoolStatus and Learned (with Collation).
 // A Trail is where a session has been on a shard, for causal reads; CausalCounts
 // count them by CausalOutcome.

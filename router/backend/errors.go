@@ -1,7 +1,11 @@
 package backend
 
 import (
+	"crypto/tls"
 	"errors"
+	"io"
+	"strings"
+	"syscall"
 
 	"shardway/protocol"
 )
@@ -41,12 +45,18 @@ var (
 	errBusy = errors.New("the server refuses more connections")
 )
 
+// errHeader is with the error of a login that failed as it does at a server that
+// takes a PROXY header for the client's first packet.
+var errHeader = errors.New("servers.proxy_protocol is v2, but the server seems not to take PROXY headers from this host: " +
+	"list it in MariaDB's proxy_protocol_networks, or set servers.proxy_protocol: off")
+
 // MySQL error codes that the package acts on.
 const (
 	codeTooManyConnections = 1040 // the server's max_connections is reached
 	codeDBAccessDenied     = 1044
 	codeAccessDenied       = 1045
 	codeUnknownDatabase    = 1049
+	codeBadHandshake       = 1043
 	codeServerShutdown     = 1053
 	codeUnknownError       = 1105
 	codeHostBlocked        = 1129
@@ -54,6 +64,7 @@ const (
 	codeTableDenied        = 1142
 	codeNoSuchTable        = 1146
 	codeTooManyUserConns   = 1203
+	codePacketsOutOfOrder  = 1156
 	codeLockWaitTimeout    = 1205
 	codeUserLimitReached   = 1226
 	codeSpecificAccess     = 1227
@@ -100,5 +111,18 @@ func loginFix(e *protocol.Error, user string) string {
 		return "set servers.tls.mode to required"
 	default:
 		return "check servers.user, servers.password and servers.tls"
+	}
+}
+
+// mistaken says whether a login failed as errHeader says.
+func mistaken(err error) bool {
+	var e *protocol.Error
+	var answer tls.RecordHeaderError // the server's error, where its part of a TLS handshake was due
+	switch {
+	case errors.As(err, &e):
+		return e.Code == codeBadHandshake || e.Code == codePacketsOutOfOrder ||
+			e.Code == codeHostNotPrivileged && strings.HasPrefix(e.Message, "Proxy header") // else it is the account that isn't for the host
+	default:
+		return errors.As(err, &answer) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 	}
 }

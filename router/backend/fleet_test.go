@@ -61,7 +61,8 @@ type fakeServer struct {
 	conns    map[uint32]*protocol.Conn
 	nextID   uint32
 	heard    []string
-	slow     time.Duration // before any answer
+	told     []*protocol.ProxyHeader // of each dial
+	slow     time.Duration           // before any answer
 	dialTime time.Duration
 
 	dials, dialing, mostDialing atomic.Int32
@@ -117,6 +118,7 @@ func (f *fleet) connect(ctx context.Context, s *fakeServer, o protocol.DialOptio
 	}
 	defer s.dialing.Add(-1)
 	s.mu.Lock()
+	s.told = append(s.told, o.Proxy)
 	refuse, hang, wait := s.refuse, s.hang, s.dialTime
 	s.mu.Unlock()
 	if hang {

@@ -24,7 +24,7 @@ func (c *Cluster) Kill(ctx context.Context, conn *Conn, queryOnly bool) error {
 	case <-ctx.Done():
 		return fmt.Errorf("kill on %s: %w", s.addr, context.Cause(ctx))
 	}
-	wire, _, err := s.login(ctx, 0)
+	wire, _, err := s.login(ctx, kind{})
 	if err != nil {
 		return fmt.Errorf("kill on %s: %w", s.addr, err)
 	}

@@ -55,6 +55,10 @@ type Options struct {
 	Capabilities protocol.Capability
 	// Compression is used where a server offers it; "" is none.
 	Compression protocol.Compression
+	// ProxyProtocol begins each connection with a PROXY header of version 2, with
+	// the address of the Want's Owner, or that it is Shardway's own. It implies
+	// Dedicated.
+	ProxyProtocol bool
 	// Attrs are the connection attributes that servers show in
 	// performance_schema.session_connect_attrs.
 	Attrs map[string]string
@@ -74,6 +78,9 @@ type Options struct {
 	// a burst; 100 by default.
 	DialRate int
 
+	// Dedicated keeps a connection, once used for an Owner, for that one until it
+	// leaves, though the ceiling takes idle ones away.
+	Dedicated bool
 	// MaxPerServer is the ceiling of pooled connections to one server, idle and
 	// in use and being dialed; 100 by default.
 	MaxPerServer int
@@ -162,6 +169,7 @@ func (o Options) withDefaults() Options {
 	def(&o.ProbeInterval, 500*time.Millisecond)
 	def(&o.Eject.For, 10*time.Second)
 	def(&o.CausalTimeout, 200*time.Millisecond)
+	o.Dedicated = o.Dedicated || o.ProxyProtocol
 	if o.DialRate <= 0 {
 		o.DialRate = 100
 	}
@@ -197,6 +205,9 @@ type Want struct {
 	// was asked for CapExtendedMetadata. The kinds are pooled apart under one
 	// ceiling.
 	FoundRows, Extended bool
+	// Owner is the client that the connection is for, nil for work of Shardway's
+	// own. It means something with Options.Dedicated alone.
+	Owner *Owner
 	// MaxLag, when it is positive, leaves out replicas whose lag isn't known to be
 	// within it. It doesn't widen Options.MaxLag.
 	MaxLag time.Duration

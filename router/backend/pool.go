@@ -23,14 +23,13 @@ type pool struct {
 	srv  *server
 	load atomic.Int32 // busy, readable without the lock
 
-	mu      sync.Mutex
-	idle    []idleConn // by time of release, the newest last
-	busy    int
-	inUse   inUse
-	dialing [kinds]int
-	queue   queue
-	closed  error  // non-nil once the server left or the cluster closed
-	login   uint64 // generation of the login options
+	mu     sync.Mutex
+	idle   []idleConn // by time of release, the newest last
+	busy   int
+	inUse  inUse
+	queue  queue
+	closed error  // non-nil once the server left or the cluster closed
+	login  uint64 // generation of the login options
 
 	circuit circuit.Circuit
 	timer   *time.Timer // calls serve when a dial that was held back is due
@@ -46,32 +45,12 @@ type idleConn struct {
 	since time.Duration
 }
 
-// kind says which of the capabilities that change what a client sees a connection was logged in with. Each kind is pooled
-// apart.
-type kind uint8
-
-const (
-	kindFoundRows kind = 1 << iota
-	kindExtended
-	kinds = 1 << iota
-)
-
-func kindOf(foundRows, extended bool) kind {
-	var k kind
-	if foundRows {
-		k |= kindFoundRows
-	}
-	if extended {
-		k |= kindExtended
-	}
-	return k
-}
-
 // take returns an idle connection or nil: the newest one whose state is w.Prefer,
-// else the newest in its base state, which has nothing to undo, else the newest.
+// else the newest in its base state, which has nothing to undo, else the newest. An
+// owner's own come before those that no owner has.
 // It is the hot path.
 func (p *pool) take(w *Want, m *member) *Conn {
-	kind := kindOf(w.FoundRows, w.Extended)
+	kind := p.kindOf(w)
 	for {
 		now := p.srv.cluster.now()
 		p.mu.Lock()
@@ -81,6 +60,7 @@ func (p *pool) take(w *Want, m *member) *Conn {
 			return nil
 		}
 		e := p.remove(at)
+		e.conn.kind = kind
 		p.inUse.add(e.conn)
 		p.setBusy(+1)
 		p.counts.Reused++
@@ -96,11 +76,14 @@ func (p *pool) take(w *Want, m *member) *Conn {
 
 // find returns the place of the idle connection that take takes, or -1. The
 // caller holds the lock.
-func (p *pool) find(kind kind, prefer unique.Handle[string]) int {
-	newest, base := -1, -1
+func (p *pool) find(want kind, prefer unique.Handle[string]) int {
+	newest, base, anybodys := -1, -1, -1
 	for i := len(p.idle) - 1; i >= 0; i-- {
 		e := &p.idle[i]
-		if e.kind != kind {
+		if e.kind != want {
+			if anybodys < 0 && e.kind.serves(want) {
+				anybodys = i
+			}
 			continue
 		}
 		if e.state == prefer || prefer == (unique.Handle[string]{}) {
@@ -116,7 +99,10 @@ func (p *pool) find(kind kind, prefer unique.Handle[string]) int {
 	if base >= 0 {
 		return base
 	}
-	return newest
+	if newest >= 0 {
+		return newest
+	}
+	return anybodys
 }
 
 // hand makes the caller of Acquire the connection's holder.
@@ -145,15 +131,7 @@ func (p *pool) setBusy(delta int) {
 
 // total counts all connections. The caller holds the lock.
 func (p *pool) total() int {
-	return len(p.idle) + p.busy + p.dials()
-}
-
-// dials counts the dials under way. The caller holds the lock.
-func (p *pool) dials() (n int) {
-	for _, one := range p.dialing {
-		n += one
-	}
-	return n
+	return len(p.idle) + p.busy + p.queue.dials
 }
 
 // put takes a connection back from its holder: to the next in the queue, to the
@@ -204,23 +182,25 @@ func (p *pool) place(c *Conn, now time.Duration) string {
 	case p.total() >= p.ceiling():
 		return "ceiling"
 	}
-	kind := c.kind
-	if w := p.queue.first(kind); w != nil {
-		// One of the other kind that came earlier must not starve behind a stream
-		// of connections that it can't use.
-		if head := p.queue.head; head.kind == kind || p.dialing[head.kind] > 0 || p.total()+1 < p.ceiling() {
+	if c.kind.owner != nil && c.kind.owner.left.Load() {
+		c.kind.owner = nil
+	}
+	if head := p.queue.head; head != nil {
+		// One of another kind that came earlier must not starve behind a stream of
+		// connections that it can't use.
+		w := p.queue.first(c.kind)
+		if head != w && head.lane.dialing == 0 && p.total()+1 >= p.ceiling() {
+			return "ceiling"
+		}
+		if w != nil {
 			p.deliver(w, c, false)
 			return ""
 		}
-		return "ceiling"
-	}
-	if p.queue.head != nil && p.total()+1 >= p.ceiling() && p.dialing[p.queue.head.kind] == 0 {
-		return "ceiling"
 	}
 	if p.idle == nil {
 		p.idle = make([]idleConn, 0, 16)
 	}
-	p.idle = append(p.idle, idleConn{conn: c, state: c.State, kind: kind, since: now})
+	p.idle = append(p.idle, idleConn{conn: c, state: c.State, kind: c.kind, since: now})
 	return ""
 }
 
@@ -312,7 +292,7 @@ func (p *pool) status(s *PoolStatus) {
 	s.Closed = maps.Clone(p.counts.Closed)
 	s.Ceiling = p.ceiling()
 	s.Idle, s.Busy = len(p.idle), p.busy
-	s.Dialing = p.dials()
+	s.Dialing = p.queue.dials
 	s.Waiting = p.queue.length
 	s.Circuit, s.Since = p.circuit.Describe(p.srv.cluster.now())
 }

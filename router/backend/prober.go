@@ -127,7 +127,7 @@ func (p *probe) run() (found probed, dialed bool, err error) {
 		ctx, cancel = context.WithTimeout(s.ctx, cfg.DialTimeout)
 		defer cancel()
 	}
-	p.conn, err = s.connect(ctx, 0)
+	p.conn, err = s.connect(ctx, kind{})
 	if err != nil {
 		return found, false, err
 	}

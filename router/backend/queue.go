@@ -10,15 +10,54 @@ import (
 type queue struct {
 	head, tail *waiter
 	length     int
-	waiting    [kinds]int
+	dials      int // of all lanes
+	common     [logins]lane
+	own        map[kind]*lane // of owners, while they are in use
+	round      uint64         // of serve
+}
+
+// lane counts, for one kind of connection, those who wait and the dials under way.
+type lane struct {
+	kind             kind
+	waiting, dialing int
+	// missing is how many more dials those who wait need, in the round of serve.
+	missing int
+	round   uint64
+}
+
+// lane returns a kind's lane. One of an owner must be given to close when it may
+// have become empty.
+func (q *queue) lane(k kind) *lane {
+	if k.owner == nil {
+		l := &q.common[k.login]
+		l.kind = kind{login: k.login}
+		return l
+	}
+	l := q.own[k]
+	if l == nil {
+		if q.own == nil {
+			q.own = make(map[kind]*lane)
+		}
+		l = &lane{kind: k}
+		q.own[k] = l
+	}
+	return l
+}
+
+// close forgets an owner's lane if nobody uses it.
+func (q *queue) close(l *lane) {
+	if l.kind.owner != nil && l.waiting == 0 && l.dialing == 0 {
+		delete(q.own, l.kind)
+	}
 }
 
 // waiter is one who waits. Its channel has room for the one result it gets; who
 // removes it from the queue under the lock sends the result.
 type waiter struct {
 	kind       kind
-	role       Role // of the member it waits for
-	moves      bool // would rather try another server than wait for one that refuses connections
+	lane       *lane // while queued
+	role       Role  // of the member it waits for
+	moves      bool  // would rather try another server than wait for one that refuses connections
 	result     chan result
 	prev, next *waiter
 	queued     bool
@@ -40,7 +79,8 @@ func (q *queue) push(w *waiter) {
 	}
 	q.tail = w
 	q.length++
-	q.waiting[w.kind]++
+	w.lane = q.lane(w.kind)
+	w.lane.waiting++
 }
 
 func (q *queue) remove(w *waiter) {
@@ -56,16 +96,17 @@ func (q *queue) remove(w *waiter) {
 	}
 	w.prev, w.next, w.queued = nil, nil, false
 	q.length--
-	q.waiting[w.kind]--
+	w.lane.waiting--
+	q.close(w.lane)
 }
 
-// first returns who of that kind came first, or nil.
-func (q *queue) first(kind kind) *waiter {
-	if q.waiting[kind] == 0 {
+// first returns who came first of those whom a connection of kind k serves, or nil.
+func (q *queue) first(k kind) *waiter {
+	if len(q.own) == 0 && (k.owner != nil || q.common[k.login].waiting == 0) {
 		return nil
 	}
 	for w := q.head; w != nil; w = w.next {
-		if w.kind == kind {
+		if k.serves(w.kind) {
 			return w
 		}
 	}
@@ -75,6 +116,7 @@ func (q *queue) first(kind kind) *waiter {
 // deliver gives c to w, whose it is from now on. The caller holds the lock.
 func (p *pool) deliver(w *waiter, c *Conn, stale bool) {
 	p.queue.remove(w)
+	c.kind = w.kind
 	p.inUse.add(c)
 	p.setBusy(+1)
 	w.result <- result{conn: c, stale: stale}
@@ -106,12 +148,13 @@ func (p *pool) serve(now time.Duration) {
 			p.deliver(w, p.remove(i).conn, true)
 		}
 	}
-	var missing [kinds]int
-	for k := range missing {
-		missing[k] = p.queue.waiting[k] - p.dialing[k]
-	}
+	p.queue.round++
 	for w := p.queue.head; w != nil; w = w.next {
-		if missing[w.kind] <= 0 {
+		l := w.lane
+		if l.round != p.queue.round {
+			l.round, l.missing = p.queue.round, l.waiting-l.dialing
+		}
+		if l.missing <= 0 {
 			continue
 		}
 		if p.total() >= p.ceiling() && !p.evict() {
@@ -120,8 +163,8 @@ func (p *pool) serve(now time.Duration) {
 		if !p.admitDial(now) {
 			return
 		}
-		missing[w.kind]--
-		p.startDial(w.kind)
+		l.missing--
+		p.startDial(l)
 	}
 }
 

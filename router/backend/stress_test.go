@@ -21,12 +21,15 @@ func TestStress(t *testing.T) {
 		rounds  = 300
 		ceiling = 5
 	)
-	for _, policy := range []string{PolicyRoundRobin, PolicyWeighted, PolicyLeastConnections, PolicyClientIPHash, PolicyLatency} {
+	for _, policy := range []string{PolicyRoundRobin, PolicyWeighted, PolicyLeastConnections, PolicyClientIPHash, PolicyLatency, "PROXY headers"} {
 		t.Run(policy, func(t *testing.T) {
 			f := newFleet(t)
 			o := Options{
 				Policy: policy, MaxPerServer: ceiling, FallbackToPrimary: true, DialRate: 1 << 20,
 				WaitTimeout: 20 * time.Second, ProbeInterval: 5 * time.Millisecond, IdleTimeout: 200 * time.Millisecond,
+			}
+			if o.ProxyProtocol = policy == "PROXY headers"; o.ProxyProtocol {
+				o.Policy = PolicyRoundRobin
 			}
 			c := f.cluster(3, o)
 			o.Dial = f.dial
@@ -71,10 +74,16 @@ func TestStress(t *testing.T) {
 			for i := range clients {
 				workers.Go(func() {
 					r := rand.New(rand.NewPCG(uint64(i), 2))
+					owner := ownerAt(fmt.Sprintf("192.0.2.%d:%d", i%8, i))
+					defer func() { c.Leave(owner) }()
 					for range rounds {
+						if r.IntN(20) == 0 {
+							c.Leave(owner)
+							owner = ownerAt(fmt.Sprintf("192.0.2.%d:%d", i%8, i))
+						}
 						w := Want{
 							Shard: "s0", Role: Role(r.IntN(3)), FoundRows: r.IntN(8) == 0, Prefer: states[r.IntN(len(states))],
-							Client: netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}),
+							Client: netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), Owner: owner,
 						}
 						conn, err := c.Acquire(t.Context(), w)
 						switch {
@@ -89,7 +98,7 @@ func TestStress(t *testing.T) {
 							return
 						}
 						served.Add(1)
-						if conn.FoundRows() != w.FoundRows {
+						if conn.FoundRows() != w.FoundRows || o.ProxyProtocol && (conn.kind.owner != owner || conn.kind.from != owner.from) {
 							t.Error("the wrong kind of connection")
 						}
 						_, err = conn.Exec("SET x=1")
@@ -136,7 +145,7 @@ func TestStress(t *testing.T) {
 			}
 			c.Close()
 			for addr, p := range pools {
-				if n := p.total(); n != 0 || p.queue.length != 0 || p.load.Load() != 0 {
+				if n := p.total(); n != 0 || p.queue.length != 0 || p.queue.dials != 0 || len(p.queue.own) != 0 || p.load.Load() != 0 {
 					t.Errorf("%s: %d connections, %d in the queue", addr, n, p.queue.length)
 				}
 			}

@@ -17,8 +17,9 @@ const columnsAge = time.Second
 
 // columnCache knows the columns of sharded tables.
 type columnCache struct {
-	mu    sync.Mutex
-	known map[string]tableColumns
+	mu        sync.Mutex
+	known     map[string]tableColumns
+	forgotten time.Time
 }
 
 type tableColumns struct {
@@ -75,9 +76,22 @@ func (s *Session) Columns(ctx context.Context, shard, schema, table string) ([]s
 	if cache.known == nil {
 		cache.known = map[string]tableColumns{}
 	}
-	cache.known[key] = tableColumns{names, at}
+	if at.After(cache.forgotten) {
+		cache.known[key] = tableColumns{names, at}
+	}
 	return names, nil
 }
+
+// ForgetColumns forgets the columns of all tables: a statement may have changed them.
+func (x *Executor) ForgetColumns() {
+	cache := &x.columns
+	cache.mu.Lock()
+	defer cache.mu.Unlock()
+	cache.known, cache.forgotten = nil, time.Now()
+}
+
+// ForgetColumns is the Executor's.
+func (s *Session) ForgetColumns() { s.x.ForgetColumns() }
 
 // WarningColumns are the columns of SHOW WARNINGS as a server shows them to this client.
 func (s *Session) WarningColumns(ctx context.Context, shard string) ([]protocol.Column, error) {

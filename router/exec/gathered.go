@@ -142,6 +142,13 @@ const transactional = protocol.StatusInTrans | protocol.StatusAutocommit | proto
 func (w *gathering) send() error {
 	c, r := w.home, w.r
 	if r.Statement != nil {
+		// What the connection knows was prepared for the tables themselves. MySQL would prepare it again for their copies,
+		// with the values' types in place of those that it gives to parameters when it is asked to PREPARE.
+		for _, key := range []statementKey{r.Statement.key, r.Statement.keyFor(r)} {
+			if err := statementsOf(c).drop(c, key); err != nil {
+				return w.broke(&protocol.SideError{Side: protocol.SideServer, Err: err})
+			}
+		}
 		if err := w.s.sendExecute(c, r); err != nil {
 			if _, ok := errors.AsType[*protocol.Error](err); !ok || w.s.holdOf(c) == nil {
 				w.home = nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -30,8 +29,11 @@ type ManyRequest struct {
 	Rows []int
 	// Copies says that all parts do the same to copies of one table: the answer is the first one's, and a difference an error.
 	Copies bool
-	// InsertID is the insert id that the client is told, and that LAST_INSERT_ID() gives then; 0 for the servers' own.
+	// InsertID is the first number of the rows' sequence: the insert id that the client is told, and that LAST_INSERT_ID()
+	// gives then, unless no row took it; 0 where the servers number rows.
 	InsertID uint64
+	// Given says whether an insert id may come from the statement itself instead of a server; nil for never.
+	Given func(id uint64) bool
 	// MaxRows and MaxBytes limit what is sorted here.
 	MaxRows, MaxBytes uint64
 }
@@ -42,7 +44,13 @@ const patience = 50 * time.Millisecond
 // RunMany runs a statement on several shards and gives the client one answer, without flushing it. Errors are as Run's;
 // besides, a *merge.UnmergeableError says that the rows can't be brought together and that the client has got nothing yet.
 func (s *Session) RunMany(ctx context.Context, r *ManyRequest) (Outcome, error) {
+	if err := s.oneTransaction(r); err != nil {
+		return Outcome{}, err
+	}
 	s.endShort(&r.Parts[0])
+	if err := s.oneTransaction(r); err != nil {
+		return Outcome{}, err
+	}
 	mark := s.client.Mark()
 	tried := make([][]string, len(r.Parts))
 	for try := 0; ; try++ {
@@ -91,6 +99,9 @@ type branch struct {
 	begun  bool          // the shard has got its statement
 	unsent error         // of writing the statement
 	struck bool          // it was told to stop
+
+	warnings *protocol.Result // as SHOW WARNINGS gives them; nil as long as it wasn't asked
+	repeated int              // how many of the warnings are another shard's too, and the statement's own
 }
 
 // run runs the parts once. An error is as RunMany's, or a *lostError.
@@ -302,6 +313,7 @@ func (m *many) end(out Outcome, err error, struck, timedOut bool) (Outcome, erro
 	if err == nil && refused == nil && m.r.Copies {
 		refused = m.differ()
 	}
+	m.compareWarnings(struck || timedOut)
 	m.sum()
 	if err == nil && refused == nil && !m.r.Silent {
 		err = m.close()
@@ -376,7 +388,7 @@ func (m *many) sum() {
 		if m.r.Copies && i > 0 {
 			continue
 		}
-		warnings += int(reply.Warnings)
+		warnings += int(reply.Warnings) - m.branches[i].repeated
 		m.answer.AffectedRows += reply.AffectedRows
 		m.answer.Records += reply.Records
 		if m.answer.InsertID == 0 {
@@ -387,7 +399,10 @@ func (m *many) sum() {
 		if len(m.branches) > 1 && i < len(m.r.Rows) && m.r.Rows[i] == 1 && info == "" {
 			info = InfoOfOne(reply)
 		}
-		m.answer.Info = addNumbers(m.answer.Info, info)
+		m.answer.Info = addNumbers(m.answer.Info, fewerWarnings(info, m.branches[i].repeated))
+	}
+	if m.r.InsertID != 0 && m.r.took(&m.answer) {
+		m.answer.InsertID = m.r.InsertID
 	}
 	m.answer.Warnings = uint16(min(warnings, 1<<16-1))
 	m.answer.Status = m.s.Status()
@@ -463,8 +478,8 @@ func (m *many) settleOne(i int, c *backend.Conn, out *Outcome, struck bool) *los
 			}
 		}
 		if reply.Warnings > 0 && !struck && !b.struck && e == nil {
-			if res, err := c.Query("SHOW WARNINGS"); err == nil {
-				out.addWarnings(res)
+			if m.askWarnings(b, c); b.warnings != nil {
+				out.addWarnings(b.warnings)
 			}
 		}
 		reply.Warnings = 0
@@ -479,19 +494,4 @@ func (m *many) settleOne(i int, c *backend.Conn, out *Outcome, struck bool) *los
 		return lost
 	}
 	return nil
-}
-
-// addWarnings takes over what a server says to SHOW WARNINGS.
-func (o *Outcome) addWarnings(res *protocol.Result) {
-	if o.Warnings == nil {
-		o.Warnings = res
-		return
-	}
-	o.Warnings.Rows = append(o.Warnings.Rows, res.Rows...)
-}
-
-// warningOf is what SHOW WARNINGS says of an error.
-func warningOf(e *protocol.Error) *protocol.Result {
-	level, code := "Error", strconv.Itoa(int(e.Code))
-	return &protocol.Result{Columns: []string{"Level", "Code", "Message"}, Rows: [][]*string{{&level, &code, &e.Message}}}
 }

@@ -51,9 +51,11 @@ func (p primaries) Number(ctx context.Context, shard, sql string) (n uint64, ok 
 		if err != nil || len(res.Rows) == 0 || res.Rows[0][0] == nil {
 			return err
 		}
+		if n, err = strconv.ParseUint(*res.Rows[0][0], 10, 64); err != nil {
+			return protocol.Errorf(1105, "HY000", "shardway: %s is no whole number: a sequence needs an integer column", *res.Rows[0][0])
+		}
 		ok = true
-		n, err = strconv.ParseUint(*res.Rows[0][0], 10, 64)
-		return err
+		return nil
 	})
 	return n, ok, err
 }

@@ -79,7 +79,7 @@ func (s *Session) join(ctx context.Context, c *backend.Conn, shard string) error
 	script := append([]string(nil), s.tx.next...)
 	branch := ""
 	switch {
-	case s.cross == CrossShardUnsafe, s.tx.readOnly:
+	case s.tx.cross == CrossShardUnsafe, s.tx.readOnly:
 		start := s.tx.start
 		if start == "" {
 			start = "START TRANSACTION"
@@ -214,7 +214,7 @@ func (s *Session) deadlocked(where string, e *protocol.Error) *protocol.Error {
 func (s *Session) commitSpread(ctx context.Context) error {
 	parts := s.tx.parts
 	var result xact.Result
-	if s.cross == CrossShardUnsafe && s.tx.id == "" {
+	if s.tx.cross == CrossShardUnsafe {
 		result = xact.CommitEach(parts)
 	} else {
 		result = s.x.transactions.Commit(ctx, s.tx.id, parts)

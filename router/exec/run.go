@@ -210,7 +210,7 @@ func (s *Session) onHold(ctx context.Context, r *Request, h *hold) (*backend.Con
 // acquire takes a connection from the cluster and gives it the session's state.
 func (s *Session) acquire(ctx context.Context, r *Request, role backend.Role, tried []string) (*backend.Conn, error) {
 	shard := r.Shard
-	want := backend.Want{Shard: shard, Role: role, Client: s.addr, Prefer: s.handle, Exclude: tried, FoundRows: s.found, Extended: s.extended, MaxLag: r.MaxLag}
+	want := backend.Want{Shard: shard, Role: role, Client: s.addr, Prefer: s.handle, Exclude: tried, FoundRows: s.found, Extended: s.extended, Owner: s.owner, MaxLag: r.MaxLag}
 	if role == backend.Replica && !r.Stale {
 		if err := s.follow(ctx, &want); err != nil {
 			return nil, err

@@ -61,6 +61,7 @@ type Session struct {
 	x      *Executor
 	client *protocol.Conn
 	addr   netip.Addr
+	owner  *backend.Owner
 	found  bool // CLIENT_FOUND_ROWS
 	// extended says that the client sees MariaDB's extended metadata.
 	extended bool
@@ -103,7 +104,7 @@ type Session struct {
 
 // NewSession returns the session of a client that has logged in over conn.
 func (x *Executor) NewSession(conn *protocol.Conn, addr netip.Addr, login *protocol.Client) *Session {
-	s := &Session{x: x, client: conn, addr: addr}
+	s := &Session{x: x, client: conn, addr: addr, owner: backend.NewOwner(conn.RemoteAddr(), conn.LocalAddr())}
 	s.start(login, login.Database)
 	return s
 }
@@ -300,8 +301,14 @@ func cleanse(c *backend.Conn) {
 	c.Discard("session state")
 }
 
-// Close rolls back and gives every connection back.
+// Close ends the session: it rolls back and gives every connection back.
 func (s *Session) Close() {
+	s.giveBack()
+	s.x.cluster.Leave(s.owner)
+}
+
+// giveBack rolls back and gives every connection back.
+func (s *Session) giveBack() {
 	if s.spread() {
 		for _, p := range s.tx.parts {
 			_ = p.Conn.SetDeadline(time.Now().Add(rollbackWait))
@@ -334,7 +341,7 @@ func (s *Session) Close() {
 // Reset does what COM_RESET_CONNECTION and COM_CHANGE_USER do: everything is as after the login, but the schema is as
 // given.
 func (s *Session) Reset(login *protocol.Client, schema string) {
-	s.Close()
+	s.giveBack()
 	s.lastInsertID = 0
 	s.start(login, schema)
 }

@@ -121,10 +121,10 @@ func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, str
 	part := s.partOn(c)
 	switch {
 	case part != nil:
-		part.Saw(reply, r.Read, c.Tracks && s.state.get("session_track_transaction_info") == "")
+		part.Saw(reply, !s.onlyReads(c, r, reply))
 	case inTx:
 		s.takePart(c, c.Shard(), "") // with autocommit off the statement has opened it
-		s.tx.parts[len(s.tx.parts)-1].Saw(reply, r.Read, false)
+		s.tx.parts[len(s.tx.parts)-1].Saw(reply, !s.onlyReads(c, r, reply))
 		s.publish()
 	}
 	if drop != 0 {
@@ -133,6 +133,14 @@ func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, str
 		}
 		s.letOf(c, drop)
 	}
+}
+
+// onlyReads says whether a statement has changed nothing, unless its server reports a change. It may call a function that
+// does, so that a server which doesn't report is taken to have one.
+func (s *Session) onlyReads(c *backend.Conn, r *Request, reply *protocol.Reply) bool {
+	told := c.Tracks && s.state.get("session_track_transaction_info") == "" &&
+		(reply.ResultSets == 0 || c.Capabilities().Has(protocol.CapDeprecateEOF))
+	return told && (r.Read || r.Role == Any)
 }
 
 // leaves says whether a server reports a change of the session's state for which nothing in the statement accounts: a

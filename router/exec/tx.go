@@ -18,6 +18,7 @@ type transaction struct {
 	start    string              // the statement that opens it at a server; "" when autocommit off does
 	parts    []*xact.Participant // where it is open, none until the first statement; the first one began it
 	id       xact.ID             // of its branches, "" while it has none
+	cross    CrossShard          // as it was when it began
 	points   []savepoint         // a shard that joins gets them all
 	next     []string            // the SET TRANSACTION statements that it was opened with
 }
@@ -126,6 +127,9 @@ func (s *Session) bind(c *backend.Conn, shard string) error {
 
 // takePart makes a connection on which the transaction is open now one of its participants.
 func (s *Session) takePart(c *backend.Conn, shard, branch string) {
+	if len(s.tx.parts) == 0 {
+		s.tx.cross = s.cross
+	}
 	s.tx.parts = append(s.tx.parts, &xact.Participant{Shard: shard, Conn: c, Branch: branch})
 	s.keep(c, shard, WhyTransaction)
 }
@@ -274,7 +278,7 @@ func (s *Session) Open(ctx context.Context, shard string, role backend.Role) err
 
 // CheckSchema asks a shard whether a schema exists; a *protocol.Error 1049 says that it doesn't.
 func (s *Session) CheckSchema(ctx context.Context, shard, schema string) error {
-	c, err := s.x.cluster.Acquire(ctx, backend.Want{Shard: shard, Role: backend.Any, Client: s.addr, Prefer: s.handle, FoundRows: s.found, Extended: s.extended})
+	c, err := s.x.cluster.Acquire(ctx, backend.Want{Shard: shard, Role: backend.Any, Client: s.addr, Prefer: s.handle, FoundRows: s.found, Extended: s.extended, Owner: s.owner})
 	if err != nil {
 		return err
 	}

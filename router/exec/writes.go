@@ -34,16 +34,12 @@ func (s *Session) RunWrite(ctx context.Context, r *ManyRequest) (Outcome, error)
 	if len(r.Parts) == 1 && r.InsertID == 0 {
 		return s.RunMany(ctx, r)
 	}
-	r.Silent = true
-	if r.Copies && s.state.get("timestamp") == "" {
-		now := time.Now()
-		s.state.set("timestamp", fmt.Sprintf("%d.%06d", now.Unix(), now.Nanosecond()/1000))
-		s.changed()
-		defer func() {
-			s.state.set("timestamp", "")
-			s.changed()
-		}()
+	if err := s.oneTransaction(r); err != nil {
+		return Outcome{}, err
 	}
+	r.Silent = true
+	s.AskInsertID()
+	before := s.lastInsertID
 	var out Outcome
 	run := func() (err error) {
 		if out, err = s.RunMany(ctx, r); err == nil && out.Reply.Err != nil {
@@ -52,21 +48,76 @@ func (s *Session) RunWrite(ctx context.Context, r *ManyRequest) (Outcome, error)
 		return err
 	}
 	var err error
-	if len(r.Parts) == 1 {
+	switch {
+	case len(r.Parts) == 1:
 		err = run()
-	} else {
+	case r.Copies:
+		err = s.OneClock(func() error { return s.Atomically(ctx, run) })
+	default:
 		err = s.Atomically(ctx, run)
 	}
 	if err != nil {
+		s.SetLastInsertID(before)
 		return out, err
 	}
-	if r.InsertID != 0 {
-		s.lastInsertID, out.Reply.InsertID = r.InsertID, r.InsertID
+	switch id := out.Reply.InsertID; {
+	case r.InsertID != 0 && id == r.InsertID:
+		s.SetLastInsertID(id)
+	case r.Parts[0].SetsLastInsertID:
+	case r.InsertID != 0, id == 0, r.Given != nil && r.Given(id):
+		s.SetLastInsertID(before)
+	default:
+		s.SetLastInsertID(id)
 	}
 	out.Reply.Status = s.Status()
 	ok := out.Reply.OK
 	ok.Changes = s.told(ok.Changes)
 	return out, s.client.WriteOK(ok)
+}
+
+// took says whether a row took the first of the numbers: one that IGNORE leaves out doesn't, nor one whose place another
+// row has that is changed instead.
+func (r *ManyRequest) took(reply *protocol.Reply) bool {
+	switch {
+	case reply.AffectedRows == 0:
+		return false
+	case r.Parts[0].Upserts:
+		return reply.AffectedRows == 1 && (reply.InsertID == 0 || reply.InsertID == r.InsertID)
+	default:
+		return true
+	}
+}
+
+// LastInsertID is what LAST_INSERT_ID() gives. Call AskInsertID before.
+func (s *Session) LastInsertID() uint64 { return s.lastInsertID }
+
+// SetLastInsertID is for a statement that is made of several.
+func (s *Session) SetLastInsertID(id uint64) {
+	s.lastInsertID = id
+	for h := s.holdWith(WhyInsertID); h != nil; h = s.holdWith(WhyInsertID) {
+		s.letOf(h.conn, WhyInsertID)
+	}
+}
+
+// OneClock runs f with one time for all of its statements, as a single one has.
+func (s *Session) OneClock(f func() error) error {
+	if s.state.get("timestamp") != "" {
+		return f()
+	}
+	now := time.Now()
+	return s.Under("timestamp", fmt.Sprintf("%d.%06d", now.Unix(), now.Nanosecond()/1000), f)
+}
+
+// Under runs f while a variable of the session's has another value.
+func (s *Session) Under(name, sql string, f func() error) error {
+	before := s.state.get(name)
+	s.state.set(name, sql)
+	s.changed()
+	defer func() {
+		s.state.set(name, before)
+		s.changed()
+	}()
+	return f()
 }
 
 // told are the changes that the client wants to be told of.

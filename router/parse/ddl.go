@@ -41,7 +41,9 @@ func (c *cursor) exists() {
 // ddl is CREATE, ALTER, DROP, RENAME and TRUNCATE.
 func (c *cursor) ddl(st *Statement, verb string) bool {
 	st.Kind, st.Flags = DDL, FlagImplicitCommit
+	from := c.i
 	c.modifiers(st)
+	unique := slices.ContainsFunc(c.src.Tokens[from:c.i], func(t digest.Token) bool { return t.Up == "UNIQUE" })
 	object := c.peek().Up
 	switch object {
 	case "PREPARE":
@@ -70,10 +72,21 @@ func (c *cursor) ddl(st *Statement, verb string) bool {
 	}
 	switch object {
 	case "TABLE", "TABLES", "VIEW", "SEQUENCE":
+		st.Define = &Definition{Repeatable: c.repeatable(from)}
 		return c.ddlTable(st, verb)
-	case "INDEX", "TRIGGER":
+	case "INDEX":
+		st.Define = &Definition{Repeatable: c.repeatable(from)}
+		if !c.ddlOn(st, verb, object) {
+			return false
+		}
+		if unique {
+			st.Define.Unique = append(st.Define.Unique, c.indexed())
+		}
+		return true
+	case "TRIGGER":
 		return c.ddlOn(st, verb, object)
 	case "DATABASE", "SCHEMA":
+		st.Define = &Definition{Repeatable: c.repeatable(from)}
 		if t := c.next(); t.IsName() {
 			st.Qualifiers = append(st.Qualifiers, c.src.Name(t))
 		}
@@ -100,6 +113,18 @@ func (c *cursor) ddlTable(st *Statement, verb string) bool {
 		return false
 	}
 	rest := c.i
+	d := st.Define
+	switch verb {
+	case "create":
+		d.Makes = append(d.Makes, 0)
+	case "rename":
+		for i := 1; i < len(tables); i += 2 {
+			d.Makes = append(d.Makes, i)
+		}
+	}
+	if st.Name == verb+" table" && (verb == "create" || verb == "alter") {
+		(&cursor{src: c.src, i: rest}).defines(d, verb)
+	}
 	for !c.end() {
 		up := c.next().Up
 		var t Table
@@ -112,8 +137,10 @@ func (c *cursor) ddlTable(st *Statement, verb string) bool {
 				break
 			}
 			c.acceptAny("TO", "AS")
-			t, found = c.table()
-			t.Write = true
+			if t, found = c.table(); found {
+				t.Write = true
+				d.Makes = append(d.Makes, len(tables))
+			}
 		case "WITH": // EXCHANGE PARTITION p WITH TABLE t
 			if c.accept("TABLE") {
 				t, found = c.table()
@@ -187,6 +214,7 @@ func (c *cursor) body(st *Statement) bool {
 	if start == 0 {
 		return true
 	}
+	st.Define.Query = true
 	for i := start; c.src.Tokens[i].Kind != digest.TokEnd; i++ {
 		at := cursor{src: c.src, i: i}
 		if at.accept("WITH", "CHECK", "OPTION") || at.accept("WITH", "CASCADED", "CHECK", "OPTION") || at.accept("WITH", "LOCAL", "CHECK", "OPTION") {

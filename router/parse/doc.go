@@ -4,8 +4,8 @@
 // mark, its Args are the literals as [Value]s of a [ValueKind]. A [Cache] keeps a [Statement] for each norm; only a
 // miss parses ([Parse]), and [Counts] counts. A Statement lists the query [Block]s, each with a [Role] and its
 // [Table]s, and the conditions that every row must meet ([Cond], of a [CondOp], over [Column]s and [Operand]s of an
-// [OperandKind], an [Expr] of an [ExprOp] among them), what an [Insertion] stores, each [Assignment], [SetVar] with its [Scope], [Tx] and [Hints]; [Kind]
-// and [Flags] say what the statement does, and [Mode] how the server's sql_mode reads the text.
+// [OperandKind], an [Expr] of an [ExprOp] among them), what an [Insertion] stores, each [Assignment], [SetVar] with its [Scope], the
+// [Definition] of DDL with each [ColumnDefinition] and [ForeignKey], [Tx] and [Hints]; [Kind] and [Flags] say what the statement does, and [Mode] how the server's sql_mode reads the text.
 //
 // Digest, Value, Mode and Hints are names for the types of package digest, which reads text; package bridge rewrites
 // for the parser what it doesn't know.

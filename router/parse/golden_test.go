@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -81,6 +82,9 @@ func describeTo(b *strings.Builder, st *Statement, args []Value, in string) {
 	}
 	if st.Tx != (Tx{}) {
 		line("tx: %+v", st.Tx)
+	}
+	if d := st.Define; d != nil && !reflect.DeepEqual(*d, Definition{}) {
+		line("defines: %+v", *d)
 	}
 	for _, s := range st.Set {
 		extra := ""

@@ -211,7 +211,7 @@ func TestArgsAfterFallback(t *testing.T) {
 	}
 }
 
-func TestCacheIsBounded(t *testing.T) {
+func TestQ26CacheIsBounded(t *testing.T) {
 	c := NewCache(160, 1<<20)
 	var d Digest
 	for i := range 1000 {

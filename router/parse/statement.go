@@ -21,6 +21,8 @@ type Statement struct {
 	Insert *Insertion
 	// Assign lists the columns that UPDATE's SET list or ON DUPLICATE KEY UPDATE writes.
 	Assign []Assignment
+	// Define is set for DDL of tables, views, sequences, indexes and databases.
+	Define *Definition
 	// Tx is set for transaction control.
 	Tx Tx
 	// Set lists the assignments of SET, in order.

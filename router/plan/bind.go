@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"shardway/router/parse"
+	"shardway/router/plan/define"
 	"shardway/shardmap"
 )
 
@@ -361,7 +362,7 @@ func (b *builder) within(blk, outer int) bool {
 
 // alike reports whether equal keys of both tables are in one slot.
 func alike(a, t *shardmap.Table) bool {
-	return a != nil && t != nil && a.Database == t.Database && a.Placement == t.Placement && a.Fold == t.Fold
+	return define.Alike(a, t)
 }
 
 // value is an operand as the map wants it; Other when it is an expression.

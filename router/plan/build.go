@@ -97,7 +97,7 @@ func (b *builder) build() Plan {
 
 // numbered reports whether the statement stores rows in a table that has a sequence.
 func (b *builder) numbered() bool {
-	if b.st.Insert == nil || b.st.Insert.Rows == nil {
+	if b.st.Insert == nil {
 		return false
 	}
 	t := b.source(&b.st.Insert.Table, parse.RoleQuery).table
@@ -203,7 +203,7 @@ func (b *builder) wrapped() Plan {
 	p := b.placed()
 	if outer.Kind == parse.Set {
 		if _, ok := p.(*One); !ok && !isRefuse(p) {
-			return refuse("SET STATEMENT for a statement on several shards (" + b.need.names(b.m) + "): set the variable for the session instead")
+			return refuse("SET STATEMENT for a statement on several shards: set the variable for the session instead")
 		}
 		return p
 	}

@@ -12,7 +12,16 @@ import (
 // where.
 func (b *builder) targets() Plan {
 	switch b.st.Kind {
-	case parse.Lock, parse.Admin, parse.LoadData, parse.Handler:
+	case parse.Admin:
+		if p := b.maintained(); p != nil {
+			return p
+		}
+		return nil
+	case parse.Show:
+		return b.sized()
+	case parse.Select:
+		return b.sizedSelect()
+	case parse.Lock, parse.LoadData, parse.Handler:
 		for i := range b.all() {
 			if r := b.allShards(&b.all()[i]); r != nil {
 				return r
@@ -20,23 +29,10 @@ func (b *builder) targets() Plan {
 		}
 		return nil
 	case parse.DDL:
-		if r := b.databases(); r != nil {
-			return r
+		if p := b.databases(); p != nil {
+			return p
 		}
-		for i := range b.all() {
-			s := &b.all()[i]
-			if s.text.Write && b.st.Is(parse.FlagTemporary) {
-				s.kind, s.in = kindNone, set{} // a temporary table hides a listed one
-				continue
-			}
-			view := s.kind == kindSharded && strings.HasSuffix(b.st.Name, " view")
-			if s.text.Write || view {
-				if r := b.allShards(s); r != nil {
-					return r
-				}
-			}
-		}
-		return nil
+		return b.defined()
 	default:
 	}
 	for i := range b.all() {
@@ -54,7 +50,7 @@ func (b *builder) targets() Plan {
 
 // writesCopy takes over that the statement writes to a table of which each shard has a copy.
 func (b *builder) writesCopy(s *source) {
-	if in := owners(s.table, b.m); in.count() > 1 {
+	if in := owners(s.table, b.m); in.count() > 1 || b.st.Insert != nil && s.table.Sequence != "" {
 		b.copies = s.table
 	}
 }
@@ -82,6 +78,8 @@ func (b *builder) allShards(s *source) Plan {
 		advice = "split the file by shard and load each part with " + b.hint() + " and so on, or send INSERTs"
 	case b.st.Kind == parse.Handler:
 		advice = "use SELECT, or name a shard with " + b.hint()
+	case strings.HasSuffix(b.st.Name, " view") && s.text.Write:
+		return refuse(verb(b.st) + ": " + fullName(s.table) + " is listed in the map as a table: take another name")
 	case strings.HasSuffix(b.st.Name, " view"):
 		advice = "the view would show one shard's rows; query the table itself"
 	}
@@ -98,21 +96,6 @@ func (b *builder) load(t *shardmap.Table, in set) Plan {
 		}
 	}
 	return p
-}
-
-// databases refuses DDL on a whole database that several shards hold.
-func (b *builder) databases() Plan {
-	if !strings.HasSuffix(b.st.Name, " database") && !strings.HasSuffix(b.st.Name, " schema") {
-		return nil
-	}
-	for _, q := range b.st.Qualifiers {
-		d := b.m.Database(q)
-		if d == nil || len(d.Tables) == 0 {
-			continue
-		}
-		return refuse(verb(b.st) + ": " + d.Name + " is on several shards: run it on each shard in turn, with " + b.hint() + " and so on")
-	}
-	return nil
 }
 
 // assigned refuses an UPDATE of a key: the row would stay on the shard of its old key.

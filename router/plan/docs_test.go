@@ -114,6 +114,8 @@ func TestSQLDocs(t *testing.T) {
 			got = "merged"
 		case *plan.Gather:
 			got = "gathered"
+		case *plan.Each:
+			got = "each shard"
 		case *plan.Pick:
 			got = "chosen first"
 		case *plan.Refuse:

@@ -91,7 +91,7 @@ func (b *builder) picked(why string) Plan {
 		if joined || subquery(n, c.Set) || !b.pickMove(p, n, c) {
 			return nil
 		}
-	case !joined && !subquery(n, c.Set):
+	case !joined && !subquery(n, c.Set) && !(b.copies != nil && b.random()):
 		p.Op = PickUpdate
 		p.Head = rewrite.New(n).Copy(c.Verb).Copy(c.From).Text("SET").Copy(c.Set)
 	default:

@@ -8,8 +8,8 @@ import (
 	"shardway/shardmap"
 )
 
-// Plan is what will be done with one statement: *One, *Many, *Gather, *Pick, *Load, *Local or *Refuse. No other type
-// implements it.
+// Plan is what will be done with one statement: *One, *Many, *Gather, *Pick, *Load, *Each, *Local or *Refuse. No other
+// type implements it.
 type Plan interface {
 	plan()
 	// String is the plan in one line, as EXPLAIN ROUTE's reason and the golden tests show it.
@@ -237,6 +237,8 @@ func Rows(p Plan, m *shardmap.Map) (columns []string, rows [][]string) {
 			[]string{"2", "", "write", "", p.Head.String() + " …", "the rows that were chosen, in the same transaction"})
 	case *Gather:
 		rows = gatherRows(p)
+	case *Each:
+		rows = p.rows()
 	case *Load:
 		for i, s := range p.Shards {
 			rows = append(rows, []string{strconv.Itoa(i + 1), s.ID, Primary.String(), s.Primary.Addr, "as sent", p.Why()})

@@ -108,6 +108,9 @@ func (b *builder) number(op *parse.Operand, t *shardmap.Table) (own uint64, want
 		if n, err := strconv.ParseUint(string(v.S), 10, 64); err == nil {
 			return n, n == 0 && zero, ""
 		}
+		if n, err := strconv.ParseInt(string(v.S), 10, 64); err == nil && n < 0 {
+			return 0, false, ""
+		}
 	default:
 	}
 	return 0, false, "gives " + b.operand(op) + " to " + t.Sequence + ", which Shardway numbers, and what the server would make of that isn't certain; give a whole number, or none"
@@ -130,6 +133,9 @@ func (b *builder) firstID() uint64 { return max(b.f.FirstID, 1) }
 func (b *builder) rowwise() bool {
 	if b.ins.rows == nil {
 		return false
+	}
+	if b.need.count() == 1 {
+		return true // on the very shard, if anything else is needed at all
 	}
 	need := b.need
 	if need.and(b.ins.in) || b.locks || b.vars || b.sequence {
@@ -211,6 +217,10 @@ func (b *builder) byRows() Plan {
 	r, refused := b.byRow()
 	if refused != nil {
 		return refused
+	}
+	if b.ins.in.count() > 1 && b.st.Flags&(tiedToOne&^parse.FlagLastInsertID) != 0 {
+		return refuse(verb(b.st) + " into " + fullName(b.ins.table) + ": its rows are on several shards, and it depends on what one connection keeps" + b.kept() +
+			"; write the values into it, or insert the rows one by one")
 	}
 	role, _ := b.chooseRole()
 	p := &Many{Role: role, Write: true, Why: "each row goes to the shard of its " + b.ins.table.Key}

@@ -21,8 +21,12 @@ func (b *builder) copied() Plan {
 	default:
 		return no("it can't be done on several shards")
 	}
+	known := parse.FlagLastInsertID // each connection is told
+	if st.Insert != nil {
+		known |= parse.FlagSetsLastInsertID // id = LAST_INSERT_ID(id), which is alike in all copies
+	}
 	switch {
-	case st.Flags&tiedToOne != 0:
+	case st.Flags&(tiedToOne&^known) != 0:
 		return no("it depends on what one connection keeps (" + st.Why + "), so the copies would differ; write the values into it")
 	case b.random():
 		return no("a function that gives another value at each call would make the copies differ; write the values into it")
@@ -88,7 +92,7 @@ func (b *builder) apart() (p *Many, why string) {
 	switch {
 	case st.Kind != parse.Update && st.Kind != parse.Delete:
 		return nil, ""
-	case st.Flags&tiedToOne != 0:
+	case st.Flags&(tiedToOne&^parse.FlagLastInsertID) != 0:
 		return nil, "it depends on what one connection keeps (" + st.Why + ")"
 	case st.Is(parse.FlagLimited):
 		return nil, "LIMIT counts over all shards"

@@ -194,6 +194,9 @@ func (b *bench) compare(c client, r *row) {
 			}
 			v := judge(cell.name, plain[cell.name], got[cell.name])
 			r.cells[at][cell.name] = v
+			if v.state == "refused" || v.state == "differs" {
+				b.Logf("%s on %s, %s: %s: %s", c.name, to.name, cell.name, v.state, v.why)
+			}
 			if v.state == "wrong" {
 				b.Errorf("%s on %s, %s: %s", c.name, to.name, cell.name, v.why)
 			}

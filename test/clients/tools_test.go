@@ -142,9 +142,9 @@ func clients() []client {
 		}},
 		{name: "mariadb shell", missing: needs("mariadb", "--version"), walk: shell(cluster.MariaDB)},
 		{name: "mysql shell", missing: mysqlTree, not: withoutNative, walk: shell(cluster.MySQL)},
-		{name: "mariadb-dump", missing: needs("mariadb-dump", "--version"), walk: dump(cluster.MariaDB)},
-		{name: "mysqldump", missing: mysqlTree, not: withoutNative, walk: dump(cluster.MySQL)},
-		{name: "mydumper, without locks", missing: needs("mydumper", "--version"), walk: mydumper},
+		{name: "mariadb-dump --skip-add-locks, loaded by mariadb", missing: needs("mariadb-dump", "--version"), walk: dump(cluster.MariaDB)},
+		{name: "mysqldump --skip-add-locks, loaded by mysql", missing: mysqlTree, not: withoutNative, walk: dump(cluster.MySQL)},
+		{name: "mydumper --no-locks, loaded by myloader", missing: needs("mydumper", "--version"), walk: mydumper},
 		{name: "sysbench", missing: needs("sysbench", "--version"), walk: sysbench},
 		{name: "mysqltest", missing: mysqltestMissing, walk: mysqltest},
 	}

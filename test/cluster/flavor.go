@@ -150,6 +150,7 @@ func (f Flavor) install(dir, data string) *exec.Cmd {
 	return exec.Command(path, append([]string{
 		"--no-defaults", "--datadir=" + data, "--auth-root-authentication-method=normal",
 		"--skip-test-db", "--skip-name-resolve", "--innodb-log-file-size=8M", "--extra-file=" + sql,
+		"--tmpdir=" + dir, // a server that starts deletes the temporary tables of others in its own
 	}, runAs()...)...)
 }
 

@@ -17,11 +17,11 @@ import (
 	"shardway/test/cluster"
 )
 
-// causalReads is how many reads TestCausalReads makes: SHARDWAY_CAUSAL_READS, or few.
+// causalReads is how many reads TestN21CausalReads makes: SHARDWAY_CAUSAL_READS, or few.
 func causalReads(t *testing.T) int64 {
 	text := os.Getenv("SHARDWAY_CAUSAL_READS")
 	if text == "" {
-		return 20000
+		return 12000
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
@@ -40,10 +40,10 @@ type causal struct {
 	stale, back   atomic.Int64
 }
 
-// TestCausalReads: clients read what they wrote, and never see a counter go
+// TestN21CausalReads: clients read what they wrote, and never see a counter go
 // back, while replicas are delayed, stopped and paused. No lag makes a replica
 // ineligible here.
-func TestCausalReads(t *testing.T) {
+func TestN21CausalReads(t *testing.T) {
 	total := causalReads(t)
 	onEach(t, "causal", app, func(e *env) {
 		e.restartAfter()

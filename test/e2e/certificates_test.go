@@ -12,8 +12,8 @@ import (
 	"shardway/test/cluster"
 )
 
-// TestCertificateReload replaces the certificate under a daemon that serves.
-func TestCertificateReload(t *testing.T) {
+// TestVCertificateReload replaces the certificate under a daemon that serves.
+func TestVCertificateReload(t *testing.T) {
 	on(t, cluster.MariaDB, "certs", app, func(e *env) {
 		files, err := cluster.Certificates(e.TempDir())
 		e.must(err)
@@ -79,8 +79,8 @@ func TestCertificateReload(t *testing.T) {
 	})
 }
 
-// TestTLSVersions: TLS 1.2 at least.
-func TestTLSVersions(t *testing.T) {
+// TestVTLSVersions: TLS 1.2 at least.
+func TestVTLSVersions(t *testing.T) {
 	on(t, cluster.MariaDB, "tlsversions", app, func(e *env) {
 		files, err := cluster.Certificates(e.TempDir())
 		e.must(err)

@@ -22,6 +22,8 @@ type statement struct {
 	refused   uint16
 	unordered bool
 	folds     bool // texts that are equal in a collation may stand for one another
+	planned   bool // what the server's plan shows of itself in the columns may differ
+	converted bool // how many warnings there are may differ
 	rows      bool
 	code      bool
 	textOnly  bool
@@ -297,6 +299,10 @@ func (s *statement) difference(got, want *answer) string {
 	for i := range min(len(got.results), len(want.results)) {
 		g, w := got.results[i], want.results[i]
 		diff("error", s.error(g.Err), s.error(w.Err))
+		if s.planned {
+			rollup := strings.Contains(s.text, "WITH ROLLUP")
+			g.Columns, w.Columns = planned(g.Columns, rollup), planned(w.Columns, rollup)
+		}
 		if !s.rows {
 			diff("columns", quoted(g.Columns), quoted(w.Columns))
 		}
@@ -314,7 +320,9 @@ func (s *statement) difference(got, want *answer) string {
 		if s.own {
 			warnings = s.ownWarns
 		}
-		diff("warnings", g.OK.Warnings, warnings)
+		if !s.converted {
+			diff("warnings", g.OK.Warnings, warnings)
+		}
 		if w.OK.Info != "" || !strings.Contains(g.OK.Info, "Rows matched: 0  Changed: 0  Warnings: 0") { // a server that sees that no row can match says nothing
 			diff("info", g.OK.Info, w.OK.Info)
 		}

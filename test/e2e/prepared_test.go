@@ -148,7 +148,7 @@ func TestE12PreparedStatements(t *testing.T) {
 	})
 }
 
-// TestLargePackets sends and receives payloads around 16 MiB and twice that.
+// TestR27LargePackets sends and receives payloads around 16 MiB and twice that.
 func TestR27LargePackets(t *testing.T) {
 	onEach(t, "large", app, func(e *env) {
 		for _, s := range e.c.Servers() {
@@ -215,6 +215,7 @@ func TestR27LargePackets(t *testing.T) {
 				e.Errorf("%d bytes came back as %d, other than they went", n, len(row))
 			}
 		}
+		e.largeOverShards(w, filler)
 		e.Logf("note: memory before %d MiB, after packets of up to 32 MiB %d MiB", before>>20, d.rss()>>20)
 		// Results are relayed, not held: many megabytes leave little behind.
 		d2 := e.serveMap(nil, shardmap)

@@ -3,7 +3,9 @@ package e2e
 import (
 	"errors"
 	"io"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,5 +71,117 @@ func TestU29ProxyProtocol(t *testing.T) {
 			e.Errorf("the answer to a header that isn't trusted is %q, want the greeting alone", said)
 		}
 		e.until("the log says so", func() bool { return strings.Contains(d.log.String(), "not trusted") })
+	})
+}
+
+// TestU29ServersAreToldClientsAddresses has servers show the clients' addresses, and not Shardway's.
+func TestU29ServersAreToldClientsAddresses(t *testing.T) {
+	told := settings{
+		"servers":        "{user: shardway, password: secret, proxy_protocol: v2}",
+		"pool":           "{max_per_server: 4, multiplex: false}",
+		"proxy_protocol": "{trusted: [127.0.0.4/32]}",
+	}
+	onEach(t, "told", app, func(e *env) {
+		if e.mysql() {
+			e.refusesHeaders(told)
+			return
+		}
+		networks := func(list string) {
+			for _, s := range e.c.Servers() {
+				e.must(s.Exec(e.ctx, "SET GLOBAL proxy_protocol_networks = '"+list+"'"))
+			}
+		}
+		before, err := e.c.Servers()[0].Text(e.ctx, "SELECT @@proxy_protocol_networks")
+		e.must(err)
+		e.refusesHeaders(told)
+		networks("127.0.0.1")
+		defer networks(before)
+
+		d := e.serve(told)
+		const who = "SELECT SUBSTRING_INDEX(USER(), '@', -1) FROM users WHERE id = "
+		clients := map[string]*wire{}
+		for _, from := range []string{"127.0.0.2", "127.0.0.3"} {
+			clients[from] = e.dial(d, func(o *wireOptions) { o.from = from })
+		}
+		clients["192.0.2.7"] = e.dial(d, func(o *wireOptions) {
+			o.from, o.before = "127.0.0.4", "PROXY TCP4 192.0.2.7 127.0.0.1 50000 4406\r\n"
+		})
+		clients["2001:db8::7"] = e.dial(d, func(o *wireOptions) {
+			o.from, o.before = "127.0.0.4", "PROXY TCP6 2001:db8::7 2001:db8::1 50000 4406\r\n"
+		})
+		for round := range 3 { // the fourth connection of one client is the fifth of all: idle ones give way
+			for from, w := range clients {
+				for _, id := range []string{"1", "2", "3", "4"} {
+					for _, sql := range []string{who + id, who + id + " FOR UPDATE"} {
+						if got, err := w.one(sql); got != from || err != nil {
+							e.Errorf("round %d: the server of %q sees %q, %v, want %s", round, sql, got, err, from)
+						}
+					}
+				}
+			}
+		}
+		for from, w := range clients { // each has a connection of its own meanwhile
+			for _, sql := range []string{"BEGIN", who + "1 FOR UPDATE"} {
+				if rs, err := w.query(sql); err != nil || rs[0].Err != nil {
+					e.Fatal(sql, err, rs)
+				}
+			}
+			var hosts []string
+			for _, sh := range e.c.Shards {
+				some, err := sh.Primary.Text(e.ctx, "SELECT GROUP_CONCAT(HOST) FROM information_schema.PROCESSLIST WHERE USER = 'shardway'")
+				e.must(err)
+				hosts = append(hosts, strings.Split(some, ",")...)
+			}
+			if !slices.ContainsFunc(hosts, func(host string) bool { return strings.HasPrefix(host, from+":") }) ||
+				!slices.ContainsFunc(hosts, func(host string) bool { return strings.HasPrefix(host, "127.0.0.1:") }) {
+				e.Errorf("the servers' process lists show %q, want %s for a client and 127.0.0.1 for Shardway itself", hosts, from)
+			}
+			if _, err := w.query("COMMIT"); err != nil {
+				e.Error(err)
+			}
+		}
+	})
+}
+
+// refusesHeaders has a daemon tell clients' addresses to servers that don't expect to be told.
+func (e *env) refusesHeaders(told settings) {
+	for _, mode := range []string{"disabled", "preferred"} {
+		s := maps.Clone(told)
+		s["servers"] = strings.Replace(s["servers"], "{", "{tls: {mode: "+mode+"}, ", 1)
+		d := e.launch("", s, e.c.Map(e.db.Map(e.c.Shards)))
+		down := func() int { return strings.Count(d.log.String(), "state=down") }
+		e.until("the servers are down", func() bool { return down() == len(e.c.Shards)*(1+len(e.c.Shards[0].Replicas)) })
+		if log := d.log.String(); strings.Count(log, "state=down before=connecting why=\"servers.proxy_protocol is v2, but the server seems not to take PROXY headers") != down() {
+			e.Errorf("TLS %s: the log doesn't name the setting:\n%s", mode, log)
+		}
+	}
+}
+
+// TestWithoutMultiplexing has each client use server connections of its own.
+func TestWithoutMultiplexing(t *testing.T) {
+	onEach(t, "unmultiplexed", app, func(e *env) {
+		for _, c := range []struct {
+			pool   string
+			shared bool
+		}{{"{multiplex: true}", true}, {"{multiplex: false}", false}} {
+			d := e.serve(settings{"pool": c.pool})
+			clients := []*wire{e.dial(d, nil), e.dial(d, nil)}
+			usedBy := map[string]int{}
+			shared := false
+			for n := range 40 {
+				id, err := clients[n%2].one("SELECT CONCAT(@@server_id, '/', @@pseudo_thread_id) FROM users WHERE id = 1 FOR UPDATE") // at the primary
+				e.must(err)
+				if by, used := usedBy[id]; used && by != n%2 {
+					shared = true
+				}
+				usedBy[id] = n % 2
+			}
+			if shared != c.shared {
+				e.Errorf("%s: connections were used by %v", c.pool, usedBy)
+			}
+			for _, w := range clients {
+				w.close()
+			}
+		}
 	})
 }

@@ -90,8 +90,8 @@ func TestManyClients(t *testing.T) {
 	})
 }
 
-// TestReload changes the configuration and the map under clients that stay.
-func TestReload(t *testing.T) {
+// TestW30Reload changes the configuration and the map under clients that stay.
+func TestW30Reload(t *testing.T) {
 	onEach(t, "reload", app, func(e *env) {
 		d := e.serve(nil)
 		l := e.startWorkload(d, 4, false)
@@ -174,8 +174,8 @@ func TestReload(t *testing.T) {
 	})
 }
 
-// TestDrain: SIGTERM lets transactions end, refuses new clients, and ends.
-func TestDrain(t *testing.T) {
+// TestW30Drain: SIGTERM lets transactions end, refuses new clients, and ends.
+func TestW30Drain(t *testing.T) {
 	onEach(t, "drain", app, func(e *env) {
 		d := e.serve(settings{"drain_timeout": "20s"})
 		idle, busy := e.dial(d, nil), e.dial(d, nil)

@@ -185,6 +185,43 @@ var transactionScripts = map[string]string{
 		COMMIT
 		SELECT age FROM users WHERE id = 1
 		SELECT age FROM users WHERE id = 9`,
+	"statements over shards": `
+		INSERT INTO users (id, name) VALUES (9000002, 'c'), (9, 'twice')
+		SELECT id FROM users WHERE id = 9000002
+		BEGIN
+		UPDATE users SET age = 40 WHERE id = 1
+		UPDATE users SET score = score + 1 WHERE id IN (1, 2, 9, 10)
+		SELECT id, score FROM users WHERE id IN (1, 2, 9, 10) ORDER BY id
+		b: /* shardway: primary */ SELECT id, score FROM users WHERE id IN (1, 2, 9, 10) ORDER BY id
+		INSERT INTO users (id, name) VALUES (9000002, 'c'), (9, 'twice')
+		SELECT id FROM users WHERE id = 9000002
+		SELECT SUM(score), MAX(age) FROM users WHERE id IN (1, 2, 9, 10)
+		SELECT u.id, (SELECT COUNT(*) FROM users v WHERE v.score > u.score) n FROM users u WHERE u.id IN (1, 9) ORDER BY u.id
+		SAVEPOINT a
+		DELETE FROM users WHERE id IN (1, 9)
+		SELECT COUNT(*) FROM users WHERE id IN (1, 2, 9, 10)
+		ROLLBACK TO a
+		SELECT COUNT(*) FROM users WHERE id IN (1, 2, 9, 10)
+		COMMIT
+		b: /* shardway: primary */ SELECT id, score FROM users WHERE id IN (1, 2, 9, 10) ORDER BY id
+		SET autocommit = 0
+		UPDATE users SET score = 0 WHERE id IN (1, 9)
+		SELECT id, score FROM users WHERE id IN (1, 9) ORDER BY id
+		b: /* shardway: primary */ SELECT id, score FROM users WHERE id IN (1, 9) ORDER BY id
+		ROLLBACK
+		SELECT id, score FROM users WHERE id IN (1, 9) ORDER BY id
+		COMMIT
+		SET autocommit = 1`,
+	"rows brought together in a branch": `
+		BEGIN
+		UPDATE users SET score = 500 WHERE id = 9
+		UPDATE users SET score = 400 WHERE id = 1
+		SELECT u.id, (SELECT COUNT(*) FROM users v WHERE v.score > u.score) n FROM users u WHERE u.id IN (1, 9) ORDER BY u.id
+		SELECT u.id, c.name FROM users u JOIN countries c ON c.code = u.country WHERE u.id IN (1, 9) ORDER BY u.id
+		SELECT a.id, b.id FROM users a JOIN users b ON a.id = b.id - 8 WHERE a.id IN (1, 2) ORDER BY 1
+		UPDATE users SET score = 501 WHERE id = 9
+		COMMIT
+		SELECT id, score FROM users WHERE id IN (1, 9) ORDER BY id`,
 	"warnings and ids": `
 		BEGIN
 		UPDATE users SET age = 97 WHERE id = 1
@@ -208,6 +245,7 @@ func TestTransactions(t *testing.T) {
 		for name, script := range transactionScripts {
 			e.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 				e := &env{T: t, ctx: e.ctx, c: e.c, db: e.db}
+				e.must(e.c.Sync(e.ctx)) // what the other scripts have written is on the replicas
 				sharded := map[string]*wire{"a": e.dial(d, nil), "b": e.dial(d, nil)}
 				plain := map[string]*wire{"a": e.plain(nil), "b": e.plain(nil)}
 				for line := range strings.Lines(script) {
@@ -300,9 +338,20 @@ func TestDeadlockOverShards(t *testing.T) {
 			e.Error(age, err)
 		}
 		run(a, "SET shardway_cross_shard = 'forbid'", "BEGIN", "UPDATE users SET age = 3 WHERE id = 1")
-		if rs, err := a.query("UPDATE users SET age = 3 WHERE id = 9"); err != nil || rs[0].Err == nil || rs[0].Err.Code != 1235 {
-			e.Errorf("%v %v", rs, err)
+		refused := func(sql string) {
+			e.Helper()
+			if rs, err := a.query(sql); err != nil || rs[0].Err == nil || rs[0].Err.Code != 1235 {
+				e.Errorf("%s: %v %v", sql, rs, err)
+			}
 		}
-		run(a, "COMMIT")
+		refused("UPDATE users SET age = 3 WHERE id = 9")
+		refused("SELECT COUNT(*) FROM users")
+		refused("SELECT * FROM users a JOIN users b ON a.id = b.age")
+		run(a, "COMMIT", "SELECT COUNT(*) FROM users")
+		refused("UPDATE users SET age = 3 WHERE id IN (1, 9)")
+		refused("INSERT INTO users (id, name) VALUES (9000001, 'a'), (9000009, 'b')")
+		if n, err := a.one("/* shardway: primary */ SELECT COUNT(*) FROM users WHERE age = 3"); err != nil || n != "1" {
+			e.Error(n, err)
+		}
 	})
 }

@@ -301,7 +301,7 @@ func (g *Generator) aggregate(sc *scope, depth int) expr {
 		v.sql = plain(v.sql) // MySQL 9.7 announces more definitions for GROUP_CONCAT(DISTINCT ? ORDER BY ?) than it sends
 		return of(kindText, "GROUP_CONCAT("+pick(g, "", "DISTINCT ")+"%[1]s ORDER BY %[1]s "+pick(g, "", "DESC ")+pick(g, "", "SEPARATOR '/'")+")", v, false)
 	case 13:
-		return of(kindDouble, "ROUND("+pick(g, "STDDEV", "VAR_SAMP", "VARIANCE", "STDDEV_SAMP")+"(%s), 6)", g.value(sc, 0, kindInt), false)
+		return of(kindDouble, "ROUND("+pick(g, "STDDEV", "VAR_SAMP", "VARIANCE", "STDDEV_SAMP")+"(%s MOD 50), 6)", g.value(sc, 0, kindInt), false) // of great numbers, the last digits depend on the order of the rows
 	case 14:
 		a, b := g.value(sc, 0, kindInt), g.value(sc, 0, kindInt)
 		return expr{sql: fmt.Sprintf("SUM(%s) + COUNT(%s)", a.sql, b.sql), kind: kindDecimal, simpler: []expr{{sql: "SUM(" + a.sql + ")", kind: kindDecimal}}}

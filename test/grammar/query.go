@@ -25,6 +25,8 @@ type query struct {
 	left  *query
 	right *query
 
+	// rows says that the query gives a row for each of FROM that WHERE leaves.
+	rows bool
 	// total says that order leaves nothing open.
 	total bool
 	// folds says that texts which are equal stand for one another.
@@ -107,11 +109,24 @@ func (g *Generator) anyTable() *Table {
 // derived is a query in the place of a table.
 func (g *Generator) derived(depth int) *source {
 	sub := g.query(depth-1, nil, true)
-	s := &source{alias: g.name(), text: "(" + sub.String() + ")", rows: 100}
+	g.cut(sub)
+	s := &source{alias: g.name(), text: "(" + sub.String() + ")", rows: (&scope{sources: sub.from}).rows()}
 	for i, item := range sub.items {
 		s.columns = append(s.columns, column{name: fmt.Sprintf("c%d", i), kind: item.kind, loose: item.loose})
 	}
 	return s
+}
+
+// cut gives a query of a FROM an order that leaves nothing open and a limit, now and then.
+func (g *Generator) cut(q *query) {
+	keys := g.keys(q)
+	if !q.rows || keys == nil || !g.chance(25) {
+		return
+	}
+	for _, k := range keys {
+		q.order = append(q.order, k+pick(g, "", " DESC"))
+	}
+	q.total, q.limit = true, 1+g.r.IntN(20)
 }
 
 // joinRows bounds how many rows a join may have to look at.
@@ -198,6 +213,7 @@ func (g *Generator) query(depth int, outer *scope, nested bool) *query {
 		}
 		fallthrough
 	default:
+		q.rows = true
 		for range 1 + g.r.IntN(4) {
 			q.items = append(q.items, g.value(sc, 2, g.anyKind(sc)))
 		}
@@ -220,6 +236,10 @@ func (g *Generator) query(depth int, outer *scope, nested bool) *query {
 
 // grouped makes the query one with groups.
 func (g *Generator) grouped(q *query, sc *scope) {
+	if keys := g.keys(q); keys != nil && g.chance(10) {
+		g.single(q, sc, keys)
+		return
+	}
 	q.folds = true
 	for range pick(g, 1, 1, 2) {
 		k := pick(g, kindInt, kindInt, kindText, kindTime, kindDecimal, kindEnum)
@@ -248,6 +268,21 @@ func (g *Generator) grouped(q *query, sc *scope) {
 	if g.chance(8) {
 		q.rollup = true
 	}
+}
+
+// single makes the query one with groups of one row, in which functions that go by the order of their rows have one answer.
+func (g *Generator) single(q *query, sc *scope, keys []string) {
+	for _, k := range keys {
+		q.group = append(q.group, expr{sql: k, kind: kindInt})
+	}
+	v := g.value(sc, 0, kindInt)
+	v.sql = plain(v.sql)
+	q.items = append(q.items, q.group...)
+	q.items = append(q.items, expr{
+		sql:     fmt.Sprintf(pick(g, "JSON_ARRAYAGG(%s)", "JSON_OBJECTAGG('a', %s)", "GROUP_CONCAT(%s)"), v.sql),
+		kind:    kindText,
+		simpler: []expr{{sql: "COUNT(*)", kind: kindInt}},
+	})
 }
 
 // columned reports whether an expression has a column in it.
@@ -296,6 +331,9 @@ func (g *Generator) ordered(q *query, sc *scope) {
 		return
 	}
 	if g.chance(30) {
+		if !q.rollup && g.chance(20) {
+			q.order = []string{"NULL"}
+		}
 		return
 	}
 	switch {
@@ -340,6 +378,9 @@ func (g *Generator) ordered(q *query, sc *scope) {
 func (g *Generator) subquery(sc *scope, depth int) expr {
 	e := expr{kind: kindInt, simpler: []expr{{sql: "1 = 1"}}}
 	sub := g.query(depth-1, sc, true)
+	for try := 0; try < 20 && sc.rows()*(&scope{sources: sub.from}).rows() > joinRows; try++ { // it may be run for each row
+		sub = g.query(0, sc, true)
+	}
 	for len(sub.items) > 1 {
 		sub.items = sub.items[:len(sub.items)-1]
 	}
@@ -374,6 +415,9 @@ func (g *Generator) subquery(sc *scope, depth int) expr {
 func (g *Generator) scalar(sc *scope, depth int) expr {
 	sub := &query{limit: -1, offset: -1}
 	t := g.table(g.anyTable())
+	if sc.rows()*max(1, t.rows) > joinRows { // it may be run for each row
+		t = g.table(g.s.Tables[0])
+	}
 	sub.from = []*source{t}
 	in := &scope{sources: sub.from, outer: sc}
 	if g.chance(60) {
@@ -436,9 +480,10 @@ func (g *Generator) common() *query {
 		return q
 	}
 	sub := g.query(1, nil, true)
+	g.cut(sub)
 	name := g.name()
 	var names []string
-	s := &source{alias: g.name(), text: name, rows: 100}
+	s := &source{alias: g.name(), text: name, rows: (&scope{sources: sub.from}).rows()}
 	for i, item := range sub.items {
 		c := fmt.Sprintf("c%d", i)
 		names = append(names, c)
@@ -446,7 +491,7 @@ func (g *Generator) common() *query {
 	}
 	q := &query{with: []string{name + " (" + strings.Join(names, ", ") + ") AS (" + sub.String() + ")"}, limit: -1, offset: -1, folds: sub.folds}
 	q.from = []*source{s}
-	if g.chance(40) {
+	if g.chance(40) && s.rows*s.rows <= joinRows {
 		again := *s
 		again.alias, again.join = g.name(), "JOIN"
 		again.on = []expr{{sql: s.alias + ".c0 = " + again.alias + ".c0"}}

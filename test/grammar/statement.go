@@ -1,6 +1,9 @@
 package grammar
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Statement is one statement for both sides of a comparison.
 type Statement struct {
@@ -44,6 +47,18 @@ func (s *Statement) Ordered() bool { return s.q != nil && s.q.total }
 
 // Folds reports whether texts that are equal under Fold may stand for one another.
 func (s *Statement) Folds() bool { return s.q == nil || folds(s.q) }
+
+// Planned reports whether a server may take its answer from a temporary table of its own, by a plan that it makes for the
+// rows that it has.
+func (s *Statement) Planned() bool {
+	if s.q == nil {
+		return false
+	}
+	text := s.Text()
+	return strings.Count(text, "SELECT") > 1 || slices.ContainsFunc([]string{" JOIN ", "DISTINCT", " GROUP BY ", " OVER ("}, func(word string) bool {
+		return strings.Contains(text, word)
+	})
+}
 
 func folds(q *query) bool {
 	if q.folds {

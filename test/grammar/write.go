@@ -69,7 +69,12 @@ func (g *Generator) write() *write {
 		return g.insert(t)
 	case 4:
 		return g.insertSelect(t)
-	case 5, 6, 7:
+	case 5:
+		if w := g.joined(t, s); w != nil {
+			return w
+		}
+		fallthrough
+	case 6, 7:
 		w := &write{head: "UPDATE " + t.Name + " SET " + g.assign(t, sc), limit: -1}
 		g.restrict(w, t, s, sc)
 		return w
@@ -83,6 +88,29 @@ func (g *Generator) write() *write {
 	}
 }
 
+// joined changes or deletes rows that have a partner in another table; nil where there is none to join.
+func (g *Generator) joined(t *Table, s *source) *write {
+	o := g.anyTable()
+	if o == t || t.rows*max(1, o.rows) > joinRows {
+		return nil
+	}
+	other := g.table(o)
+	on := s.alias + ".i = " + other.alias + ".id"
+	if s.keyed && other.keyed && g.chance(60) {
+		on = s.alias + ".k = " + other.alias + ".k"
+	}
+	tables := t.Name + " JOIN " + o.Name + " " + other.alias + " ON " + on
+	w := &write{head: "DELETE " + t.Name + " FROM " + tables, limit: -1}
+	if g.chance(60) {
+		w.head = "UPDATE " + tables + " SET " + s.alias + ".i = " + literal(fmt.Sprint(g.r.IntN(30)))
+	}
+	w.where = append(w.where, expr{sql: fmt.Sprintf("%s.id MOD 7 = %s", s.alias, literal(fmt.Sprint(g.r.IntN(7)))), simpler: []expr{{sql: s.alias + ".id = 1"}}})
+	if g.chance(50) {
+		w.where = append(w.where, g.predicate(&scope{sources: []*source{s, other}}, 0))
+	}
+	return w
+}
+
 // restrict gives a write a condition, and sometimes an order with a limit.
 func (g *Generator) restrict(w *write, t *Table, s *source, sc *scope) {
 	if (t.Place == Sharded || t.Place == Hashed) && g.chance(45) {
@@ -92,7 +120,13 @@ func (g *Generator) restrict(w *write, t *Table, s *source, sc *scope) {
 		w.where = append(w.where, g.predicate(sc, 1))
 	}
 	if g.chance(25) {
-		w.order = " ORDER BY " + pick(g, "", g.value(sc, 0, kindInt).sql+", ") + strings.Join(t.primary(), ", ")
+		first := g.value(sc, 0, kindInt).sql
+		if !strings.Contains(first, ".") || g.chance(50) {
+			first = "" // a number would be a position, which no write has
+		} else {
+			first += ", "
+		}
+		w.order = " ORDER BY " + first + strings.Join(t.primary(), ", ")
 		w.limit = g.r.IntN(5)
 	}
 }
@@ -125,8 +159,14 @@ func (g *Generator) insert(t *Table) *write {
 	for _, c := range t.columns {
 		names = append(names, c.name)
 	}
-	w.head += t.Name + " (" + strings.Join(names, ", ") + ") VALUES "
-	for range pick(g, 1, 1, 2, 3, 5) {
+	sets := g.chance(10) // INSERT … SET, of one row
+	n := pick(g, 1, 1, 2, 3, 5)
+	if sets {
+		w.head, n = w.head+t.Name+" SET ", 1
+	} else {
+		w.head += t.Name + " (" + strings.Join(names, ", ") + ") VALUES "
+	}
+	for range n {
 		id := g.nextID
 		g.nextID++
 		if g.chance(15) {
@@ -145,6 +185,13 @@ func (g *Generator) insert(t *Table) *write {
 				cells = append(cells, g.s.value(g.r, &c))
 			}
 		}
+		if sets {
+			for i := range cells {
+				cells[i] = names[i] + " = " + cells[i]
+			}
+			w.rows = append(w.rows, strings.Join(cells, ", "))
+			continue
+		}
 		w.rows = append(w.rows, "("+strings.Join(cells, ", ")+")")
 	}
 	if strings.HasPrefix(w.head, "INSERT INTO") && g.chance(20) {
@@ -153,15 +200,18 @@ func (g *Generator) insert(t *Table) *write {
 	return w
 }
 
-// insertSelect copies rows under new ids.
+// insertSelect copies rows under new ids, or replaces those that have the ids.
 func (g *Generator) insertSelect(t *Table) *write {
 	from := g.s.Tables[g.r.IntN(3)]
 	shift := g.nextID
 	g.nextID += 20_000
+	verb, key := "INSERT INTO ", pick(g, "k", "k", "k + 1", "id MOD 20")
+	if t.Place == Sharded && g.chance(30) { // of each pair of k and id there is one row
+		verb, key, shift = pick(g, "REPLACE INTO ", "INSERT IGNORE INTO "), "k", g.r.IntN(4)
+	}
 	names, values := []string{"id", "i"}, []string{fmt.Sprintf("id + %d", shift), "i"}
 	if t.Place == Sharded {
-		names = append(names, "k")
-		values = append(values, pick(g, "k", "k", "k + 1", "id MOD 20"))
+		names, values = append(names, "k"), append(values, key)
 	}
 	if t.Place == Hashed {
 		names = append(names, "k")
@@ -173,7 +223,7 @@ func (g *Generator) insertSelect(t *Table) *write {
 		}
 	}
 	return &write{
-		head:  "INSERT INTO " + t.Name + " (" + strings.Join(names, ", ") + ") SELECT " + strings.Join(values, ", ") + " FROM " + from.Name,
+		head:  verb + t.Name + " (" + strings.Join(names, ", ") + ") SELECT " + strings.Join(values, ", ") + " FROM " + from.Name,
 		where: []expr{{sql: fmt.Sprintf("id < %s AND k >= %s", literal(fmt.Sprint(1+g.r.IntN(12))), literal(fmt.Sprint(g.r.IntN(10)-8))), simpler: []expr{{sql: "id = 1"}}}},
 		limit: -1,
 	}

@@ -79,6 +79,11 @@ func (m *Merger) newSums() error {
 		m.sums = append(m.sums, s)
 	}
 	slices.SortFunc(m.sums, func(a, b sum) int { return a.column - b.column })
+	for i := 1; i < len(m.sums); i++ {
+		if at := m.sums[i].column; at == m.sums[i-1].column {
+			return malformed("two sums for column %d (%s)", at+1, l.columns[at].name)
+		}
+	}
 	return nil
 }
 

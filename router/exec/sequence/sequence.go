@@ -79,6 +79,10 @@ func (all *Sequences) Draw(ctx context.Context, at Server, m *shardmap.Map, t *s
 	if s.left < uint64(n) {
 		s.size = size(s, n)
 		first, err := take(ctx, at, m, t, s.size)
+		if err == nil && first < s.next {
+			// The table has gone back, as after a failover to a server that missed what the old one had committed.
+			first, err = pass(ctx, at, m, t, s.next+s.left-1, s.size)
+		}
 		if err != nil {
 			s.size = 0
 			return 0, err
@@ -103,8 +107,11 @@ func size(s *sequence, n int) uint64 {
 	return max(min(next, lastBlock), uint64(n))
 }
 
-// Past moves the sequence past a number that a row brings itself, so that it isn't handed out later.
+// Past moves the sequence past a number that a row brings itself, so that it isn't handed out later. One above Max never is.
 func (all *Sequences) Past(ctx context.Context, at Server, m *shardmap.Map, t *shardmap.Table, n uint64) error {
+	if n > Max {
+		return nil
+	}
 	s, done, err := all.of(ctx, ID(t))
 	if err != nil {
 		return err
@@ -126,8 +133,8 @@ func (all *Sequences) Past(ctx context.Context, at Server, m *shardmap.Map, t *s
 		return err
 	}
 	s.next, s.left, s.at = first, s.size, time.Now()
-	if n >= Max {
-		s.left = 0
+	if last := s.next + s.left; last > Max+1 {
+		s.left -= min(s.left, last-(Max+1))
 	}
 	return nil
 }
@@ -188,7 +195,7 @@ func create(ctx context.Context, at Server, m *shardmap.Map, t *shardmap.Table) 
 		if !t.Reference && len(t.Database.Owned(shard.ID)) == 0 {
 			continue
 		}
-		n, ok, err := at.Number(ctx, shard.ID, fmt.Sprintf("SELECT MAX(%s) FROM %s.%s WHERE %[1]s > 0", name(t.Sequence), name(t.Database.Name), name(t.Name)))
+		n, ok, err := at.Number(ctx, shard.ID, fmt.Sprintf("SELECT MAX(%s) FROM %s.%s WHERE %[1]s BETWEEN 1 AND %[4]d", name(t.Sequence), name(t.Database.Name), name(t.Name), uint64(Max)))
 		if err != nil {
 			return failed(t, shard.ID, err)
 		}

@@ -166,8 +166,28 @@ func TestPast(t *testing.T) {
 		t.Errorf("after 589 and 3 comes %d", got)
 	}
 	past(1 << 60)
+	if got := next(); got != 591 {
+		t.Errorf("after 2⁶⁰, which no sequence reaches, comes %d", got)
+	}
+	past(sequence.Max)
 	if n, err := all.Draw(t.Context(), srv, m, users, 1); err == nil || !strings.Contains(err.Error(), "no numbers left") {
-		t.Errorf("after 2⁶⁰ comes %d, %v", n, err)
+		t.Errorf("after the greatest number comes %d, %v", n, err)
+	}
+}
+
+// TestGoesBack has the table lose its last change, as a failover can.
+func TestGoesBack(t *testing.T) {
+	m, users := table(t)
+	srv := &server{schema: true, next: map[string]uint64{"shop.users": 10}}
+	var all sequence.Sequences
+	for range 100 {
+		if _, err := all.Draw(t.Context(), srv, m, users, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	srv.next["shop.users"] = 10
+	if n, err := all.Draw(t.Context(), srv, m, users, 1); err != nil || n < 110 {
+		t.Errorf("after 109, and a table that is at 10 again, comes %d, %v", n, err)
 	}
 }
 

@@ -51,31 +51,19 @@ func (t *Transactions) Commit(ctx context.Context, id ID, parts []*Participant) 
 		}
 	}
 	var r Result
-	switch {
-	case len(writers) == 0, len(writers) == 1 && writers[0].Branch == "":
-		r = commitPlain(parts)
-	case len(writers) == 1:
+	switch len(writers) {
+	case 0:
+		r = commitOne(parts, parts[0])
+	case 1:
 		r = commitOne(parts, writers[0])
 	default:
-		r = t.commitAll(ctx, id, parts, writers)
+		r = t.commitAll(ctx, id, parts)
 	}
 	t.counts.committed(len(writers), r.Outcome, time.Since(began))
 	return r
 }
 
-// commitPlain commits where the first participant alone may have written, and all others just end.
-func commitPlain(parts []*Participant) Result {
-	for _, p := range parts[1:] {
-		p.rollBack()
-	}
-	r := commitHere(parts[0], parts[0].onePhase()...)
-	for _, p := range parts[1:] {
-		p.rolledBack()
-	}
-	return r
-}
-
-// commitOne commits where one branch has written: in one phase.
+// commitOne commits where one participant at most has written: in one phase. All others just end.
 func commitOne(parts []*Participant, writer *Participant) Result {
 	for _, p := range parts {
 		if p != writer {
@@ -141,21 +129,26 @@ var interrupted = []uint16{
 }
 
 // commitAll commits in two phases. The branches are prepared while the first participant writes the decision; its COMMIT
-// is the moment at which the transaction is decided.
-func (t *Transactions) commitAll(ctx context.Context, id ID, parts, writers []*Participant) Result {
+// is the moment at which the transaction is decided. A plain participant besides the first one, which a statement has
+// opened that wasn't known to do so, can't be prepared: it is committed behind the decision.
+func (t *Transactions) commitAll(ctx context.Context, id ID, parts []*Participant) Result {
 	t.begin(id)
 	defer t.end(id)
 	for _, p := range parts {
 		p.limit(commitWait)
 	}
 	first := parts[0]
-	branches := make([]*Participant, 0, len(writers))
+	var branches, readers, plain []*Participant
 	for _, p := range parts[1:] {
-		if p.Wrote && p.Branch != "" {
+		switch {
+		case !p.Wrote:
+			readers = append(readers, p)
+			p.rollBack()
+		case p.Branch == "":
+			plain = append(plain, p)
+		default:
 			branches = append(branches, p)
 			p.send("XA END "+p.Branch, "XA PREPARE "+p.Branch)
-		} else {
-			p.rollBack()
 		}
 	}
 	first.send(decide(id, true))
@@ -164,20 +157,19 @@ func (t *Transactions) commitAll(ctx context.Context, id ID, parts, writers []*P
 	if !first.receive() {
 		failed = first
 	}
-	for _, p := range parts[1:] {
-		if !p.Wrote || p.Branch == "" {
-			p.rolledBack()
-			continue
-		}
+	for _, p := range readers {
+		p.rolledBack()
+	}
+	for _, p := range branches {
 		p.receive()
-		ok := p.receive()
-		if !ok && failed == nil {
+		if !p.receive() && failed == nil {
 			failed = p
 		}
 	}
 	if failed != nil {
 		r := Result{Outcome: RolledBack, Why: failed.fault(), Server: failed.Conn.Addr(), Shard: failed.Shard}
 		t.undo(first, branches)
+		Rollback(plain)
 		return r
 	}
 
@@ -192,17 +184,22 @@ func (t *Transactions) commitAll(ctx context.Context, id ID, parts, writers []*P
 		switch {
 		case err != nil:
 			r.Outcome, r.Waits = Unknown, true
-			for _, p := range branches {
+			for _, p := range append(branches, plain...) {
 				p.Err = errUndecided
 			}
 			return r
 		case !committed:
 			t.undo(nil, branches)
+			Rollback(plain)
 			return r
 		}
 	}
 	first.Ended = true
-	return Result{Outcome: Committed, Late: finish(branches)}
+	r := Result{Outcome: Committed, Late: finish(branches)}
+	if behind := CommitEach(plain); behind.Outcome != Committed {
+		r.Outcome, r.Why, r.Server, r.Shard = Divided, behind.Why, behind.Server, behind.Shard
+	}
+	return r
 }
 
 // finish commits prepared branches and returns the shards where that is left to the recovery.

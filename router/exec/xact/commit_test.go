@@ -356,3 +356,27 @@ func TestTwoRecover(t *testing.T) {
 		}
 	}
 }
+
+// A statement that wasn't known to open a transaction has opened a plain one on a further shard.
+func TestAPlainParticipantIsCommittedBehindTheDecision(t *testing.T) {
+	f := newFleet(t, false)
+	c := f.proxy(t)
+	x := xact.New(c)
+	id, parts := begin(t, x, c, f, 0, 1)
+	plain := parts[2]
+	for _, sql := range []string{"XA END " + plain.Branch, "XA ROLLBACK " + plain.Branch, "BEGIN", "WRITE"} {
+		if _, err := plain.Conn.Exec(sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	plain.Branch, plain.Wrote = "", true
+	if r := x.Commit(t.Context(), id, parts); r.Outcome != xact.Committed {
+		t.Errorf("%+v", r)
+	}
+	if !whole(t, f, 3) {
+		t.Error("it isn't committed")
+	}
+	if counts := x.Counts(); counts.Committed != 1 || counts.Commits[3].Count != 1 {
+		t.Errorf("%+v", counts)
+	}
+}

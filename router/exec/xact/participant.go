@@ -23,11 +23,12 @@ type Participant struct {
 	Err   error
 }
 
-// Saw takes over what a reply to the client's statement says about changes. told says that the server reports them.
-func (p *Participant) Saw(reply *protocol.Reply, read, told bool) {
+// Saw takes over what a reply to a statement of the client's says about changes. writes says that the statement is none
+// that only reads.
+func (p *Participant) Saw(reply *protocol.Reply, writes bool) {
 	switch {
 	case p.Wrote:
-	case reply.Err != nil, !told && !read:
+	case reply.Err != nil, writes:
 		p.Wrote = true // a change isn't reported along with an error
 	default:
 		for i := range reply.Changes {

@@ -46,7 +46,7 @@ func (r *Result) ForClient(parts []*Participant) error {
 	case RolledBack:
 		return protocol.Errorf(1213, "40001", "shardway: %s of shard %s didn't commit (%s), so the transaction was rolled back on all its shards (%s); try it again from its start", r.Server, r.Shard, why, on)
 	case Divided:
-		return protocol.Errorf(1105, "HY000", "shardway: %s of shard %s didn't commit (%s); shardway_cross_shard is unsafe, so the transaction is committed in part: look before you try it again", r.Server, r.Shard, why)
+		return protocol.Errorf(1105, "HY000", "shardway: %s of shard %s didn't commit (%s), and other shards did: the transaction, which wasn't atomic, is committed in part: look before you try it again", r.Server, r.Shard, why)
 	default:
 		if r.Waits {
 			return protocol.Errorf(1105, "HY000", "shardway: %s of shard %s broke during COMMIT (%s): the transaction is being resolved, it will be committed or rolled back on all its shards (%s) as soon as shard %s answers; look before you try it again", r.Server, r.Shard, why, on, r.Shard)

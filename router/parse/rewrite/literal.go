@@ -34,5 +34,13 @@ func Text(v []byte, mode digest.Mode, charset string) string {
 	return out.String()
 }
 
+// Unicode is a string literal of UTF-8 text, whatever the client's character set is.
+func Unicode(v []byte, mode digest.Mode) string {
+	if digest.IsASCII(v) {
+		return Text(v, mode, "")
+	}
+	return "_utf8mb4 " + Bytes(v)
+}
+
 // Bytes is a literal of bytes.
 func Bytes(v []byte) string { return "X'" + hex.EncodeToString(v) + "'" }

@@ -1,6 +1,8 @@
 package scatter
 
 import (
+	"slices"
+
 	"shardway/router/parse/rewrite"
 )
 
@@ -175,7 +177,10 @@ func (s *builder) groups(groups []group) (why string) {
 			if sum.Column == at && (sum.Op == SumMin || sum.Op == SumMax) {
 				k.Weight, k.Collation = sum.With[0], sum.With[1]
 				// The greatest value's weight is the greatest weight.
-				s.merge.Sums = append(s.merge.Sums, Sum{Column: k.Weight, Op: sum.Op})
+				weight := Sum{Column: k.Weight, Op: sum.Op}
+				if !slices.ContainsFunc(s.merge.Sums, func(o Sum) bool { return o.Column == weight.Column }) {
+					s.merge.Sums = append(s.merge.Sums, weight)
+				}
 				break
 			}
 		}

@@ -198,3 +198,34 @@ SET autocommit = 1;
 START TRANSACTION READ ONLY;
 SELECT COUNT(*) FROM users a JOIN users b ON a.age = b.age + 1;
 COMMIT;
+
+# --- parameters have the types that PREPARE gives them, not those of their values
+# args 5
+SELECT ABS(?) x FROM users a JOIN users b ON a.id = b.id + 1 ORDER BY a.id LIMIT 3;
+# args 5
+SELECT a.score * ? x FROM users a JOIN users b ON a.id = b.id + 1 ORDER BY a.id LIMIT 3;
+
+# --- ordered twice by the same aggregate function
+SELECT country, MAX(name) FROM users GROUP BY country ORDER BY MAX(name), 1, 2 LIMIT 4;
+SELECT country, MIN(age) m FROM users GROUP BY country ORDER BY m DESC, MIN(age), 2, 1;
+
+# --- writes whose rows are chosen first
+BEGIN;
+# args 10, 3
+DELETE FROM orders WHERE total > ? ORDER BY user_id, id LIMIT ?;
+# args -1, 5, 2
+UPDATE orders SET total = ? WHERE total > ? ORDER BY user_id DESC, id LIMIT ?;
+# mysql
+# args -2, 5, 1, 2
+UPDATE orders SET total = ? WHERE total > ? ORDER BY ?, user_id, id LIMIT ?;
+SELECT COUNT(*), SUM(total) FROM orders;
+ROLLBACK;
+
+# --- a warning about the statement's text is given once, not by each shard
+BEGIN;
+INSERT INTO counters (id, n) VALUES (1, 5), (2, 6), (3, 7), (901, 8) ON DUPLICATE KEY UPDATE n = VALUES(n) + VALUES(n);
+SHOW WARNINGS;
+SELECT id, n FROM counters WHERE id IN (1, 2, 3, 901) ORDER BY id;
+ROLLBACK;
+SELECT id FROM users a WHERE id < 4 && id > 0 ORDER BY id;
+SHOW WARNINGS;
