@@ -202,7 +202,7 @@ func TestTour(t *testing.T) {
 	if more == nil {
 		t.Fatal("the tour doesn't say what else there is to see")
 	}
-	for _, what := range strings.Split(more[1], " | ") {
+	for what := range strings.SplitSeq(more[1], " | ") {
 		if rows := answer(t, db, "SHOW SHARDWAY "+what); len(rows) == 0 {
 			t.Errorf("SHOW SHARDWAY %s is empty", what)
 		}

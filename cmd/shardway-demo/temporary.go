@@ -27,7 +27,7 @@ type databases struct {
 func (d *databases) Database(ctx *sql.Context, name string) (sql.Database, error) {
 	db, err := d.DbProvider.Database(ctx, name)
 	if shared, ok := db.(*memory.Database); ok && err == nil && ctx != nil && ctx.Session != nil {
-		return &connectionDatabase{Database: shared, all: d, connection: ctx.Session.ID()}, nil
+		return &connectionDatabase{Database: shared, all: d, connection: ctx.ID()}, nil
 	}
 	return db, err
 }

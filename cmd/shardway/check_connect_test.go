@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -221,6 +222,7 @@ func (h *checkHouse) logins(ctx context.Context, t *testing.T) {
 			t.Errorf("tls %s: %s", mode, out)
 		}
 	}
+	h.documented(ctx, t)
 	// A user with few rights, and a server that is away.
 	if err := h.c.Shards[0].Primary.Exec(ctx, "CREATE USER poor@'%' IDENTIFIED BY 'secret'", "GRANT SELECT ON shop.* TO poor@'%'"); err != nil {
 		t.Fatal(err)
@@ -241,4 +243,34 @@ func (h *checkHouse) logins(ctx context.Context, t *testing.T) {
 		"less than limits.max_packet = 1GiB",
 		"fail s1 s1p login dial tcp s1p: connect: connection refused\n-> start the server, or correct its address in the map",
 		"shop.users table the same on 1 shard")
+}
+
+// documented checks that the account of docs/getting-started.md has all that is needed, and no more than is good.
+func (h *checkHouse) documented(ctx context.Context, t *testing.T) {
+	t.Helper()
+	guide, err := os.ReadFile("../../docs/getting-started.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(guide), map[cluster.Flavor]string{cluster.MySQL: "primary, MySQL:\n\n```sql\n", cluster.MariaDB: "primary, MariaDB:\n\n```sql\n"}[h.c.Flavor])
+	text, _, _ = strings.Cut(text, "```")
+	statements := strings.Split(strings.TrimSpace(strings.ReplaceAll(text, "'shardway'@'10.0.%'", "'documented'@'%'")), ";\n")
+	if len(statements) < 4 {
+		t.Fatalf("docs/getting-started.md has no account for %s", h.c.Flavor)
+	}
+	for _, shard := range h.c.Shards {
+		for _, statement := range statements {
+			if err := shard.Primary.Exec(ctx, strings.TrimSuffix(statement, ";")); err != nil {
+				t.Fatalf("%s: %v", statement, err)
+			}
+		}
+	}
+	if err := h.c.Sync(ctx); err != nil {
+		t.Fatal(err)
+	}
+	status, out := h.check(t, "--servers-user=documented", "--transactions-cross-shard=atomic")
+	if status != 0 || strings.Contains(out, "documented'@'%'") {
+		t.Errorf("the documented account: status %d\n%s", status, out)
+	}
+	expectAll(t, out, "ok s0 s0p heartbeat ", "ok s1 s1p transactions ", "ok s0 s0r1 privileges ", "ok s0 s0p sequences ")
 }
