@@ -37,8 +37,8 @@ func (s *session) load(ctx context.Context, o *Options, t *text, p *plan.Load) e
 		return l.Refuse("it writes every shard's copy, and transactions over several shards are forbidden (transactions.cross_shard); run it on each shard in turn")
 	case !several && (s.x.InTransaction() || !s.x.Autocommit()):
 		l.Whole = true
-	case several && s.facts.PinWhy != "":
-		return l.Refuse("it goes to several shards, and this session keeps a connection for its " + s.facts.PinWhy + "; end that first, or load the file on another connection")
+	case p.Table.Reference && s.facts.PinWhy != "":
+		return s.loadPinned(l)
 	}
 	file, err := s.conn.AskFile(l.Statement.File)
 	if err != nil {
@@ -64,7 +64,10 @@ func (s *session) loadFile(ctx context.Context, o *Options, t *text, p *plan.Loa
 	if err := l.LookAhead(several); err != nil {
 		return err
 	}
-	if l.Several {
+	switch {
+	case l.Several && s.facts.PinWhy != "":
+		return s.loadPinned(l)
+	case l.Several:
 		return s.loadParts(ctx, o, t, p, l, file)
 	}
 	shard := l.First
@@ -84,6 +87,11 @@ func (s *session) loadFile(ctx context.Context, o *Options, t *text, p *plan.Loa
 		err = file.Drain() // a server that answers early hasn't read it all
 	}
 	return err
+}
+
+// loadPinned refuses rows of several shards where one connection has state that the others haven't.
+func (s *session) loadPinned(l *loaddata.Loader) error {
+	return l.Refuse("it goes to several shards, and this session keeps a connection for its " + s.facts.PinWhy + "; end that first, or load the file on another connection")
 }
 
 // loadParts loads the rows of each shard there, all shards at a time, and answers with the sums.

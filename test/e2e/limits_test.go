@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -143,7 +144,11 @@ func TestL19AServerWithoutFreeConnectionsIsBusyAndNotDown(t *testing.T) {
 		d := e.serve(settings{"pool": "{max_per_server: 50, wait_timeout: 2s}"})
 		p := e.c.Shards[0].Primary
 		e.must(p.Exec(e.ctx, "SET GLOBAL max_connections = 12"))
-		e.Cleanup(func() { _ = p.Exec(e.ctx, "SET GLOBAL max_connections = 600") })
+		e.Cleanup(func() { // the test's own context has ended then
+			if err := p.Exec(context.Background(), "SET GLOBAL max_connections = 600"); err != nil {
+				e.Errorf("%s keeps its low max_connections for the tests that follow: %v", p.Name, err)
+			}
+		})
 		var crowd []*wire
 		for {
 			w, err := dialWire(wireOptions{addr: p.Addr, user: cluster.User, password: cluster.Password})

@@ -160,6 +160,15 @@ func TestJ17LoadDataLocalOverShards(t *testing.T) {
 		if _, err := w.query("SET shardway_cross_shard = 'atomic'"); err != nil {
 			e.Error(err)
 		}
+		// A connection that the session keeps takes the rows of its shard, but the others haven't what it has.
+		if _, err := w.query("CREATE TEMPORARY TABLE kept (id INT)"); err != nil {
+			e.Error(err)
+		}
+		both(strings.Replace(whole, "INTO", "REPLACE INTO", 1), one.String(), 1<<20)
+		refused(w, split, head+csv.String(), "keeps a connection for its temporary table")
+		if _, err := w.query("DROP TEMPORARY TABLE kept"); err != nil {
+			e.Error(err)
+		}
 		for _, packet := range []int{100000, 777} {
 			both(split, head+csv.String(), packet)
 			if got, err := w.one("SELECT ROW_COUNT()"); err != nil || got != map[int]string{100000: "3000", 777: "0"}[packet] {
