@@ -48,9 +48,6 @@ func (s *Session) RunMany(ctx context.Context, r *ManyRequest) (Outcome, error) 
 		return Outcome{}, err
 	}
 	s.endShort(&r.Parts[0])
-	if err := s.oneTransaction(r); err != nil {
-		return Outcome{}, err
-	}
 	mark := s.client.Mark()
 	tried := make([][]string, len(r.Parts))
 	for try := 0; ; try++ {

@@ -76,11 +76,12 @@ func (p *Many) String() string {
 		out.WriteString(p.Parts[i].Shard.ID)
 	}
 	out.WriteString(" " + p.Role.String() + ": ")
-	if p.Copies {
+	switch {
+	case p.Copies:
 		out.WriteString("the same on each copy")
-	} else if p.Write {
+	case p.Write:
 		out.WriteString("affected rows are added up")
-	} else {
+	default:
 		out.WriteString(p.Merge.String())
 	}
 	if len(p.Parts) > 0 && p.Parts[0].SQL != nil {

@@ -1,6 +1,10 @@
 package rewrite
 
-import "shardway/router/parse/digest"
+import (
+	"slices"
+
+	"shardway/router/parse/digest"
+)
 
 // Change is an UPDATE, a DELETE, or an INSERT or REPLACE of a SELECT's rows, clause by clause. A clause that isn't there is
 // empty.
@@ -38,14 +42,7 @@ func (n *Norm) Change() (*Change, bool) {
 
 // modifiers is the first token from i on that isn't one of words.
 func (n *Norm) modifiers(i int, words ...string) int {
-	for n.token(i).Kind == digest.TokWord {
-		known := false
-		for _, w := range words {
-			known = known || n.token(i).Up == w
-		}
-		if !known {
-			break
-		}
+	for n.token(i).Kind == digest.TokWord && slices.Contains(words, n.token(i).Up) {
 		i++
 	}
 	return i
@@ -67,10 +64,8 @@ func (n *Norm) until(r Range, words ...string) int {
 		if depth > 0 || t.Kind != digest.TokWord || i > 0 && n.token(i-1).Up == "." {
 			continue
 		}
-		for _, w := range words {
-			if t.Up == w {
-				return i
-			}
+		if slices.Contains(words, t.Up) {
+			return i
 		}
 	}
 	return r.To
