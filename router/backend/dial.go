@@ -74,12 +74,12 @@ func (p *pool) dial(l *lane, kind kind) {
 		return
 	}
 	p.counts.DialErrors++
-	p.circuit.Failed(err, isBusy(err), now)
 	if s.ctx.Err() != nil {
 		p.mu.Unlock()
 		return // close has told those who wait
 	}
 	if isBusy(err) {
+		p.circuit.Failed(err, true, now)
 		p.fail(errBusy, func(w *waiter) bool { return w.moves })
 		if p.queue.head != nil {
 			p.evict() // the server may then have room for who waits
@@ -91,8 +91,9 @@ func (p *pool) dial(l *lane, kind kind) {
 	}
 	p.mu.Unlock()
 	s.down(err)
-	// After the state, so that who is woken finds the server out.
+	// After the state, so that who is refused or woken finds the server out, and why.
 	p.mu.Lock()
+	p.circuit.Failed(err, false, now)
 	p.fail(err, nil)
 	p.mu.Unlock()
 }
