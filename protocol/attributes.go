@@ -41,7 +41,7 @@ func (c *Conn) takeAttributes(p []byte) ([]byte, error) {
 		return p[2:], nil
 	}
 	d := decoder{p: p}
-	n, sets := d.lenInt(), d.lenInt()
+	n, sets := d.LenInt(), d.LenInt()
 	switch {
 	case d.bad || sets != 1:
 		return nil, malformed("a QUERY of %d bytes without its number of query attributes", len(p))

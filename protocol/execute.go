@@ -38,7 +38,7 @@ func DecodeExecute(payload []byte, params int, caps Capability) (Execute, error)
 		e.Flags &^= countAvailable
 	}
 	if counted {
-		n := d.lenInt()
+		n := d.LenInt()
 		if n < uint64(params) || n > 0xffff {
 			return e, malformed("a STMT_EXECUTE of %d values for %d parameters", n, params)
 		}
@@ -94,7 +94,7 @@ func AppendExecute(dst []byte, serverID uint32, e *Execute, types []byte, caps C
 		return dst
 	}
 	if named {
-		dst = appendLenInt(dst, uint64(params+attributes))
+		dst = AppendLenInt(dst, uint64(params+attributes))
 	}
 	dst = append(dst, e.NullBitmap[:min((params+attributes+7)/8, len(e.NullBitmap))]...)
 	dst = append(dst, 1)

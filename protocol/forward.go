@@ -135,7 +135,7 @@ func (f *forward) resultSet(n int) (more bool, err error) {
 	if err := f.need(headerSize + n); err != nil {
 		return false, err
 	}
-	columns, size := lenInt(f.src.in[f.pos+headerSize : f.pos+headerSize+n])
+	columns, size := LenInt(f.src.in[f.pos+headerSize : f.pos+headerSize+n])
 	if size != n || columns == 0 || columns > 0xffff {
 		return false, f.server(malformed("a column count of %d in %d bytes", columns, n))
 	}
@@ -235,8 +235,8 @@ func (f *forward) cursorExists(n int) (bool, error) {
 	}
 	d := decoder{p: f.src.in[f.pos+headerSize : f.pos+headerSize+head]}
 	d.byte()
-	d.lenInt()
-	d.lenInt()
+	d.LenInt()
+	d.LenInt()
 	status := Status(d.uint16())
 	return status.Has(StatusCursorExists), nil
 }

@@ -42,7 +42,7 @@ func reply(caps Capability, results ...result) (payloads [][]byte) {
 			payloads = append(payloads, appendError(nil, r.err))
 			continue
 		}
-		payloads = append(payloads, appendLenInt(nil, uint64(r.columns)))
+		payloads = append(payloads, AppendLenInt(nil, uint64(r.columns)))
 		for i := range r.columns {
 			payloads = append(payloads, (&Column{Name: fmt.Sprint("c", i), Type: TypeVarString}).Definition(nil))
 		}

@@ -85,7 +85,7 @@ func (in *Incoming) result() error {
 	case p[0] == headerLocal:
 		return in.failed(malformed("a server asks for a file where rows were due"))
 	}
-	columns, size := lenInt(p)
+	columns, size := LenInt(p)
 	if size != len(p) || columns == 0 || columns > 0xffff {
 		return in.failed(malformed("a column count of %d in %d bytes", columns, len(p)))
 	}

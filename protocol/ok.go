@@ -45,7 +45,7 @@ type okPacket struct {
 func parseOK(p []byte, caps Capability) (okPacket, error) {
 	d := decoder{p: p}
 	d.byte()
-	o := okPacket{affected: d.lenInt(), insertID: d.lenInt()}
+	o := okPacket{affected: d.LenInt(), insertID: d.LenInt()}
 	o.statusAt = len(p) - len(d.p)
 	o.status = Status(d.uint16())
 	o.warnings = d.uint16()
@@ -163,8 +163,8 @@ func appendOK(dst []byte, header byte, o *okPacket, caps Capability) []byte {
 		status |= StatusSessionStateChanged
 	}
 	dst = append(dst, header)
-	dst = appendLenInt(dst, o.affected)
-	dst = appendLenInt(dst, o.insertID)
+	dst = AppendLenInt(dst, o.affected)
+	dst = AppendLenInt(dst, o.insertID)
 	dst = append(dst, byte(status), byte(status>>8), byte(o.warnings), byte(o.warnings>>8))
 	if len(o.info) > 0 || tracks {
 		dst = appendLenString(dst, o.info)

@@ -3,7 +3,7 @@ package protocol
 // WriteColumns buffers the beginning of a result for a client: the number of columns, their definitions as they
 // are, and what comes before the first row. WriteRow for each row and WriteEOF follow.
 func (c *Conn) WriteColumns(defs [][]byte, status Status) error {
-	if err := c.WritePacket(appendLenInt(c.scratch[:0], uint64(len(defs)))); err != nil {
+	if err := c.WritePacket(AppendLenInt(c.scratch[:0], uint64(len(defs)))); err != nil {
 		return err
 	}
 	for _, def := range defs {

@@ -88,7 +88,7 @@ func (c *Conn) readResult() (*Result, error) {
 		r.OK, err = o.decode()
 		return r, err
 	}
-	n, size := lenInt(p)
+	n, size := LenInt(p)
 	if size != len(p) || n == 0 || n > 0xffff {
 		return nil, malformed("a column count of %d in %d bytes", n, len(p))
 	}
@@ -154,7 +154,7 @@ func columnOf(def []byte) (Column, error) {
 	}
 	column := Column{Name: string(d.lenString())}
 	d.lenString() // original name
-	d.lenInt()    // of what follows
+	d.LenInt()    // of what follows
 	column.Collation, column.Length = d.uint16(), d.uint32()
 	column.Type = d.byte()
 	flags := d.uint16()

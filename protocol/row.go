@@ -25,7 +25,7 @@ func (c *Conn) readRow(dst []byte) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	columns, size := lenInt(p)
+	columns, size := LenInt(p)
 	if size != len(p) || columns == 0 || columns > 0xffff {
 		return dst, malformed("a column count of %d in %d bytes where a row was asked for", columns, len(p))
 	}

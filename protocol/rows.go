@@ -40,7 +40,7 @@ const (
 // WriteRows buffers a whole result: in text, or in binary for a client that
 // executes a prepared statement.
 func (c *Conn) WriteRows(r *Rows, binary bool, status Status) error {
-	if err := c.WritePacket(appendLenInt(c.scratch[:0], uint64(len(r.Columns)))); err != nil {
+	if err := c.WritePacket(AppendLenInt(c.scratch[:0], uint64(len(r.Columns)))); err != nil {
 		return err
 	}
 	var b []byte

@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 )
 
-// appendLenInt appends n as a length-encoded integer.
-func appendLenInt(dst []byte, n uint64) []byte {
+// AppendLenInt appends n as a length-encoded integer.
+func AppendLenInt(dst []byte, n uint64) []byte {
 	switch {
 	case n < 0xfb:
 		return append(dst, byte(n))
@@ -20,12 +20,12 @@ func appendLenInt(dst []byte, n uint64) []byte {
 }
 
 func appendLenString[S string | []byte](dst []byte, s S) []byte {
-	return append(appendLenInt(dst, uint64(len(s))), s...)
+	return append(AppendLenInt(dst, uint64(len(s))), s...)
 }
 
-// lenInt reads a length-encoded integer and says how many bytes it took; none
+// LenInt reads a length-encoded integer and says how many bytes it took; none
 // if p is too short or doesn't begin with one.
-func lenInt(p []byte) (n uint64, size int) {
+func LenInt(p []byte) (n uint64, size int) {
 	if len(p) == 0 {
 		return 0, 0
 	}
@@ -89,8 +89,8 @@ func (d *decoder) uint32() uint32 {
 	return 0
 }
 
-func (d *decoder) lenInt() uint64 {
-	n, size := lenInt(d.p)
+func (d *decoder) LenInt() uint64 {
+	n, size := LenInt(d.p)
 	if d.bad || size == 0 {
 		d.bad = true
 		return 0
@@ -99,7 +99,7 @@ func (d *decoder) lenInt() uint64 {
 	return n
 }
 
-func (d *decoder) lenString() []byte { return d.take(d.lenInt()) }
+func (d *decoder) lenString() []byte { return d.take(d.LenInt()) }
 
 // nulString reads up to a zero byte, which must be there.
 func (d *decoder) nulString() []byte {

@@ -32,22 +32,11 @@ func (w *picking) move(ctx context.Context, head string, kinds []literalKind, ce
 	if at < 0 {
 		return protocol.Errorf(1235, "42000", "shardway: SET assigns %s.%s.%s, the key that decides the row's shard, and the table's primary key doesn't hold it: delete the row and insert it with its new key", p.DB, p.Table, t.Key)
 	}
-	from, err := w.shardOf(t, kinds[at], cells[at], shardmap.Equal)
+	from, err := w.shardOf(t, kinds[at], cells[at])
 	if err != nil {
 		return err
 	}
-	m := protocol.NewMemory(0)
-	err = s.x.Keep(m, func() error {
-		_, err := s.x.Run(ctx, &exec.Request{
-			Command: protocol.ComQuery, Payload: []byte(head + " WHERE " + strings.Join(was, " AND ")), Reply: protocol.ReplyQuery,
-			Shard: from.ID, Role: exec.Primary, Timeout: w.o.QueryTimeout,
-		})
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	_, _, reply, err := m.Read()
+	_, _, reply, err := w.runAt(ctx, from, head+" WHERE "+strings.Join(was, " AND "), false)
 	if err != nil {
 		return err
 	}
@@ -56,18 +45,7 @@ func (w *picking) move(ctx context.Context, head string, kinds []literalKind, ce
 	w.sum.Info = exec.AddInfo(w.sum.Info, reply.Info)
 	// What the server has stored may not be what was assigned: the row says.
 	where := strings.Join(is, " AND ")
-	m = protocol.NewMemory(0)
-	err = s.x.Keep(m, func() error {
-		_, err := s.x.Run(ctx, &exec.Request{
-			Command: protocol.ComQuery, Payload: []byte("SELECT " + rewrite.Quote(t.Key) + " FROM " + rewrite.Quote(p.DB) + "." + rewrite.Quote(p.Table) + " WHERE " + where),
-			Reply: protocol.ReplyQuery, Shard: from.ID, Role: exec.Primary, Read: true, Timeout: w.o.QueryTimeout,
-		})
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	columns, rows, _, err := m.Read()
+	columns, rows, _, err := w.runAt(ctx, from, "SELECT "+rewrite.Quote(t.Key)+" FROM "+rewrite.Quote(p.DB)+"."+rewrite.Quote(p.Table)+" WHERE "+where, true)
 	if err != nil {
 		return err
 	}
@@ -79,7 +57,7 @@ func (w *picking) move(ctx context.Context, head string, kinds []literalKind, ce
 	if !ok {
 		return protocol.Errorf(1105, "HY000", "shardway: a server sent a row that makes no sense")
 	}
-	to, err := w.shardOf(t, kind, stored[0], shardmap.Equal)
+	to, err := w.shardOf(t, kind, stored[0])
 	if err != nil || to == from {
 		return err
 	}
@@ -90,8 +68,28 @@ func (w *picking) move(ctx context.Context, head string, kinds []literalKind, ce
 	return err
 }
 
+// runAt runs a statement on a shard as it is, and keeps its reply.
+func (w *picking) runAt(ctx context.Context, at *shardmap.Shard, sql string, read bool) (columns, rows [][]byte, reply protocol.Reply, err error) {
+	s := w.s
+	return s.replyOf(func() error {
+		_, err := s.x.Run(ctx, &exec.Request{
+			Command: protocol.ComQuery, Payload: []byte(sql), Reply: protocol.ReplyQuery, Shard: at.ID, Role: exec.Primary, Read: read, Timeout: w.o.QueryTimeout,
+		})
+		return err
+	})
+}
+
+// replyOf runs f and gives the reply that the client would have got of it.
+func (s *session) replyOf(f func() error) (columns, rows [][]byte, reply protocol.Reply, err error) {
+	m := protocol.NewMemory(0)
+	if err := s.x.Keep(m, f); err != nil {
+		return nil, nil, protocol.Reply{}, err
+	}
+	return m.Read()
+}
+
 // shardOf is the shard of a key that a server has sent, as a literal.
-func (w *picking) shardOf(t *shardmap.Table, kind literalKind, cell string, use shardmap.Use) (*shardmap.Shard, error) {
+func (w *picking) shardOf(t *shardmap.Table, kind literalKind, cell string) (*shardmap.Shard, error) {
 	var v shardmap.Value
 	switch {
 	case kind == literalNumber:
@@ -105,7 +103,7 @@ func (w *picking) shardOf(t *shardmap.Table, kind literalKind, cell string, use 
 	case kind == literalText && strings.HasPrefix(cell, "'") && !strings.Contains(cell, `\`) && strings.Count(cell, "'") == 2:
 		v = shardmap.Value{Kind: shardmap.String, S: []byte(strings.Trim(cell, "'")), UTF8: strings.HasPrefix(w.s.x.Charset(), "utf8")}
 	}
-	loc := t.Locate(v, use)
+	loc := t.Locate(v, shardmap.Equal)
 	if loc.Kind != shardmap.Placed {
 		return nil, protocol.Errorf(1235, "42000", "shardway: SET assigns %s, the key that decides the row's shard, and the place of %s isn't certain; nothing was changed: delete the row and insert it with its new key", t.Key, cell)
 	}

@@ -297,21 +297,17 @@ func (w *picking) oneRow(head string, cells []string) string {
 // run runs one of the statements that write n rows, and adds up what it says.
 func (w *picking) run(ctx context.Context, sql string, n int) error {
 	s := w.s
-	m := protocol.NewMemory(0)
 	t := newText(sql)
-	if err := s.x.Keep(m, func() error { return s.inner(ctx, w.o, t, false) }); err != nil {
-		if refused, ok := err.(*innerRefused); ok { //nolint:errorlint // it is returned as it is
-			return refused.e
-		}
-		return err
+	_, _, reply, err := s.replyOf(func() error { return s.inner(ctx, w.o, t, false) })
+	if refused, ok := err.(*innerRefused); ok { //nolint:errorlint // it is returned as it is
+		return refused.e
 	}
-	_, _, reply, err := m.Read()
 	if err != nil {
 		return err
 	}
 	found := reply.AffectedRows
 	switch {
-	case w.p.Op == plan.PickInsert, strings.Contains(w.p.Head.String(), "IGNORE"):
+	case w.p.Op == plan.PickInsert, w.p.Ignore:
 		found = uint64(n)
 	case w.p.Op != plan.PickDelete:
 		if _, err := fmt.Sscanf(reply.Info, "Rows matched: %d", &found); err != nil {
@@ -349,22 +345,11 @@ func (s *session) inner(ctx context.Context, o *Options, t *text, locked bool) e
 	d := new(parse.Digest)
 	t.st = s.parse(o, d, t.sql)
 	t.args = d.Args
-	m := o.Maps.Current()
-	f := s.know()
-	if db, table, ok := plan.InsertTarget(t.st, m, f); ok {
-		var err error
-		if f.Columns, err = s.x.Columns(ctx, m.DefaultShard(db).ID, db, table); err != nil {
-			return err
-		}
+	planned, err := s.planToRun(ctx, t, o.Maps.Current())
+	if err != nil {
+		return err
 	}
-	if t.st.Insert != nil {
-		if err := s.number(ctx, t, m, f); err != nil {
-			return err
-		}
-	}
-	s.bindFacts(t)
-	var err error
-	switch p := s.plan(ctx, t, m, f).(type) {
+	switch p := planned.(type) {
 	case *plan.One:
 		_, err = s.x.Run(ctx, &exec.Request{
 			Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery, Shard: p.Shard.ID, Role: exec.Primary, Read: t.st.Is(parse.FlagRead), Timeout: o.QueryTimeout,
@@ -420,11 +405,11 @@ const (
 // literalOf is how the values of a column are written, by its definition.
 func literalOf(def []byte) literalKind {
 	for range 6 {
-		n, rest, ok := lengthEncoded(def)
-		if !ok || n > uint64(len(rest)) {
+		n, size := protocol.LenInt(def)
+		if size == 0 || n > uint64(len(def)-size) {
 			return literalText
 		}
-		def = rest[n:]
+		def = def[size+int(n):]
 	}
 	if len(def) < 8 {
 		return literalText
@@ -448,30 +433,6 @@ func literalOf(def []byte) literalKind {
 	return literalText
 }
 
-func lengthEncoded(p []byte) (n uint64, rest []byte, ok bool) {
-	if len(p) == 0 {
-		return 0, nil, false
-	}
-	size := 0
-	switch p[0] {
-	case 0xfc:
-		size = 2
-	case 0xfd:
-		size = 3
-	case 0xfe:
-		size = 8
-	default:
-		return uint64(p[0]), p[1:], true
-	}
-	if len(p) <= size {
-		return 0, nil, false
-	}
-	for i := size; i > 0; i-- {
-		n = n<<8 | uint64(p[i])
-	}
-	return n, p[1+size:], true
-}
-
 // cells are the values of a row as SQL.
 func (w *picking) cells(kinds []literalKind, row []byte) ([]string, bool) {
 	cells := make([]string, len(kinds))
@@ -480,12 +441,12 @@ func (w *picking) cells(kinds []literalKind, row []byte) ([]string, bool) {
 			cells[i], row = "NULL", row[1:]
 			continue
 		}
-		n, rest, ok := lengthEncoded(row)
-		if !ok || n > uint64(len(rest)) {
+		n, size := protocol.LenInt(row)
+		if size == 0 || n > uint64(len(row)-size) {
 			return nil, false
 		}
-		v := rest[:n]
-		row = rest[n:]
+		v := row[size : size+int(n)]
+		row = row[size+int(n):]
 		switch kind {
 		case literalNumber:
 			cells[i] = string(v)

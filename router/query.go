@@ -11,6 +11,7 @@ import (
 	"shardway/router/exec"
 	"shardway/router/parse"
 	"shardway/router/plan"
+	"shardway/shardmap"
 )
 
 // digests are shared, since an idle session needs none.
@@ -98,6 +99,25 @@ func (s *session) know() *plan.Facts {
 	return f
 }
 
+// planToRun plans a statement that is going to be run: the columns that it needs are asked for, and the numbers that its
+// rows get are drawn.
+func (s *session) planToRun(ctx context.Context, t *text, m *shardmap.Map) (plan.Plan, error) {
+	f := s.know()
+	if db, table, ok := plan.InsertTarget(t.st, m, f); ok {
+		var err error
+		if f.Columns, err = s.x.Columns(ctx, m.DefaultShard(db).ID, db, table); err != nil {
+			return nil, err
+		}
+	}
+	if t.st.Insert != nil {
+		if err := s.number(ctx, t, m, f); err != nil {
+			return nil, err
+		}
+	}
+	s.bindFacts(t)
+	return s.plan(ctx, t, m, f), nil
+}
+
 // run plans a statement and does what the plan says.
 func (s *session) run(ctx context.Context, o *Options, t *text) error {
 	s.event.Kind = kindName(t.st.Kind)
@@ -121,22 +141,12 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 			return err
 		}
 	}
-	f := s.know()
-	if db, table, ok := plan.InsertTarget(t.st, m, f); ok {
-		var err error
-		if f.Columns, err = s.x.Columns(ctx, m.DefaultShard(db).ID, db, table); err != nil {
-			return err
-		}
+	planned, err := s.planToRun(ctx, t, m)
+	if err != nil {
+		return err
 	}
-	if t.st.Insert != nil {
-		if err := s.number(ctx, t, m, f); err != nil {
-			return err
-		}
-	}
-	s.bindFacts(t)
-	planned := s.plan(ctx, t, m, f)
+	f := &s.facts
 	if pick, ok := planned.(*plan.Pick); ok {
-		var err error
 		if planned, err = s.withKeys(ctx, t, m, f, pick); err != nil {
 			return err
 		}

@@ -23,7 +23,8 @@ type Pick struct {
 	// Head begins the statements that write, up to the conditions or the rows. Tail ends them; nil: nothing does.
 	Head, Tail *rewrite.Template
 	// Move is the table whose key PickMove assigns.
-	Move *shardmap.Table
+	Move   *shardmap.Table
+	Ignore bool // the statement is one with IGNORE, which may leave out rows that were chosen
 	// Sets are the columns that get the values which Rows gives after the keys, for PickValues.
 	Sets []string
 	Why  string
@@ -59,7 +60,7 @@ func (b *builder) picked(why string) Plan {
 	if !ok {
 		return nil
 	}
-	p := &Pick{Why: why}
+	p := &Pick{Why: why, Ignore: hasWord(n, c.Verb, "IGNORE")}
 	if st.Insert != nil {
 		return b.pickInsert(p, n, c)
 	}
@@ -82,7 +83,7 @@ func (b *builder) picked(why string) Plan {
 	case st.Kind == parse.Delete:
 		p.Op = PickDelete
 		verb := "DELETE FROM "
-		if ignores(n, c.Verb) {
+		if p.Ignore {
 			verb = "DELETE IGNORE FROM "
 		}
 		p.Head = rewrite.New(n).Text(verb + rewrite.Quote(p.DB) + "." + rewrite.Quote(p.Table))
@@ -108,7 +109,7 @@ func (b *builder) picked(why string) Plan {
 func (b *builder) pickValues(p *Pick, n *rewrite.Norm, c *rewrite.Change) bool {
 	p.Op = PickValues
 	verb := "UPDATE "
-	if ignores(n, c.Verb) {
+	if p.Ignore {
 		verb = "UPDATE IGNORE "
 	}
 	p.Head = rewrite.New(n).Text(verb + rewrite.Quote(p.DB) + "." + rewrite.Quote(p.Table) + " SET")
@@ -223,8 +224,6 @@ func columnList(alias string, columns []string) string {
 	}
 	return strings.Join(list, ", ")
 }
-
-func ignores(n *rewrite.Norm, verb rewrite.Range) bool { return hasWord(n, verb, "IGNORE") }
 
 func subquery(n *rewrite.Norm, r rewrite.Range) bool { return hasWord(n, r, "SELECT") }
 

@@ -44,7 +44,7 @@ func columnOf(def []byte) (column, error) {
 	var c column
 	rest, table := def, false
 	for i := range 6 { // catalog, schema, table, original table, name, original name
-		n, size := lenInt(rest)
+		n, size := protocol.LenInt(rest)
 		if size == 0 || n > uint64(len(rest)-size) {
 			return c, malformed("a column definition of %d bytes ends early", len(def))
 		}

@@ -534,4 +534,6 @@ func (l *layout) appendDecimal(dst []byte, c *column, d *decimal) ([]byte, bool)
 	return appendText(dst, d.append(text[:0])), true
 }
 
-func appendText(dst, text []byte) []byte { return append(appendLenInt(dst, len(text)), text...) }
+func appendText(dst, text []byte) []byte {
+	return append(protocol.AppendLenInt(dst, uint64(len(text))), text...)
+}

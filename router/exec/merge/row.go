@@ -1,8 +1,6 @@
 package merge
 
 import (
-	"encoding/binary"
-
 	"shardway/protocol"
 )
 
@@ -81,7 +79,7 @@ func (l *layout) splitText(r *row) error {
 			pos++
 			r.at[i] = place{-1, pos}
 		default:
-			n, size := lenInt(raw[pos:])
+			n, size := protocol.LenInt(raw[pos:])
 			if size == 0 || n > uint64(len(raw)-pos-size) {
 				return l.short(r)
 			}
@@ -106,7 +104,7 @@ func (l *layout) splitBinary(r *row) error {
 		}
 		n, size := sizeOf(l.columns[i].kind), 0
 		if n < 0 {
-			length, prefix := lenInt(raw[pos:])
+			length, prefix := protocol.LenInt(raw[pos:])
 			if prefix == 0 || length > uint64(len(raw)) {
 				return l.short(r)
 			}
@@ -154,37 +152,4 @@ func (l *layout) visible(dst []byte, r *row, columns int) []byte {
 		dst[len(dst)-1] &= 1<<used - 1
 	}
 	return append(dst, r.raw[l.header():end]...)
-}
-
-// lenInt reads a length-encoded integer and says how many bytes it took; none if p is too short or doesn't begin with
-// one.
-func lenInt(p []byte) (n uint64, size int) {
-	if len(p) == 0 {
-		return 0, 0
-	}
-	switch b := p[0]; {
-	case b < 0xfb:
-		return uint64(b), 1
-	case b == 0xfc && len(p) >= 3:
-		return uint64(binary.LittleEndian.Uint16(p[1:])), 3
-	case b == 0xfd && len(p) >= 4:
-		return uint64(p[1]) | uint64(p[2])<<8 | uint64(p[3])<<16, 4
-	case b == 0xfe && len(p) >= 9:
-		return binary.LittleEndian.Uint64(p[1:]), 9
-	}
-	return 0, 0
-}
-
-// appendLenInt appends a length-encoded integer.
-func appendLenInt(dst []byte, n int) []byte {
-	switch {
-	case n < 0xfb:
-		return append(dst, byte(n))
-	case n <= 0xffff:
-		return append(dst, 0xfc, byte(n), byte(n>>8))
-	case n <= 0xffffff:
-		return append(dst, 0xfd, byte(n), byte(n>>8), byte(n>>16))
-	default:
-		return binary.LittleEndian.AppendUint64(append(dst, 0xfe), uint64(n))
-	}
 }
