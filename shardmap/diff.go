@@ -126,8 +126,22 @@ func (d *differ) database(name string, a, b *Database) {
 	d.add(what+" slots", strconv.Itoa(a.Slots), strconv.Itoa(b.Slots))
 	d.add(what+" default shard", a.Default.ID, b.Default.ID)
 	d.owners(what, a, b)
+	d.moves(what, a, b)
 	for _, t := range union(a.Tables, b.Tables, func(t *Table) string { return t.Name }, strings.Compare) {
 		d.add("table "+name+"."+t, a.byName[t].describe(), b.byName[t].describe())
+	}
+}
+
+func (d *differ) moves(what string, a, b *Database) {
+	find := func(list []*Move, id string) string {
+		i := slices.IndexFunc(list, func(v *Move) bool { return v.ID == id })
+		if i < 0 {
+			return ""
+		}
+		return list[i].yaml()
+	}
+	for _, id := range union(a.moves, b.moves, func(v *Move) string { return v.ID }, naturalCompare) {
+		d.add(what+" move "+id, find(a.moves, id), find(b.moves, id))
 	}
 }
 
@@ -193,6 +207,7 @@ func Hazards(a, b *Map) []string {
 		if sharded {
 			out = append(out, slotHazards(x, y)...)
 		}
+		out = append(out, moveHazards(x, y)...)
 		for _, t := range x.Tables {
 			var now *Table
 			if y != nil {
@@ -205,6 +220,29 @@ func Hazards(a, b *Map) []string {
 	}
 	if from, to := a.DefaultShard(""), b.DefaultShard(""); from.ID != to.ID {
 		add("the default shard of databases that are not listed changes from %s to %s: their tables don't follow", from.ID, to.ID)
+	}
+	return out
+}
+
+// moveHazards is for moves that have begun: only shardctl rebalance may change
+// or end them.
+func moveHazards(x, y *Database) []string {
+	var out []string
+	in := func(list []*Move, v *Move) bool {
+		return slices.ContainsFunc(list, func(w *Move) bool { return w.yaml() == v.yaml() })
+	}
+	for _, v := range x.moves {
+		if v.Begun() && (y == nil || !in(y.moves, v)) {
+			out = append(out, fmt.Sprintf("move %s of database %s is %s and would be changed: use shardctl rebalance", v.ID, x.Name, v.State))
+		}
+	}
+	if y == nil {
+		return out
+	}
+	for _, v := range y.moves {
+		if v.Begun() && !in(x.moves, v) {
+			out = append(out, fmt.Sprintf("move %s of database %s would be %s: use shardctl rebalance", v.ID, x.Name, v.State))
+		}
 	}
 	return out
 }

@@ -7,7 +7,8 @@
 // Map that is current in this process; a [Store] keeps it for all processes
 // and a [History] remembers the earlier versions as [Revision] values. [Diff]
 // gives the [Change] values between two maps, [Check] the [Problem] values in
-// one, [Hazards] what a change would leave behind.
+// one, [Hazards] what a change would leave behind. A [Move] is slots on their
+// way between two shards, with its [MoveState] and its [MoveWant].
 //
 // # Guarantees
 //

@@ -13,6 +13,9 @@ func (m *Map) Expand(factor int) (*Map, error) {
 	slots := make(map[string]int, len(m.databases))
 	total := 0
 	for _, d := range m.databases {
+		if len(d.moves) > 0 {
+			return nil, fmt.Errorf("slots of database %s are being moved (%s); finish or cancel that first, see shardctl rebalance status", d.Name, d.moves[0].ID)
+		}
 		n := d.Slots * factor
 		if n > MaxSlots {
 			return nil, fmt.Errorf("database %s would have %d * %d = %d slots; at most %d are allowed", d.Name, d.Slots, factor, n, MaxSlots)

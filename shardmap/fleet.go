@@ -40,6 +40,12 @@ type Proxy struct {
 	// Busy are the shards that are paused in that map and on whose primary it
 	// still has a statement or a transaction from before the pause.
 	Busy []string `json:"busy,omitempty"`
+	// Moving are the moves, as DATABASE/ID, whose slots wait in that map and of
+	// which it still has a write or a transaction from before.
+	Moving []string `json:"moving,omitempty"`
+	// Oldest is the version of the map by which the oldest statement that runs,
+	// or of whose transaction one ran, was planned: Serving when there is none.
+	Oldest uint64 `json:"oldest,omitempty"`
 	// Gone are the primaries, by address, that it can't reach, and since when.
 	Gone map[string]time.Time `json:"gone,omitempty"`
 	// Refused says why servers refuse it as fenced; empty when they don't.
@@ -50,6 +56,11 @@ type Proxy struct {
 // nothing running on the shard's primary any more from before that version.
 func (p *Proxy) Left(shard string, version uint64) bool {
 	return p.Serving >= version && !slices.Contains(p.Busy, shard)
+}
+
+// LeftMove is Left for the slots of a move.
+func (p *Proxy) LeftMove(db, id string, version uint64) bool {
+	return p.Serving >= version && !slices.Contains(p.Moving, db+"/"+id)
 }
 
 // CheckProxyID says what is wrong with the ID of a proxy, which stores use as

@@ -57,6 +57,8 @@ type Database struct {
 
 	ownDefault bool // default_shard is written in the database itself
 	owners     []*Shard
+	moves      []*Move           // ordered by id
+	moving     []*Move           // by slot; nil when no move has begun
 	byName     map[string]*Table // by folded name
 }
 

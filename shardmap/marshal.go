@@ -84,20 +84,9 @@ func (d *Database) yaml(b *bytes.Buffer, m *Map) {
 	}
 	b.WriteString("\n")
 	if d.Slots > 0 {
-		fmt.Fprintf(b, "    slots: %d\n    owners:\n", d.Slots)
-		owned := make([][]int, len(m.shards))
-		for slot, s := range d.owners {
-			owned[s.Index] = append(owned[s.Index], slot)
-		}
-		for _, s := range m.shards {
-			if len(owned[s.Index]) == 0 {
-				continue
-			}
-			list := FormatSlots(owned[s.Index])
-			for i := range list {
-				list[i] = strconv.Quote(list[i])
-			}
-			fmt.Fprintf(b, "      %s: [%s]\n", quote(s.ID), strings.Join(list, ", "))
+		fmt.Fprintf(b, "    slots: %d\n    owners:\n%s", d.Slots, d.ownersYAML(m, "      "))
+		if len(d.moves) > 0 {
+			b.WriteString("    moves:\n" + movesYAML(d.moves, "      "))
 		}
 	}
 	if d.ownDefault {
@@ -110,6 +99,26 @@ func (d *Database) yaml(b *bytes.Buffer, m *Map) {
 	for _, t := range d.Tables {
 		fmt.Fprintf(b, "      %s: {%s}\n", quote(t.Name), strings.Join(t.yaml(), ", "))
 	}
+}
+
+// ownersYAML writes the slots of each shard that owns some, a line each.
+func (d *Database) ownersYAML(m *Map, indent string) string {
+	var b strings.Builder
+	owned := make([][]int, len(m.shards))
+	for slot, s := range d.owners {
+		owned[s.Index] = append(owned[s.Index], slot)
+	}
+	for _, s := range m.shards {
+		if len(owned[s.Index]) == 0 {
+			continue
+		}
+		list := FormatSlots(owned[s.Index])
+		for i := range list {
+			list[i] = strconv.Quote(list[i])
+		}
+		fmt.Fprintf(&b, "%s%s: [%s]\n", indent, quote(s.ID), strings.Join(list, ", "))
+	}
+	return b.String()
 }
 
 func (t *Table) yaml() []string {

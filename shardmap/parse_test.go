@@ -102,7 +102,7 @@ func TestParseErrors(t *testing.T) {
 		{"no mapping", "- 1", "line 1: must be a mapping with the keys version, shards, databases, default_shard, not a list"},
 		{"syntax", "version: [1", "line 1: "},
 		{"second document", shopMap + "---\nversion: 2\n", "a second YAML document"},
-		{"unknown key", edit("default_shard", "defaultshard"), "line 10: databases.shop.defaultshard: is not known here; known are slots, owners, default_shard, tables"},
+		{"unknown key", edit("default_shard", "defaultshard"), "line 10: databases.shop.defaultshard: is not known here; known are slots, owners, moves, default_shard, tables"},
 		{"unknown top key", shopMap + "shard: 1\n", "line 16: shard: is not known here"},
 		{"duplicate key", edit("    default_shard: s0\n", "    default_shard: s0\n    slots: 4\n"), "line 11: databases.shop.slots: is written twice, first in line 8; keep one"},
 		{"duplicate shard", edit("  s1: {primary", "  s0: {primary"), "line 5: shards.s0: is written twice"},

@@ -37,7 +37,7 @@ func (m *Map) addDatabase(d *Database) {
 }
 
 func (p *parser) database(m *Map, n *yaml.Node, name, path string) *Database {
-	f := p.fields(n, path, "slots", "owners", "default_shard", "tables")
+	f := p.fields(n, path, "slots", "owners", "moves", "default_shard", "tables")
 	if f == nil {
 		return nil
 	}
@@ -70,7 +70,7 @@ func (p *parser) database(m *Map, n *yaml.Node, name, path string) *Database {
 
 	sharded := slices.ContainsFunc(d.Tables, (*Table).Sharded)
 	if f["slots"] == nil {
-		if sharded || f["owners"] != nil {
+		if sharded || f["owners"] != nil || f["moves"] != nil {
 			p.errorf(n, path+".slots", "is missing; write slots: 1024, or as many as there are shards to adopt data sharded by id %% n")
 		}
 		return d
@@ -88,7 +88,11 @@ func (p *parser) database(m *Map, n *yaml.Node, name, path string) *Database {
 		p.errorf(n, path+".owners", "is missing; give every slot to a shard, as in owners: {%s: [\"0-%d\"]}", cmp.Or(firstID(m), "s0"), d.Slots-1)
 		return nil
 	}
+	before := len(p.problems)
 	p.owners(m, d, f["owners"], path+".owners")
+	if len(p.problems) == before {
+		p.moves(m, d, f["moves"], path+".moves")
+	}
 	return d
 }
 

@@ -1,7 +1,6 @@
 package shardmap
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 
@@ -40,28 +39,7 @@ func (m *Map) editShard(shard string, edit func(*yaml.Node) error) (*Map, error)
 	if m.Shard(shard) == nil {
 		return nil, fmt.Errorf("the map has no shard %q; %s", shard, m.known())
 	}
-	text, err := m.Marshal()
-	if err != nil {
-		return nil, err
-	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil {
-		return nil, err
-	}
-	if err := edit(child(child(doc.Content[0], "shards"), shard)); err != nil {
-		return nil, err
-	}
-	var out bytes.Buffer
-	enc := yaml.NewEncoder(&out)
-	enc.SetIndent(2)
-	if err := enc.Encode(&doc); err != nil {
-		return nil, err
-	}
-	next, err := Parse(out.Bytes())
-	if err != nil {
-		return nil, err
-	}
-	return next.WithVersion(m.version + 1), nil
+	return m.edit(func(doc *yaml.Node) error { return edit(child(child(doc, "shards"), shard)) })
 }
 
 // child returns the value of a key of a mapping, or nil.
@@ -75,12 +53,7 @@ func child(n *yaml.Node, key string) *yaml.Node {
 }
 
 func pause(n *yaml.Node, why string) {
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == "paused" {
-			n.Content = slices.Delete(n.Content, i, i+2)
-			break
-		}
-	}
+	remove(n, "paused")
 	if why != "" {
 		n.Content = append(n.Content,
 			&yaml.Node{Kind: yaml.ScalarNode, Value: "paused"},
