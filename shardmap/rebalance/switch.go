@@ -325,7 +325,7 @@ func (c *cut) lastPosition(ctx context.Context) error {
 
 // lastComparison compares the rows that are behind, with nothing moving.
 func (c *cut) lastComparison(ctx context.Context) error {
-	if err := follow.Await(ctx, c.from.db, c.stream.Position()); err != nil {
+	if err := c.await(ctx); err != nil {
 		return err
 	}
 	for c.behind() > 0 {
