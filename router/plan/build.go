@@ -37,7 +37,7 @@ type builder struct {
 // *One reads args, and what they alias, when its Why or String is called: call these before the next statement is read.
 func Build(st *parse.Statement, args []parse.Value, m *shardmap.Map, f *Facts) Plan {
 	b := builder{st: st, args: args, m: m, f: f}
-	return b.build()
+	return b.mark(b.build())
 }
 
 // InsertTarget names the sharded table whose columns Build needs in Facts.Columns for st: the target of an INSERT or

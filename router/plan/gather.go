@@ -22,7 +22,8 @@ type Gather struct {
 	// Why says what made it run on several shards.
 	Why string
 
-	asks []parse.Table
+	asks    []parse.Table
+	touches touches
 }
 
 // Copy is a table whose rows are brought to a temporary one.

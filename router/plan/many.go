@@ -24,6 +24,8 @@ type Many struct {
 	Else *Gather
 	// Why says what made it run on several shards, and why the answers can be brought together.
 	Why string
+
+	touches touches
 }
 
 // How rows come together, under the names that those use who read Plans.

@@ -28,6 +28,8 @@ type Pick struct {
 	// Sets are the columns that get the values which Rows gives after the keys, for PickValues.
 	Sets []string
 	Why  string
+
+	touches touches
 }
 
 // PickOp is what is done with the rows.

@@ -56,6 +56,7 @@ type One struct {
 	noted   uint8 // number of notes
 	dropped bool  // there was no room for some
 	notes   [maxNotes]note
+	touches touches
 }
 
 // Local is answered by the session without relaying the statement as it is.
@@ -68,6 +69,8 @@ type Local struct {
 type Load struct {
 	Table  *shardmap.Table   // sharded, or a reference table
 	Shards []*shardmap.Shard // those that have the table, more than one
+
+	touches touches
 }
 
 // Refuse is an error for the client. The session, its transaction and its pins stay as they are.
