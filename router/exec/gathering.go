@@ -202,11 +202,13 @@ func (w *gathering) copy(ctx context.Context, p *plan.Copy) error {
 	w.made = append(w.made, c.Drop())
 	w.got.Copies++
 	where := p.Condition(func(f *plan.Filter) bool { return usable(t, f) })
-	sql := c.Select(p.DB, p.Table, where)
-	if w.g.Lock {
-		sql += " FOR UPDATE"
-	}
-	return w.fill(ctx, p, c, sql)
+	return w.fill(ctx, p, c, func(shard int) string {
+		sql := c.Select(p.DB, p.Table, p.Asked(where, shard))
+		if w.g.Lock {
+			sql += " FOR UPDATE"
+		}
+		return sql
+	})
 }
 
 // usable says whether a condition can be sent to the shards: all its columns are the table's, and comparing them gives no
@@ -288,8 +290,8 @@ type source struct {
 	req  *Request
 }
 
-// fill reads a copy's rows from all its shards at once and stores them.
-func (w *gathering) fill(ctx context.Context, p *plan.Copy, c *gather.Copy, sql string) error {
+// fill reads a copy's rows from all its shards at once and stores them. sql is what a shard is asked.
+func (w *gathering) fill(ctx context.Context, p *plan.Copy, c *gather.Copy, sql func(shard int) string) error {
 	sources := make([]*source, 0, len(p.Shards))
 	defer func() {
 		for _, src := range sources {
@@ -312,8 +314,8 @@ func (w *gathering) fill(ctx context.Context, p *plan.Copy, c *gather.Copy, sql 
 		Took: func(rows, bytes uint64) error { return w.took(p, rows, bytes) },
 		Halt: func() { w.halt(ctx, sources) },
 	}
-	for _, src := range sources {
-		if err := src.Ask(sql); err != nil {
+	for i, src := range sources {
+		if err := src.Ask(sql(i)); err != nil {
 			return w.failed(src, err)
 		}
 		f.Sources = append(f.Sources, &src.Source)

@@ -23,7 +23,8 @@ type builder struct {
 	ins       insertNote
 	moves     *shardmap.Table // whose rows an UPDATE gives other keys
 	pick      string          // why the rows of an INSERT … SELECT have to be seen first
-	explained bool            // the statement isn't run
+	explained bool            // the statement isn't run, unless runs
+	runs      bool            // it is explained by running it
 	copies    *shardmap.Table // the reference table that is written to, on several shards
 	// What else ties the statement to a shard: a named lock, a sequence, user variables on the pinned connection, the
 	// databases it names.
@@ -199,7 +200,7 @@ func (b *builder) use() Plan {
 // wrapped is for EXPLAIN of a statement and SET STATEMENT … FOR one: the inner statement's place with the outer's role.
 func (b *builder) wrapped() Plan {
 	outer := b.st
-	b.st, b.explained = outer.Inner, outer.Kind != parse.Set
+	b.st, b.explained, b.runs = outer.Inner, outer.Kind != parse.Set, outer.Name == "analyze"
 	p := b.placed()
 	if outer.Kind == parse.Set {
 		if _, ok := p.(*One); !ok && !isRefuse(p) {

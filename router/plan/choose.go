@@ -203,7 +203,7 @@ func (b *builder) gather() {
 				continue
 			}
 			if s.in.all {
-				s.in = owners(s.table, b.m)
+				s.in = rows(s.table, b.m)
 			}
 			b.need.or(s.in)
 		case kindReference:

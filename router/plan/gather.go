@@ -38,9 +38,14 @@ type Copy struct {
 	// hold many names that are no columns.
 	All     bool
 	Columns []string
+	// Own has by shard the condition that leaves out the copies that it has of other shards' rows, "" for none; it is nil
+	// where none has any.
+	Own []string
 	// Where are the conditions for rows that can matter: a row meets all Filters of one of the lists. Without a list, or
 	// with an empty one, every row can.
 	Where [][]Filter
+
+	of *shardmap.Database // nil unless there is an Own
 }
 
 // Filter is a condition on the columns of one table, for a server to evaluate under the session's state.
@@ -101,7 +106,37 @@ func (c *Copy) String() string {
 	if where := c.Condition(nil); where != "" {
 		out += " where " + where
 	}
+	for i, own := range c.Own {
+		if own != "" {
+			out += ", on " + c.Shards[i].ID + " where " + own
+		}
+	}
 	return out
+}
+
+// Asked is where with what the i-th shard is asked besides.
+func (c *Copy) Asked(where string, i int) string {
+	switch {
+	case i >= len(c.Own) || c.Own[i] == "":
+		return where
+	case where == "":
+		return c.Own[i]
+	default:
+		return "(" + where + ") AND " + c.Own[i]
+	}
+}
+
+// keepOff leaves out rows that are another shard's.
+func (c *Copy) keepOff(t *shardmap.Table) {
+	for i, s := range c.Shards {
+		if !foreign(t, s) {
+			continue
+		}
+		if c.Own == nil {
+			c.Own = make([]string, len(c.Shards))
+		}
+		c.of, c.Own[i] = t.Database, t.OwnSQL(s.ID, "")
+	}
 }
 
 // Condition is what Where demands, "" for nothing, of the Filters that usable takes; nil takes all.
@@ -138,12 +173,15 @@ func gatherRows(p *Gather) (rows [][]string) {
 		if !c.All {
 			columns = "those of its columns that are named"
 		}
-		for _, s := range c.Shards {
-			sql := "SELECT … FROM " + c.DB + "." + c.Table
-			if where := c.Condition(nil); where != "" {
+		for i, s := range c.Shards {
+			sql, why := "SELECT … FROM "+c.DB+"."+c.Table, "rows for the temporary table "+c.DB+"."+c.Name+", "+columns
+			if where := c.Asked(c.Condition(nil), i); where != "" {
 				sql += " WHERE " + where
 			}
-			add(s.ID, p.From.String(), strings.Join(servers(s, p.From), ", "), sql, "rows for the temporary table "+c.DB+"."+c.Name+", "+columns)
+			if i < len(c.Own) && c.Own[i] != "" {
+				why += "; " + strangers(c.of, s)
+			}
+			add(s.ID, p.From.String(), strings.Join(servers(s, p.From), ", "), sql, why)
 		}
 		if len(c.Shards) == 0 {
 			add("", "shardway", "", "", "no row of "+c.DB+"."+c.Table+" can match: the temporary table "+c.DB+"."+c.Name+" is empty")
@@ -393,6 +431,9 @@ func (w *bringing) copy(g *tableGroup, members []int, name string) Copy {
 	}
 	if g.kind == kindWhole && len(c.Shards) > 0 {
 		c.Home = c.Shards[0]
+	}
+	if g.kind == kindSharded {
+		c.keepOff(w.source(members[0]).table)
 	}
 	return c
 }

@@ -55,42 +55,83 @@ func (b *builder) mark(p Plan) Plan {
 	if t == nil {
 		return p
 	}
-	if b.st.Hints.Shard != "" {
-		b.markHinted(t)
+	if one, ok := p.(*One); ok && b.blind() {
+		b.markShard(t, one.Shard)
 	}
 	for i := range b.all() {
 		s := &b.all()[i]
-		if s.table != nil && (s.kind == kindSharded || s.kind == kindReference && s.text.Write) {
-			t.add(s.table.Database)
+		switch {
+		case s.table == nil || b.st.Kind == parse.Show || b.st.Kind == parse.Describe:
+		case s.kind == kindSharded && s.in.all, s.kind == kindReference && s.text.Write:
+			t.add(s.table.Database, ^uint64(0))
+		case s.kind == kindSharded:
+			t.add(s.table.Database, s.in.moving)
 		}
 	}
-	for _, table := range [...]*shardmap.Table{b.ins.table, b.copies} {
+	if ins := b.ins.table; ins != nil {
+		b.markInsert(t)
+	}
+	for _, table := range [...]*shardmap.Table{b.copies, b.moves} {
 		if table != nil {
-			t.add(table.Database)
+			t.add(table.Database, ^uint64(0)) // the rows that are assigned another key may go to any slot
 		}
 	}
-	t.writes = t.moves != nil && changes(b.st)
+	if t.moves != nil {
+		t.writes = changes(b.st)
+	}
 	return p
 }
 
-// markHinted is for the hint shard=NAME, by which a write may change any row on that shard.
-func (b *builder) markHinted(t *touches) {
-	if !changes(b.st) {
+// markInsert is for the rows that an INSERT stores.
+func (b *builder) markInsert(t *touches) {
+	d := b.ins.table.Database
+	if b.pick != "" {
+		t.add(d, ^uint64(0))
 		return
 	}
+	t.add(d, b.ins.in.moving)
+	if b.st.Kind != parse.Replace && len(b.st.Assign) == 0 {
+		return
+	}
+	// A row that is found by another unique index is on the same shard, and may be of any slot there.
+	for _, v := range d.Moves() {
+		if b.ins.in.has(v.From.Index) || b.ins.in.has(v.To.Index) {
+			t.add(d, moveBit(v))
+		}
+	}
+}
+
+// blind reports whether it isn't known which rows on its shard a statement changes.
+func (b *builder) blind() bool {
+	switch {
+	case !changes(b.st):
+		return false
+	case b.st.Hints.Shard != "", b.st.Is(parse.FlagStoredFunction), b.st.Is(parse.FlagDynamic):
+		return true
+	}
+	switch b.st.Kind {
+	case parse.Call, parse.Execute, parse.Unparsed, parse.Handler, parse.XA:
+		return true
+	default:
+		return false
+	}
+}
+
+// markShard is for a statement that may change any row on a shard.
+func (b *builder) markShard(t *touches, s *shardmap.Shard) {
 	for _, d := range b.m.Databases() {
 		for _, v := range d.Moves() {
-			if v.Begun() && (v.From.ID == b.st.Hints.Shard || v.To.ID == b.st.Hints.Shard) {
-				t.moves = append(t.moves, v)
+			if v.From == s || v.To == s {
+				t.add(d, moveBit(v))
 			}
 		}
 	}
 }
 
-// add adds the begun moves of a database.
-func (t *touches) add(d *shardmap.Database) {
+// add adds those begun moves of a database that have their bit among bits.
+func (t *touches) add(d *shardmap.Database, bits uint64) {
 	for _, v := range d.Moves() {
-		if v.Begun() && !slices.Contains(t.moves, v) {
+		if v.Begun() && bits&moveBit(v) != 0 && !slices.Contains(t.moves, v) {
 			t.moves = append(t.moves, v)
 		}
 	}
@@ -102,8 +143,6 @@ func changes(st *parse.Statement) bool {
 	case parse.Insert, parse.Replace, parse.Update, parse.Delete, parse.LoadData, parse.Call, parse.DDL, parse.Unparsed,
 		parse.Lock, parse.Handler, parse.Execute, parse.XA:
 		return true
-	case parse.Admin:
-		return st.Name != "checksum table"
 	case parse.Explain:
 		return st.Name == "analyze" && changes(st.Inner) // which runs it
 	case parse.Set:

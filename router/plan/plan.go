@@ -224,7 +224,7 @@ func Rows(p Plan, m *shardmap.Map) (columns []string, rows [][]string) {
 			if t := p.Parts[i].SQL; t != nil {
 				sql = t.String()
 			}
-			rows = append(rows, []string{number(i + 1), s.ID, p.Role.String(), strings.Join(servers(s, p.Role), ", "), sql, p.Why})
+			rows = append(rows, []string{number(i + 1), s.ID, p.Role.String(), strings.Join(servers(s, p.Role), ", "), sql, p.why(&p.Parts[i])})
 		}
 		merge := "affected rows are added up"
 		if p.Copies {

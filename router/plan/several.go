@@ -141,6 +141,9 @@ func (b *builder) scatter() (p *Many, why string) {
 	if len(p.Parts) == 0 {
 		p.Parts = []Part{{Shard: b.m.Shards()[b.need.first()], SQL: sql}} // no row can matter: one shard says so
 	}
+	if why := b.keepOff(p, t.anchors, shape.Places); why != "" {
+		return nil, why + ", and they can't be left out of its own text"
+	}
 	return p, ""
 }
 

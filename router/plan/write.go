@@ -87,7 +87,7 @@ func (b *builder) numberedCopies(p *Many, shards []*shardmap.Shard) Plan {
 }
 
 // apart is the plan of an UPDATE or DELETE that each shard can do for its own rows; nil where that isn't so.
-func (b *builder) apart() (p *Many, why string) {
+func (b *builder) apart() (p Plan, why string) {
 	st := b.st
 	switch {
 	case st.Kind != parse.Update && st.Kind != parse.Delete:
@@ -108,12 +108,15 @@ func (b *builder) apart() (p *Many, why string) {
 	if why != "" {
 		return nil, why
 	}
-	p = &Many{Write: true, Why: "each shard has the rows of " + aliased(t.anchor) + " that it changes"}
-	p.Role, _ = b.chooseRole()
+	many := &Many{Write: true, Why: "each shard has the rows of " + aliased(t.anchor) + " that it changes"}
+	many.Role, _ = b.chooseRole()
 	for i, s := range b.m.Shards() {
 		if t.anchor.in.has(i) {
-			p.Parts = append(p.Parts, Part{Shard: s})
+			many.Parts = append(many.Parts, Part{Shard: s})
 		}
 	}
-	return p, ""
+	if why := b.keepOff(many, t.anchors, b.placesOf()); why != "" {
+		return &Refuse{Code: 1205, State: "HY000", Message: "shardway: " + verb(st) + ": " + why + ", and this text can't be told to leave them alone: write it plainly, or try again when the move is over (shardctl rebalance status)"}, ""
+	}
+	return many, ""
 }
