@@ -18,6 +18,7 @@ type builder struct {
 	fuel   int
 
 	need      set // the shards that the statement must reach
+	lack      set // where need is empty: the shards that don't hold all tables that the statement names
 	place     placeReason
 	prefer    *shardmap.Shard // where any shard would do
 	ins       insertNote
@@ -26,6 +27,7 @@ type builder struct {
 	explained bool            // the statement isn't run, unless runs
 	runs      bool            // it is explained by running it
 	copies    *shardmap.Table // the reference table that is written to, on several shards
+	wrote     *shardmap.Table // a table that is written to in any slots: a reference table, or one whose key is assigned
 	// What else ties the statement to a shard: a named lock, a sequence, user variables on the pinned connection, the
 	// databases it names.
 	locks, sequence, vars, temps, homely bool

@@ -278,8 +278,9 @@ type bringing struct {
 type tableGroup struct {
 	db, table string
 	kind      kind
-	members   []int // of list
-	need      set   // the shards on which rows can matter
+	members   []int              // of list
+	need      set                // the shards on which rows can matter
+	listed    *shardmap.Database // nil: the map doesn't list the table
 }
 
 // group sorts the table names of the statement by the tables that they mean.
@@ -304,7 +305,11 @@ func (w *bringing) group() {
 		}
 		if at < 0 {
 			at = len(w.groups)
-			w.groups = append(w.groups, tableGroup{db: db, table: s.text.Name, kind: s.kind})
+			g := tableGroup{db: db, table: s.text.Name, kind: s.kind}
+			if s.table != nil {
+				g.listed = s.table.Database
+			}
+			w.groups = append(w.groups, g)
 		}
 		g := &w.groups[at]
 		g.members = append(g.members, i)
@@ -321,6 +326,8 @@ func (w *bringing) source(i int) *source {
 func (w *bringing) whole(g *tableGroup, s *shardmap.Shard) bool {
 	switch {
 	case w.b.inTx():
+		return false
+	case g.listed != nil && !g.listed.Holds(s):
 		return false
 	case g.kind == kindReference, g.need.count() == 0:
 		return true
@@ -418,7 +425,7 @@ func (w *bringing) copy(g *tableGroup, members []int, name string) Copy {
 	if g.kind == kindReference {
 		from := c.Home
 		for _, id := range b.f.TxShards {
-			if s := b.m.Shard(id); s != nil {
+			if s := b.m.Shard(id); s != nil && g.listed.Holds(s) {
 				from = s // which is in the transaction already
 			}
 		}

@@ -38,7 +38,7 @@ func (b *builder) insert(ins *parse.Insertion) Plan {
 		return nil
 	}
 	if onOne(t) && t.Sequence == "" {
-		b.ins = insertNote{table: t, in: rows(t, b.m)}
+		b.ins = insertNote{table: t, in: b.insertedOn(ins, t)}
 		return nil
 	}
 	into := verb(b.st) + " into " + fullName(t)

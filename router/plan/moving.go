@@ -62,7 +62,7 @@ func (b *builder) mark(p Plan) Plan {
 		s := &b.all()[i]
 		switch {
 		case s.table == nil || b.st.Kind == parse.Show || b.st.Kind == parse.Describe:
-		case s.kind == kindSharded && s.in.all, s.kind == kindReference && s.text.Write:
+		case s.kind == kindSharded && s.in.all, s.kind == kindReference && s.text.Write: // LOAD DATA and the like
 			t.add(s.table.Database, ^uint64(0))
 		case s.kind == kindSharded:
 			t.add(s.table.Database, s.in.moving)
@@ -71,7 +71,7 @@ func (b *builder) mark(p Plan) Plan {
 	if ins := b.ins.table; ins != nil {
 		b.markInsert(t)
 	}
-	for _, table := range [...]*shardmap.Table{b.copies, b.moves} {
+	for _, table := range [...]*shardmap.Table{b.wrote, b.moves} {
 		if table != nil {
 			t.add(table.Database, ^uint64(0)) // the rows that are assigned another key may go to any slot
 		}
@@ -99,6 +99,36 @@ func (b *builder) markInsert(t *touches) {
 			t.add(d, moveBit(v))
 		}
 	}
+}
+
+// inMotion reports whether slots of a database move.
+func inMotion(d *shardmap.Database) bool {
+	return slices.ContainsFunc(d.Moves(), (*shardmap.Move).Begun)
+}
+
+// insertedOn is the one shard of a table for the rows that an INSERT stores, with the moves of those slots that are known
+// to be theirs.
+func (b *builder) insertedOn(ins *parse.Insertion, t *shardmap.Table) set {
+	columns := ins.Columns
+	if columns == nil {
+		columns = b.f.Columns
+	}
+	at := columnAt(columns, t.Key)
+	if !inMotion(t.Database) || at < 0 || len(ins.Rows) == 0 || ins.Select >= 0 {
+		return rows(t, b.m)
+	}
+	var in set
+	for _, row := range ins.Rows {
+		if at >= len(row) {
+			return rows(t, b.m)
+		}
+		loc, problem := b.stored(&row[at], t, ins.Ignore)
+		if problem != "" {
+			return rows(t, b.m)
+		}
+		in.or(ofSlot(t, &loc))
+	}
+	return in
 }
 
 // blind reports whether it isn't known which rows on its shard a statement changes.

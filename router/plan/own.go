@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"shardway/router/parse"
 	"shardway/router/parse/rewrite"
 	"shardway/shardmap"
 )
@@ -115,4 +116,45 @@ func (b *builder) placesOf() []rewrite.Place {
 		return nil
 	}
 	return []rewrite.Place{c.Place()}
+}
+
+// settled refuses DDL on the listed tables of a database whose slots move: the engine copies rows as the tables are.
+func (b *builder) settled() Plan {
+	if b.st.Is(parse.FlagTemporary) {
+		return nil
+	}
+	for i := range b.all() {
+		if s := &b.all()[i]; s.table != nil && s.text.Write {
+			if p := b.moved(s.table.Database); p != nil {
+				return p
+			}
+		}
+	}
+	_, object, _ := strings.Cut(b.st.Name, " ")
+	if object != "database" && object != "schema" || strings.HasPrefix(b.st.Name, "create ") {
+		return nil
+	}
+	names := b.st.Qualifiers
+	if len(names) == 0 {
+		names = []string{b.f.DB}
+	}
+	for _, name := range names {
+		if d := b.m.Database(name); d != nil {
+			if p := b.moved(d); p != nil {
+				return p
+			}
+		}
+	}
+	return nil
+}
+
+// moved refuses DDL that concerns a database, while slots of it move; nil while none do.
+func (b *builder) moved(d *shardmap.Database) Plan {
+	for _, v := range d.Moves() {
+		if v.Begun() {
+			return refuse(verb(b.st) + ": slots " + slotList(v) + " of " + d.Name + " move from " + v.From.ID + " to " + v.To.ID + " (" + v.ID + ", " + string(v.State) +
+				"), and its tables stay as they are until that is over: see shardctl rebalance status")
+		}
+	}
+	return nil
 }

@@ -53,15 +53,23 @@ func rows(t *shardmap.Table, m *shardmap.Map) set {
 	return s
 }
 
-// owners are the shards that hold rows of a sharded table or copies of a reference table.
-func owners(t *shardmap.Table, m *shardmap.Map) set {
+// holders are the shards that hold the tables of a database.
+func holders(d *shardmap.Database, m *shardmap.Map) set {
 	var out set
-	if t.Reference {
-		for _, s := range m.Shards() {
+	for _, s := range m.Shards() {
+		if d.Holds(s) {
 			out.or(only(s))
 		}
-		return out
 	}
+	return out
+}
+
+// owners are the shards that hold rows of a sharded table or copies of a reference table.
+func owners(t *shardmap.Table, m *shardmap.Map) set {
+	if t.Reference {
+		return holders(t.Database, m)
+	}
+	var out set
 	var last *shardmap.Shard
 	for slot := range t.Database.Slots {
 		if s := t.Database.Owner(slot); s != last {

@@ -38,7 +38,9 @@ func (b *builder) copied() Plan {
 		return no("the rows of a SELECT might come in another order on each shard, and be numbered otherwise; insert them with VALUES")
 	}
 	for i := range b.all() {
-		if s := &b.all()[i]; s.kind != kindNone && s.kind != kindReference {
+		s := &b.all()[i]
+		on := in
+		if s.kind != kindNone && (s.kind != kindReference || on.and(owners(s.table, b.m))) {
 			return no("it reads " + b.name(s.text) + ", which isn't on every shard; read it first, and write the values into it")
 		}
 	}
