@@ -73,6 +73,8 @@ type env struct {
 	ctx context.Context
 	c   *cluster.Cluster
 	db  cluster.Data
+
+	moves *handMade // nil where no slots move
 }
 
 func (e *env) mysql() bool { return e.c.Flavor == cluster.MySQL }

@@ -68,6 +68,7 @@ func TestRandomStatements(t *testing.T) {
 					e.random(uint64(seed), n, &sum)
 				})
 			}
+			whileMoving(ctx, t, c, fromEnv(t, "SHARDWAY_SEED", 1), fromEnv(t, "SHARDWAY_MOVING", 200))
 			t.Logf("note: %d statements answered alike, %d refused, %d different", sum.alike, sum.refused, sum.different)
 			for _, why := range sum.refusals() {
 				t.Logf("note: refused %s", why)
@@ -126,8 +127,16 @@ func (e *env) random(seed uint64, n int, sum *tally) {
 		case grammar.Whole:
 		}
 	}
+	if e.moves != nil {
+		e.moves.begin(e, seed)
+	}
 	e.must(e.c.Load(e.ctx, e.db))
-	d := e.serve(nil)
+	var d *daemon
+	if e.moves != nil {
+		d = e.moves.start(e)
+	} else {
+		d = e.serve(nil)
+	}
 	p := &pair{e.dial(d, nil), e.plain(nil)}
 	defer func() {
 		p.ours.close()
@@ -256,7 +265,11 @@ func (e *env) sameTables(p *pair, schema *grammar.Schema, seed uint64) {
 		e.must(err)
 		var got [][]string
 		for i, sh := range e.c.Shards {
-			if t.Place == grammar.Whole && i > 0 {
+			switch {
+			case t.Place == grammar.Whole && i > 0, t.Place == grammar.Reference && e.moves != nil && !e.moves.holds(e, i):
+				continue
+			case e.moves != nil && (t.Place == grammar.Sharded || t.Place == grammar.Hashed):
+				got = append(got, e.moves.owned(e, i, t)...)
 				continue
 			}
 			rows, err := e.onServer(sh.Primary, "SELECT * FROM "+e.db.Name+"."+t.Name)
