@@ -89,6 +89,16 @@ func (p *Gather) Reads() int {
 	return len(shards)
 }
 
+// Finds reports whether the tables are there too where the statement is finished, before their rows are brought.
+func (p *Gather) Finds() bool {
+	for i := range p.Copies {
+		if c := &p.Copies[i]; !c.Listed && c.Home != p.Shard {
+			return false
+		}
+	}
+	return true
+}
+
 // String is the table, the shards, and the conditions.
 func (c *Copy) String() string {
 	out := c.DB + "." + c.Table

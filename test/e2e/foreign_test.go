@@ -43,6 +43,7 @@ func whileMoving(ctx context.Context, t *testing.T, c *cluster.Cluster, seed, n 
 func (h *handMade) begin(e *env, seed uint64) {
 	e.Helper()
 	r := rand.New(rand.NewPCG(seed, 7))
+	e.db.Shards = 2 + int(seed%3) // one may have none yet
 	m, err := shardmap.Parse([]byte(e.c.Map(e.db.Map(e.c.Shards))))
 	e.must(err)
 	var moves []*shardmap.Move
@@ -52,7 +53,11 @@ func (h *handMade) begin(e *env, seed uint64) {
 		if len(slots) == 0 || len(moves) > 0 && r.IntN(4) == 0 {
 			continue
 		}
-		to := m.Shards()[(from.Index+1+r.IntN(len(m.Shards())-1))%len(m.Shards())]
+		among := e.db.Shards // those with slots, whose statements meet the copies
+		if r.IntN(4) == 0 {
+			among = len(m.Shards())
+		}
+		to := m.Shards()[(from.Index+1+r.IntN(among-1))%among]
 		switch r.IntN(3) {
 		case 0: // all
 		case 1:
