@@ -202,7 +202,7 @@ func (e *env) random(name string, seed uint64, n int, sum *tally) {
 // try runs a statement on both sides and says how the answers differ; empty when they don't, or when it was refused.
 func (e *env) try(p *pair, s *grammar.Statement, prepared bool, sum *tally) string {
 	e.Helper()
-	one := statement{text: s.Text(), unordered: !s.Ordered(), folds: s.Folds(), planned: s.Planned()}
+	one := statement{text: s.Text(), unordered: !s.Ordered(), folds: s.Folds(), planned: s.Planned(), derived: s.Derived()}
 	if prepared {
 		one.text, one.args = s.Prepared()
 		one.hasArgs = true
