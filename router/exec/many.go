@@ -268,7 +268,7 @@ func (m *many) bring(ctx context.Context) error {
 	}
 	merger, err := merge.New(m.r.Merge, columns, merge.Options{
 		Binary: m.r.Binary, Shards: shards, MaxRows: m.r.MaxRows, MaxBytes: m.r.MaxBytes,
-		Space: func(collation string) ([]byte, error) { return m.s.space(ctx, shards[0], collation) },
+		Padding: func(collation string) (merge.Padding, error) { return m.s.padding(ctx, shards[0], collation) },
 	})
 	if err != nil {
 		return err

@@ -205,6 +205,14 @@ SELECT ABS(?) x FROM users a JOIN users b ON a.id = b.id + 1 ORDER BY a.id LIMIT
 # args 5
 SELECT a.score * ? x FROM users a JOIN users b ON a.id = b.id + 1 ORDER BY a.id LIMIT 3;
 
+# args -10
+SELECT DISTINCT ABS(?) FROM users;
+
+# --- texts that are equal in a collation that pads, but that MariaDB sorts by their bytes where they are computed
+SELECT id, age FROM users ORDER BY CONVERT(IF(id MOD 3, 'a', 'a ') USING latin1) COLLATE latin1_bin, age, id;
+SELECT id, age FROM users ORDER BY CONVERT(ELT(1 + ABS(id) MOD 4, '', ' ', '\t', 'b') USING ascii) COLLATE ascii_bin DESC, age, id LIMIT 40;
+SELECT token FROM sessions ORDER BY IF(user_id MOD 2, LEFT(token, 3), CONCAT(LEFT(token, 3), ' ')), user_id DESC LIMIT 50;
+
 # --- ordered twice by the same aggregate function
 SELECT country, MAX(name) FROM users GROUP BY country ORDER BY MAX(name), 1, 2 LIMIT 4;
 SELECT country, MIN(age) m FROM users GROUP BY country ORDER BY m DESC, MIN(age), 2, 1;
