@@ -1,6 +1,9 @@
 package plan
 
 import (
+	"slices"
+	"strings"
+
 	"shardway/router/parse"
 	"shardway/shardmap"
 )
@@ -13,6 +16,9 @@ func (b *builder) copied() Plan {
 	no := func(why string) Plan {
 		if p := b.picked(fullName(t) + " is a reference table, and the same statement might do something else to each copy: " + why); p != nil {
 			return p
+		}
+		if b.unpicked != "" {
+			why += "; its rows can't be chosen first, since " + b.unpicked
 		}
 		return refuse(verb(st) + " of the reference table " + fullName(t) + ", which has a copy on each of " + in.names(b.m) + ": " + why)
 	}
@@ -100,7 +106,7 @@ func (b *builder) apart() (p *Many, why string) {
 		return nil, "RETURNING"
 	}
 	for i := range b.all() {
-		if s := &b.all()[i]; s.text.Write && s.kind != kindSharded {
+		if s := &b.all()[i]; s.written && s.kind != kindSharded {
 			return nil, "it writes " + b.name(s.text) + " too"
 		}
 	}
@@ -116,4 +122,49 @@ func (b *builder) apart() (p *Many, why string) {
 		}
 	}
 	return p, ""
+}
+
+// writes finds out which tables an UPDATE of several writes to where it doesn't say whose the columns are: the one that has
+// a column of that name. Where that isn't known it may be any of them.
+func (b *builder) writes() {
+	st := b.st
+	if st.Kind != parse.Update || len(st.Blocks[0].Tables) < 2 {
+		return
+	}
+	in := b.of(0)
+	at := make([]int, len(st.Assign))
+	for i := range st.Assign {
+		if at[i] = b.assignedSource(&st.Assign[i].Col); at[i] < 0 {
+			return
+		}
+	}
+	for i := range in {
+		in[i].written = slices.Contains(at, i)
+	}
+}
+
+// assignedSource is which of an UPDATE's tables has a column that it assigns; -1 where that isn't known.
+func (b *builder) assignedSource(col *parse.Column) int {
+	if col.Table >= 0 {
+		return col.Table
+	}
+	found := -1
+	for i := range b.st.Blocks[0].Tables {
+		t := &b.st.Blocks[0].Tables[i]
+		if t.Source >= 0 || t.Name == "" || col.Qualifier != "" {
+			continue
+		}
+		columns, ok := b.f.Tables[strings.ToLower(b.dbOf(t)+"."+t.Name)]
+		switch {
+		case !ok:
+			b.ask = true
+			return -1
+		case !slices.ContainsFunc(columns, func(c string) bool { return strings.EqualFold(c, col.Name) }):
+		case found >= 0:
+			return -1 // error 1052
+		default:
+			found = i
+		}
+	}
+	return found
 }

@@ -115,6 +115,7 @@ func writtenStatements() (all []statement) {
 	} {
 		add(sql)
 	}
+	all = append(all, chosenStatements()...)
 	add("INSERT INTO items VALUES (?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?)", int64(600), int64(-3), "bound", -1.25, []byte{0, 255, '\''}, "2020-02-03 04:05:06.000007",
 		int64(601), nil, "it's \\ ü", 1e100, nil, nil)
 	add("UPDATE items SET n = ?, b = ?, d = ? WHERE id >= ? ORDER BY id LIMIT ?", int64(-8), []byte{39, 92, 0}, -2.5, int64(600), int64(2))
@@ -131,6 +132,57 @@ func writtenStatements() (all []statement) {
 		add("SELECT * FROM " + table)
 	}
 	return all
+}
+
+// chosenStatements write to the rows of several tables that aren't joined by their keys, or fail as a server does that
+// evaluates while it writes.
+func chosenStatements() (all []statement) {
+	for _, sql := range []string{
+		"UPDATE items i JOIN marks m ON m.v = i.n SET i.name = 'both', m.v = m.v + 1 WHERE i.id < 12",
+		"UPDATE items i, marks m SET i.d = 3, m.v = m.v WHERE m.v = i.n AND i.id < 15",
+		"UPDATE items i LEFT JOIN marks m ON m.v = i.id + 1000 SET i.d = 4, m.v = 5 WHERE i.id < 9",
+		"UPDATE items i RIGHT JOIN marks m ON m.v = i.id + 1000 SET m.v = m.v + 1 WHERE m.item < 4",
+		"UPDATE items i JOIN codes c ON c.n = i.n SET c.n = c.n + 100, i.name = c.code",
+		"UPDATE items i JOIN codes c ON c.n = i.n + 90 SET c.at = '2020-01-02 03:04:05.000006', i.at = '2021-01-02', i.d = DEFAULT",
+		"UPDATE items JOIN marks ON v = n SET name = 'unqualified', k = k + 20 WHERE id < 20",
+		"UPDATE items JOIN codes ON code = name SET items.b = code",
+		"UPDATE items i JOIN marks m ON m.v = i.n SET i.name = m.k, i.d = m.k, m.v = 7 WHERE i.id > 9 AND i.id < 14",
+		"UPDATE IGNORE items i JOIN marks m ON m.v = i.n SET i.d = i.d / 0, m.v = 8 WHERE i.id < 8",
+		"UPDATE items i JOIN marks m ON m.v = i.n SET i.d = i.d / 0, m.v = 8",
+		"UPDATE items i JOIN marks m ON m.v = i.n SET i.n = 'x', m.v = 8",
+		"UPDATE items i JOIN counted c ON c.name = i.name SET c.name = 'w', i.n = 0",
+		"UPDATE items i JOIN (SELECT k, MAX(v) v FROM marks GROUP BY k) m ON m.v = i.n SET i.name = 'derived'",
+		"DELETE i, m FROM items i JOIN marks m ON m.v = i.n WHERE i.id BETWEEN 5 AND 9",
+		"DELETE FROM m USING items i JOIN marks m ON m.v = i.n + 1 WHERE i.id > 18",
+		"DELETE i, m FROM items i LEFT JOIN marks m ON m.v = i.id + 1000 WHERE i.id = 11",
+		"DELETE i, c FROM items i JOIN codes c ON c.code = i.name",
+		"DELETE IGNORE i, m FROM items i JOIN marks m ON m.v = i.n WHERE i.id = 14",
+		"INSERT INTO codes (code, n) SELECT CONCAT('z', id), n / 0 FROM items WHERE id < 3",
+		"INSERT IGNORE INTO codes (code, n) SELECT CONCAT('z', id), n / 0 FROM items WHERE id < 3",
+		"INSERT INTO codes (code, n) SELECT CONCAT('y', id), n FROM items WHERE name = 5",
+		"UPDATE items SET n = 1 WHERE name = 5 ORDER BY id LIMIT 2",
+		"UPDATE items SET n = 1 WHERE name = 5 LIMIT 2",
+		"UPDATE items SET n = (SELECT MAX(v) / 0 FROM marks)",
+		"DELETE FROM items WHERE name = 5 ORDER BY id LIMIT 2",
+		"SET sql_mode = ''",
+		"INSERT INTO codes (code, n) SELECT CONCAT('x', id), name + 1 FROM items WHERE id < 3",
+		"UPDATE items i JOIN marks m ON m.v = i.n SET i.n = i.name + 1, m.v = 8 WHERE i.id < 4",
+		"SET sql_mode = DEFAULT",
+		"UPDATE items i JOIN marks m ON m.v = i.n SET i.name = 'x' ORDER BY i.id, m.item, m.k LIMIT 3",
+		"BEGIN",
+		"UPDATE items i JOIN marks m ON m.v = i.n SET i.name = 'undone', m.v = 99",
+		"SELECT COUNT(*) FROM marks WHERE v = 99",
+		"ROLLBACK",
+		"SELECT * FROM marks",
+		"SELECT * FROM items",
+		"SELECT * FROM codes",
+		"REPLACE INTO codes (code, n) VALUES ('b', 2), ('c', 3)",
+	} {
+		all = append(all, statement{text: sql, code: true, unordered: true})
+	}
+	return append(all, statement{
+		text: "UPDATE items i JOIN marks m ON m.v = i.n SET i.name = ?, i.d = ?, m.v = m.v + ? WHERE i.id < ?", args: []any{"bound", -1.5, int64(3), int64(9)}, hasArgs: true, unordered: true,
+	})
 }
 
 // TestWritesOverShards compares statements that change rows on several shards with a plain server that has all rows: what
