@@ -81,6 +81,7 @@ func (w *picking) runAt(ctx context.Context, at *shardmap.Shard, sql string, rea
 // replyOf runs f and gives the reply that the client would have got of it.
 func (s *session) replyOf(f func() error) (columns, rows [][]byte, reply protocol.Reply, err error) {
 	m := protocol.NewMemory(0)
+	m.Conn.SetCapabilities(m.Conn.Capabilities() | s.conn.Capabilities()&protocol.CapExtendedMetadata)
 	if err := s.x.Keep(m, f); err != nil {
 		return nil, nil, protocol.Reply{}, err
 	}

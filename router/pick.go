@@ -60,6 +60,7 @@ type picking struct {
 
 	columns, rows [][]byte // what was chosen
 	kinds         []literalKind
+	answer        struct{ columns, rows [][]byte } // of RETURNING
 
 	sum      protocol.OK
 	warnings *protocol.Result // as SHOW WARNINGS gives them
@@ -73,6 +74,9 @@ type picking struct {
 func (s *session) runPick(ctx context.Context, o *Options, t *text, p *plan.Pick) error {
 	s.event.Way, s.event.Shard, s.event.Role = WayMany, several, exec.Primary.String()
 	w := &picking{s: s, o: o, t: t, p: p}
+	if p.Returning != nil && t.execution != nil {
+		return protocol.Errorf(1235, "42000", "shardway: RETURNING of a prepared statement whose rows are chosen first (%s); send it as text", p.Why)
+	}
 	if err := w.texts(); err != nil {
 		return err
 	}
@@ -84,7 +88,10 @@ func (s *session) runPick(ctx context.Context, o *Options, t *text, p *plan.Pick
 			if err := w.choose(ctx); err != nil {
 				return err
 			}
-			return w.write(ctx)
+			if err := w.write(ctx); err != nil {
+				return err
+			}
+			return w.none(ctx)
 		})
 	})
 	if err == nil && w.made != 0 {
@@ -99,6 +106,9 @@ func (s *session) runPick(ctx context.Context, o *Options, t *text, p *plan.Pick
 	}
 	if t.st.Kind == parse.Update && w.sum.Info == "" {
 		w.sum.Info = "Rows matched: 0  Changed: 0  Warnings: 0"
+	}
+	if p.Returning != nil {
+		return w.returned()
 	}
 	out, err := s.x.Answer(w.sum)
 	out.Warnings = w.warnings
@@ -207,7 +217,7 @@ func width(t *plan.Target) int {
 func (w *picking) insert(ctx context.Context) error {
 	b := batch{run: func(rows []string) error {
 		return w.run(ctx, &w.p.Targets[0], w.heads[0]+" "+strings.Join(rows, ",")+" "+w.tail, len(rows))
-	}}
+	}, most: pickBatch}
 	for _, row := range w.rows {
 		cells, err := w.cells(row)
 		if err != nil {
@@ -226,6 +236,10 @@ func (w *picking) change(ctx context.Context, t *plan.Target, head string, at in
 	var batches []*batch
 	byValues := map[string]*batch{} // rows that get the same values
 	seen := map[string]bool{}
+	most := pickBatch
+	if w.p.Returning != nil {
+		most = 1 // the rows of the answer come in the order of those that were chosen
+	}
 	for _, row := range w.rows {
 		cells, err := w.cells(row)
 		if err != nil {
@@ -252,8 +266,8 @@ func (w *picking) change(ctx context.Context, t *plan.Target, head string, at in
 		b := byValues[set]
 		if b == nil {
 			b = &batch{run: func(rows []string) error {
-				return w.run(ctx, t, head+set+" WHERE "+keysOf(t)+" IN ("+strings.Join(rows, ",")+")", len(rows))
-			}}
+				return w.run(ctx, t, head+set+" WHERE "+keysOf(t)+" IN ("+strings.Join(rows, ",")+") "+w.tail, len(rows))
+			}, most: most}
 			batches, byValues[set] = append(batches, b), b
 		}
 		if err := b.add(key); err != nil {
@@ -272,12 +286,13 @@ func (w *picking) change(ctx context.Context, t *plan.Target, head string, at in
 type batch struct {
 	rows []string
 	size int
+	most int
 	run  func(rows []string) error
 }
 
 func (b *batch) add(row string) error {
 	b.rows = append(b.rows, row)
-	if b.size += len(row); len(b.rows) >= pickBatch || b.size >= pickBytes {
+	if b.size += len(row); len(b.rows) >= b.most || b.size >= pickBytes {
 		return b.flush()
 	}
 	return nil
@@ -327,7 +342,7 @@ func (w *picking) run(ctx context.Context, target *plan.Target, sql string, n in
 	s := w.s
 	t := newText(sql)
 	var warnings *protocol.Result
-	_, _, reply, err := s.replyOf(func() (err error) {
+	columns, rows, reply, err := s.replyOf(func() (err error) {
 		warnings, err = s.inner(ctx, w.o, t, false)
 		return err
 	})
@@ -341,6 +356,8 @@ func (w *picking) run(ctx context.Context, target *plan.Target, sql string, n in
 	switch {
 	case w.p.Op == plan.PickInsert, w.p.Ignore:
 		found = uint64(n)
+	case w.p.Returning != nil:
+		found = uint64(len(rows))
 	case w.p.Op != plan.PickDelete:
 		if _, err := fmt.Sscanf(reply.Info, "Rows matched: %d", &found); err != nil {
 			found = uint64(n)
@@ -349,6 +366,7 @@ func (w *picking) run(ctx context.Context, target *plan.Target, sql string, n in
 	if found != uint64(n) {
 		return protocol.Errorf(1105, "HY000", "shardway: %d rows of %s.%s were chosen to be changed, and only %d of them were found again by the primary key: nothing was changed", n, target.DB, target.Table, found)
 	}
+	w.keep(columns, rows)
 	if w.made == 0 && w.p.Op == plan.PickInsert && reply.InsertID != 0 && (reply.InsertID == s.facts.FirstID || !given(t, reply.InsertID)) {
 		w.made = reply.InsertID
 	}
@@ -400,7 +418,11 @@ func (s *session) inner(ctx context.Context, o *Options, t *text, locked bool) (
 		for i := range r.Parts {
 			r.Parts[i].Role = exec.Primary
 		}
-		out, err = s.x.RunMany(ctx, r)
+		run := s.x.RunMany
+		if p.Returning {
+			run, r.Inner = s.x.RunReturning, true
+		}
+		out, err = run(ctx, r)
 		if _, cannot := errors.AsType[*merge.UnmergeableError](err); cannot && p.Else != nil {
 			out, err = s.innerGather(ctx, o, t, p.Else, locked)
 		}

@@ -25,7 +25,10 @@ type Pick struct {
 	Ignore bool // the statement is one with IGNORE, which may leave out rows that were chosen
 	Joined bool // the statement names several tables, so that it may find a row more than once
 	Sorted bool // it has an ORDER BY
-	Why    string
+	// Returning is a SELECT with the columns of RETURNING and without rows; nil where there is none. With it the statements
+	// that write answer with rows, all of which are the answer.
+	Returning *rewrite.Template
+	Why       string
 }
 
 // Target is a table whose rows a Pick writes.
@@ -79,7 +82,7 @@ func (p *Pick) heads() string {
 func (b *builder) picked(why string) Plan {
 	st := b.st
 	n := st.Norm()
-	if n == nil || b.explained || st.Flags&(tiedToOne|parse.FlagReturning) != 0 || b.locks || b.sequence {
+	if n == nil || b.explained || st.Flags&tiedToOne != 0 || st.Is(parse.FlagReturning) && !b.f.Reopens || b.locks || b.sequence {
 		return nil
 	}
 	c, ok := n.Change()
@@ -87,6 +90,13 @@ func (b *builder) picked(why string) Plan {
 		return nil
 	}
 	p := &Pick{Why: why, Ignore: hasWord(n, c.Verb, "IGNORE")}
+	if !c.Returning.Empty() {
+		if subquery(n, c.Returning) {
+			b.unpicked = "RETURNING has a subquery"
+			return nil
+		}
+		p.Tail = rewrite.New(n).Copy(c.Returning)
+	}
 	if st.Insert != nil {
 		return b.pickInsert(p, n, c)
 	}
@@ -123,7 +133,18 @@ func (b *builder) picked(why string) Plan {
 		}
 	}
 	p.Rows.Text("FROM").Copy(c.From).Copy(c.Where).Copy(c.OrderBy).Copy(c.Limit)
+	p.returning(n, c)
 	return p
+}
+
+// returning has a SELECT of nothing with the columns of RETURNING.
+func (p *Pick) returning(n *rewrite.Norm, c *rewrite.Change) {
+	if c.Returning.Empty() {
+		return
+	}
+	t := &p.Targets[0]
+	list := rewrite.Range{From: c.Returning.From + 1, To: c.Returning.To}
+	p.Returning = rewrite.New(n).Text("SELECT").Copy(list).Text("FROM " + rewrite.Quote(t.DB) + "." + rewrite.Quote(t.Table) + " LIMIT 0")
 }
 
 // pickTargets finds the tables that the statement writes to. It is false where their rows can't be chosen: they are a
@@ -316,8 +337,9 @@ func (b *builder) pickInsert(p *Pick, n *rewrite.Norm, c *rewrite.Change) Plan {
 		head.Text("(").Copy(c.Columns).Text(")")
 	}
 	p.Targets = []Target{{DB: b.dbOf(&ins.Table), Table: ins.Table.Name, Alias: ins.Table.Name, Head: head.Text("VALUES")}}
+	p.returning(n, c)
 	if !c.Tail.Empty() {
-		p.Tail = rewrite.New(n).Copy(c.Tail)
+		p.Tail = rewrite.New(n).Copy(c.Tail).Copy(c.Returning)
 	}
 	return p
 }

@@ -225,8 +225,11 @@ func Rows(p Plan, m *shardmap.Map) (columns []string, rows [][]string) {
 			rows = append(rows, []string{number(i + 1), s.ID, p.Role.String(), strings.Join(servers(s, p.Role), ", "), sql, p.Why})
 		}
 		merge := "affected rows are added up"
-		if p.Copies {
+		switch {
+		case p.Copies:
 			merge = "the reply is the first copy's"
+		case p.Returning:
+			merge = "the rows one part after another"
 		}
 		if !p.Write {
 			merge = p.Merge.String()

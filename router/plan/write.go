@@ -8,6 +8,9 @@ import (
 	"shardway/shardmap"
 )
 
+// noReturning is why a write that answers with rows is refused.
+const noReturning = "RETURNING is MariaDB's"
+
 // copied is the plan of a write to a reference table: every shard does the same to its own copy.
 func (b *builder) copied() Plan {
 	st := b.st
@@ -38,8 +41,8 @@ func (b *builder) copied() Plan {
 		return no("a function that gives another value at each call would make the copies differ; write the values into it")
 	case st.Is(parse.FlagLimited):
 		return no("LIMIT might take other rows of each copy; say which rows with WHERE")
-	case st.Is(parse.FlagReturning):
-		return no("RETURNING would answer once for each copy; ask with a SELECT")
+	case st.Is(parse.FlagReturning) && !b.f.Reopens:
+		return no(noReturning)
 	case st.Insert != nil && st.Insert.Select >= 0:
 		return no("the rows of a SELECT might come in another order on each shard, and be numbered otherwise; insert them with VALUES")
 	}
@@ -49,7 +52,7 @@ func (b *builder) copied() Plan {
 		}
 	}
 	role, _ := b.chooseRole()
-	p := &Many{Role: role, Write: true, Copies: true, Why: fullName(t) + " is a reference table"}
+	p := &Many{Role: role, Write: true, Copies: true, Returning: st.Is(parse.FlagReturning), Why: fullName(t) + " is a reference table"}
 	var with *numbering
 	if st.Insert != nil && t.Sequence != "" && st.Insert.Rows != nil {
 		ids, problem := b.numbering(st.Insert, t)
@@ -102,8 +105,8 @@ func (b *builder) apart() (p *Many, why string) {
 		return nil, "it depends on what one connection keeps (" + st.Why + ")"
 	case st.Is(parse.FlagLimited):
 		return nil, "LIMIT counts over all shards"
-	case st.Is(parse.FlagReturning):
-		return nil, "RETURNING"
+	case st.Is(parse.FlagReturning) && !b.f.Reopens:
+		return nil, noReturning
 	}
 	for i := range b.all() {
 		if s := &b.all()[i]; s.written && s.kind != kindSharded {
@@ -114,7 +117,7 @@ func (b *builder) apart() (p *Many, why string) {
 	if why != "" {
 		return nil, why
 	}
-	p = &Many{Write: true, Why: "each shard has the rows of " + aliased(t.anchor) + " that it changes"}
+	p = &Many{Write: true, Returning: st.Is(parse.FlagReturning), Why: "each shard has the rows of " + aliased(t.anchor) + " that it changes"}
 	p.Role, _ = b.chooseRole()
 	for i, s := range b.m.Shards() {
 		if t.anchor.in.has(i) {
