@@ -56,10 +56,15 @@ type Statement struct {
 	Bridged bool
 
 	apart *apart // nil for an Inner
+	whole bool   // of a write that is Bridged: its clauses are as the text has them
 }
 
 // Is reports whether all of f are set.
 func (st *Statement) Is(f Flags) bool { return st.Flags&f == f }
+
+func (st *Statement) writes() bool {
+	return st.Kind == Insert || st.Kind == Replace || st.Kind == Update || st.Kind == Delete
+}
 
 // Kind is what a statement is.
 type Kind uint8
