@@ -199,6 +199,7 @@ const (
 	CondNullSafeEqual               // Col <=> Vals[0]
 	CondIn                          // Col is one of Vals
 	CondNever                       // false for every row
+	CondExists                      // the subquery Blocks[Sub] gives a row; that of x IN (SELECT …) one that equals x
 )
 
 // Cond is a condition that rows meet. Only what is surely demanded is expressed, all else is CondUnknown.
@@ -207,6 +208,7 @@ type Cond struct {
 	Args []*Cond
 	Col  Column
 	Vals []Operand
+	Sub  int // the subquery's block, which is no branch of a set operation
 	// InRow says of CondEqual and CondNullSafeEqual that the client compared rows, (a, b) = (1, 2) or (a, b) IN ((1, 2)),
 	// where servers convert values by other rules than for a = 1.
 	InRow bool

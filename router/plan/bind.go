@@ -181,7 +181,7 @@ func (b *builder) narrow(c *parse.Cond, blk int, in []source, inAnd bool) (linke
 				in[i].by, in[i].op, changed = c, nil, true
 			}
 		}
-	case parse.CondUnknown:
+	case parse.CondUnknown, parse.CondExists:
 	}
 	return linked, changed
 }
