@@ -62,7 +62,7 @@ func (b *builder) mark(p Plan) Plan {
 		s := &b.all()[i]
 		switch {
 		case s.table == nil || b.st.Kind == parse.Show || b.st.Kind == parse.Describe:
-		case s.kind == kindSharded && s.in.all, s.kind == kindReference && s.text.Write: // LOAD DATA and the like
+		case s.kind == kindSharded && s.in.all, s.kind == kindReference && s.written: // LOAD DATA and the like
 			t.add(s.table.Database, ^uint64(0))
 		case s.kind == kindSharded:
 			t.add(s.table.Database, s.in.moving)

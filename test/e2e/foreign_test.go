@@ -29,8 +29,8 @@ func whileMoving(ctx context.Context, t *testing.T, c *cluster.Cluster, seed, n 
 		some := min(n, statementsPerSchema)
 		n -= some
 		t.Run(fmt.Sprintf("%s%d", state, seed+i), func(t *testing.T) {
-			e := &env{T: t, ctx: ctx, c: c, moves: &handMade{state: state, was: map[string]string{}}}
-			e.random(uint64(seed+i), some, &sum)
+			e := &env{T: t, ctx: ctx, c: c, binary: plainBinary, moves: &handMade{state: state, was: map[string]string{}}}
+			e.random("moving", uint64(seed+i), some, &sum)
 		})
 	}
 	t.Logf("note: while slots move, %d statements answered alike, %d refused, %d different", sum.alike, sum.refused, sum.different)
