@@ -51,6 +51,7 @@ type picking struct {
 	o   *Options
 	t   *text
 	p   *plan.Pick
+	m   *shardmap.Map // by which all of its statements are planned: what it uses of that map was said
 	sum protocol.OK
 	// made is the first insert id that the rows didn't bring themselves.
 	made uint64
@@ -59,9 +60,9 @@ type picking struct {
 }
 
 // runPick chooses rows and writes them, in one transaction.
-func (s *session) runPick(ctx context.Context, o *Options, t *text, p *plan.Pick) error {
+func (s *session) runPick(ctx context.Context, o *Options, t *text, p *plan.Pick, m *shardmap.Map) error {
 	s.event.Way, s.event.Shard, s.event.Role = WayMany, several, exec.Primary.String()
-	w := &picking{s: s, o: o, t: t, p: p}
+	w := &picking{s: s, o: o, t: t, p: p, m: m}
 	rows, head, tail, err := w.texts()
 	if err != nil {
 		return err
@@ -168,7 +169,7 @@ func (w *picking) choose(ctx context.Context, sql string) (columns, rows [][]byt
 	read := func(sql string, locked bool) error {
 		// The client's character set may not have all characters, and then a key would be another row's.
 		return s.x.Under("character_set_results", "'utf8mb4'", func() error {
-			return s.x.Keep(m, func() error { return s.inner(ctx, w.o, newText(sql), locked) })
+			return s.x.Keep(m, func() error { return s.inner(ctx, w.o, w.m, newText(sql), locked) })
 		})
 	}
 	err = read(locked, false)
@@ -298,7 +299,7 @@ func (w *picking) oneRow(head string, cells []string) string {
 func (w *picking) run(ctx context.Context, sql string, n int) error {
 	s := w.s
 	t := newText(sql)
-	_, _, reply, err := s.replyOf(func() error { return s.inner(ctx, w.o, t, false) })
+	_, _, reply, err := s.replyOf(func() error { return s.inner(ctx, w.o, w.m, t, false) })
 	if refused, ok := err.(*innerRefused); ok { //nolint:errorlint // it is returned as it is
 		return refused.e
 	}
@@ -341,13 +342,18 @@ func (e *innerRefused) Error() string { return e.e.Error() }
 func newText(sql string) *text { return &text{sql: []byte(sql)} }
 
 // inner plans and runs a statement that is part of another one. Its reply goes to the session's present client.
-func (s *session) inner(ctx context.Context, o *Options, t *text, locked bool) error {
+func (s *session) inner(ctx context.Context, o *Options, m *shardmap.Map, t *text, locked bool) error {
 	d := new(parse.Digest)
 	t.st = s.parse(o, d, t.sql)
 	t.args = d.Args
-	planned, err := s.planToRun(ctx, t, o.Maps.Current())
+	planned, err := s.planToRun(ctx, t, m)
 	if err != nil {
 		return err
+	}
+	if !locked {
+		if err := s.snapshot(t.st, planned, plan.Moving(planned), m); err != nil {
+			return err
+		}
 	}
 	switch p := planned.(type) {
 	case *plan.One:
