@@ -115,7 +115,7 @@ func (b *builder) assigned() Plan {
 			continue
 		}
 		if whole := t.KeyType.Integer() || !t.KeyType.Declared() && t.Placement == shardmap.Mod; !a.Counted || whole {
-			if sameKey(a) || b.sameSlot(a, t) {
+			if b.sameKey(a) || b.sameSlot(a, t) {
 				continue
 			}
 		}
@@ -159,10 +159,14 @@ func (b *builder) assignedTable(col *parse.Column) *shardmap.Table {
 }
 
 // sameKey is for `id = id`, which changes nothing, and `id = VALUES(id)`: the key of the row to insert, whose shard this is.
-func sameKey(a *parse.Assignment) bool {
+func (b *builder) sameKey(a *parse.Assignment) bool {
 	v := &a.Val
 	if v.Kind == parse.OperandInserted {
 		return strings.EqualFold(v.Col.Name, a.Col.Name)
+	}
+	if ins := b.st.Insert; ins != nil && ins.Rows != nil {
+		own := func(c *parse.Column) bool { return c.Qualifier == "" || strings.EqualFold(c.Qualifier, ins.Table.Name) }
+		return v.Kind == parse.OperandColumn && strings.EqualFold(v.Col.Name, a.Col.Name) && own(&v.Col) && own(&a.Col)
 	}
 	return v.Kind == parse.OperandColumn && strings.EqualFold(v.Col.Name, a.Col.Name) &&
 		v.Col.Table == a.Col.Table && v.Col.Block == a.Col.Block &&
