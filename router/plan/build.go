@@ -32,8 +32,9 @@ type builder struct {
 	// What else ties the statement to a shard: a named lock, a sequence, user variables on the pinned connection, the
 	// databases it names.
 	locks, sequence, vars, temps, homely bool
-	ask                                  bool   // the columns of the outermost tables would decide how it is merged
-	gone                                 string // what the session keeps on a shard that the map no longer has
+	ask                                  bool          // the columns of the outermost tables would decide how it is merged
+	wants                                []parse.Table // whose columns would decide which rows are brought
+	gone                                 string        // what the session keeps on a shard that the map no longer has
 }
 
 // Build gives the plan of one statement. args are the values of st's parameters in order: the digest's literals, with

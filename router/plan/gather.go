@@ -235,6 +235,7 @@ func (b *builder) brought() Plan {
 		return b.unbrought(found.Why)
 	}
 	w := bringing{b: b, list: found.Tables, commons: found.Commons, norm: found.Norm}
+	w.settle(found.Loose)
 	w.group()
 	return w.plan()
 }

@@ -204,6 +204,7 @@ func (e *env) gatherKeys(d *daemon) {
 		"SELECT COUNT(*), MAX(o.id) FROM kinds k JOIN users u ON u.id = k.id + 0 AND u.age = k.u8 JOIN orders o ON o.user_id = u.age",
 		"SELECT COUNT(*), MAX(o.id) FROM users u JOIN orders o ON o.user_id = u.age WHERE u.id = 3 AND u.name = 'nobody'",
 		"SELECT COUNT(*), MAX(o.id) FROM countries c JOIN users u ON u.country = c.code JOIN orders o ON o.user_id = u.age WHERE c.name = 'Polska'",
+		"SELECT COUNT(*), MAX(orders.id) FROM users JOIN orders ON user_id = age WHERE country = 'de' AND note = 'order 1' AND name LIKE 'user%'",
 	} {
 		got, err := w.one(q)
 		if err != nil {
