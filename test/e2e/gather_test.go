@@ -31,7 +31,7 @@ func gathered(f cluster.Flavor) cluster.Data {
 // it leaves behind.
 func TestGather(t *testing.T) {
 	statements := readStatements(t, "testdata/gather.sql")
-	onEach(t, "gather", gathered, func(e *env) {
+	onBoth(t, "gather", gathered, func(e *env) {
 		d := e.serve(settings{"limits": "{gather_rows: 100000}"})
 		e.gatherLeavesNothing(d)
 		for _, prepared := range []bool{false, true} {

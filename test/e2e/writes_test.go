@@ -250,7 +250,7 @@ func returningStatements() (all []statement) {
 // the client is told, and the rows. Clients have several character sets.
 func TestWritesOverShards(t *testing.T) {
 	for _, charset := range []string{"utf8mb4", "latin1", "gbk"} {
-		onEach(t, "written", written, func(e *env) {
+		onBoth(t, "written", written, func(e *env) {
 			if charset != "utf8mb4" && e.mysql() {
 				return // Shardway does the same for both kinds
 			}
