@@ -2,15 +2,12 @@ package follow
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/go-sql-driver/mysql"
 
 	"shardway/shardmap/gtid"
 	"shardway/shardmap/rebalance/rows"
@@ -27,7 +24,7 @@ func TestServers(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 			defer cancel()
-			c, err := cluster.Start(ctx, cluster.Options{Flavor: f, Shards: 1, Replicas: 1})
+			c, err := cluster.Start(ctx, cluster.Options{Flavor: f, Shards: 1, Replicas: 1, Args: plugins(f)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -44,6 +41,7 @@ func TestServers(t *testing.T) {
 				{"XA branches", xaBranches},
 				{"statements", statements},
 				{"what is read after Await is not before it", awaited},
+				{"what is in the log before it is committed", early},
 				{"refused", refused},
 				{"silence", silence},
 			} {
@@ -55,6 +53,14 @@ func TestServers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// plugins bring semi-sync, which MariaDB has built in.
+func plugins(f cluster.Flavor) []string {
+	if f == cluster.MySQL {
+		return []string{"--plugin-load-add=semisync_source.so"}
+	}
+	return nil
 }
 
 type servers struct {
@@ -356,94 +362,6 @@ func (s *servers) next() gtid.Set {
 	return set
 }
 
-func xaBranches(s *servers) {
-	t := s.table("xa", "id INT PRIMARY KEY, v INT")
-	s.table("else2", "id INT PRIMARY KEY")
-	start := s.current()
-	stream := s.startAt(Options{From: start, Tables: []*rows.Table{t}})
-	one := func(want string) *Transaction {
-		s.Helper()
-		list := s.until(stream)
-		if len(list) != 1 {
-			s.Fatalf("there are %d transactions, want one", len(list))
-		}
-		if got := strings.Join(keys(list), " "); got != want {
-			s.Errorf("%q are changed, want %q", got, want)
-		}
-		return list[0]
-	}
-	prepare := func(id string, statement string) {
-		s.Helper()
-		conn, err := s.primary.DB().Conn(s.ctx)
-		s.must(err)
-		for _, q := range []string{"XA START " + id, statement, "XA END " + id, "XA PREPARE " + id} {
-			_, err := conn.ExecContext(s.ctx, q)
-			s.must(err)
-		}
-		// The branch outlives its connection, which can do nothing else.
-		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
-	}
-	// end ends a branch, when its connection is gone.
-	end := func(statement string) {
-		s.Helper()
-		for {
-			err := s.primary.Exec(s.ctx, statement)
-			if err == nil {
-				return
-			}
-			if e, ok := errors.AsType[*mysql.MySQLError](err); !ok || e.Number != 1397 {
-				s.Fatal(err)
-			}
-			s.must(s.ctx.Err())
-		}
-	}
-	prepare("'a','1'", "INSERT INTO app.xa VALUES (1, 1), (2, 2)")
-	if tx := one(""); tx.Keep.String() != start.String() || tx.Branch != "" {
-		s.Errorf("a PREPARE keeps %s, want %s; its branch is %q", tx.Keep, start, tx.Branch)
-	}
-	s.exec("INSERT INTO app.xa VALUES (3, 3)")
-	afterA := one("3")
-	if afterA.Keep.String() != start.String() {
-		s.Errorf("with a branch prepared, %s is kept, want %s", afterA.Keep, start)
-	}
-	prepare("'b',x'00ff',7", "INSERT INTO app.xa VALUES (4, 4)")
-	one("")
-	prepare("'c'", "INSERT INTO app.xa VALUES (5, 5)")
-	one("")
-	end("XA COMMIT 'a','1'")
-	tx := one("1 2")
-	if tx.Branch != "x'61',x'31',1" || tx.Unseen || tx.Keep.String() != afterA.Position.GTID.String() {
-		s.Errorf("the COMMIT is %+v, keeps %s, want %s", tx, tx.Keep, afterA.Position.GTID)
-	}
-	s.must(Await(s.ctx, s.primary.DB(), stream.Position()))
-	end("XA ROLLBACK 'c'")
-	one("")
-	// A stream that begins anew misses nothing.
-	second := s.startAt(Options{From: stream.Keep(), Done: stream.Position().GTID, Tables: []*rows.Table{t}})
-	end("XA COMMIT 'b',x'00ff',7")
-	if tx := one("4"); tx.Keep.String() != tx.Position.GTID.String() {
-		s.Errorf("with no branch prepared, %s is kept of %s", tx.Keep, tx.Position.GTID)
-	}
-	if list := s.until(second); len(list) != 1 || strings.Join(keys(list), " ") != "4" || list[0].Unseen {
-		s.Errorf("a second stream has %d transactions, %q", len(list), keys(list))
-	}
-	prepare("'d'", "INSERT INTO app.xa VALUES (6, 6)")
-	one("")
-	late := s.start(t)
-	end("XA COMMIT 'd'")
-	one("6")
-	if list := s.until(late); len(list) != 1 || !list[0].Unseen || list[0].Branch != "x'64',x'',1" {
-		s.Errorf("a COMMIT without its PREPARE is %+v", list[0])
-	}
-	s.exec("XA START 'e'", "INSERT INTO app.xa VALUES (7, 7)", "XA END 'e'", "XA COMMIT 'e' ONE PHASE")
-	if tx := one("7"); tx.Unseen || tx.Keep.String() != tx.Position.GTID.String() {
-		s.Errorf("a COMMIT in one phase is %+v", tx)
-	}
-	s.must(Await(s.ctx, s.primary.DB(), stream.Position()))
-	s.exec("XA START 'f'", "INSERT INTO app.xa VALUES (8, 8)", "XA END 'f'", "XA ROLLBACK 'f'", "INSERT INTO app.else2 VALUES (1)")
-	one("")
-}
-
 func statements(s *servers) {
 	t := s.table("st", "id INT PRIMARY KEY, v INT")
 	s.table("else3", "id INT PRIMARY KEY, v INT")
@@ -480,145 +398,5 @@ func statements(s *servers) {
 	}
 	if _, again := stream.Next(s.ctx); !errors.Is(again, err) {
 		s.Errorf("the stream goes on: %v", again)
-	}
-}
-
-// awaited reads rows as soon as the log says that they have changed.
-func awaited(s *servers) {
-	t := s.table("aw", "id INT PRIMARY KEY, v INT")
-	s.exec("INSERT INTO app.aw VALUES (0, 0), (1, 0), (2, 0), (3, 0)")
-	stream := s.start(t)
-	const each = 250
-	ctx, cancel := context.WithCancel(s.ctx)
-	defer cancel()
-	failed := make(chan error, 4)
-	for id := range 4 {
-		// Ended by its last statement, or by cancel; failed takes one of each.
-		go func() {
-			var err error
-			for i := 0; i < each && err == nil; i++ {
-				switch {
-				case id < 3:
-					err = s.primary.Exec(ctx, fmt.Sprintf("UPDATE app.aw SET v=v+1 WHERE id=%d", id))
-				default:
-					err = s.primary.Exec(ctx, "XA START 'w'", "UPDATE app.aw SET v=v+1 WHERE id=3", "XA END 'w'", "XA PREPARE 'w'", "XA COMMIT 'w'")
-				}
-			}
-			failed <- err
-		}()
-	}
-	db := s.primary.DB()
-	want, early, late := map[string]int{}, 0, 0
-	for total := 0; total < 4*each; {
-		tx, err := stream.Next(s.ctx)
-		s.must(err)
-		for _, key := range keys([]*Transaction{tx}) {
-			total++
-			want[key]++
-			var got int
-			s.must(db.QueryRowContext(s.ctx, "SELECT v FROM app.aw WHERE id="+key).Scan(&got))
-			if got < want[key] {
-				early++
-			}
-			s.must(Await(s.ctx, db, tx.Position))
-			s.must(db.QueryRowContext(s.ctx, "SELECT v FROM app.aw WHERE id="+key).Scan(&got))
-			if got < want[key] {
-				late++
-			}
-		}
-	}
-	for range 4 {
-		s.must(<-failed)
-	}
-	s.Logf("of %d changes %d couldn't be read at once, and %d after Await", 4*each, early, late)
-	if late > 0 {
-		s.Errorf("%d changes couldn't be read after Await", late)
-	}
-}
-
-func refused(s *servers) {
-	t := s.table("re", "id INT PRIMARY KEY")
-	old := s.current()
-	for name, c := range map[string]struct {
-		change func(*Source, *Options)
-		want   string
-	}{
-		"a wrong password":          {func(s *Source, _ *Options) { s.Password = "no" }, "Access denied"},
-		"an account without rights": {func(s *Source, _ *Options) { s.User, s.Password = cluster.User, cluster.Password }, "REPLICATION SLAVE"},
-		"the other flavour":         {func(s *Source, _ *Options) { s.MariaDB = !s.MariaDB }, "another kind"},
-		"nobody there":              {func(s *Source, _ *Options) { s.Addr = "127.0.0.1:1" }, "refused"},
-	} {
-		source, o := s.source(), Options{From: old, Tables: []*rows.Table{t}}
-		c.change(&source, &o)
-		stream, err := Start(s.ctx, source, o)
-		if err == nil {
-			_, err = stream.Next(s.ctx)
-			_ = stream.Close()
-		}
-		if e, ok := errors.AsType[*Error](err); !ok || !strings.Contains(e.Error(), c.want) || e.Purged {
-			s.Errorf("%s got %v, want %s", name, err, c.want)
-		}
-	}
-	s.exec("INSERT INTO app.re VALUES (1)", "FLUSH BINARY LOGS", "INSERT INTO app.re VALUES (2)")
-	s.must(s.c.Sync(s.ctx))
-	logs := "SHOW MASTER STATUS"
-	if s.mysql() {
-		logs = "SHOW BINARY LOG STATUS"
-	}
-	var file string
-	var rest [4]any
-	to := []any{&file, &rest[0], &rest[1], &rest[2]}
-	if s.mysql() {
-		to = append(to, &rest[3])
-	}
-	s.must(s.primary.DB().QueryRowContext(s.ctx, logs).Scan(to...))
-	// A server keeps what it believes that others still read.
-	for first := ""; first != file; {
-		s.exec("PURGE BINARY LOGS TO '" + file + "'")
-		rows, err := s.primary.DB().QueryContext(s.ctx, "SHOW BINARY LOGS")
-		s.must(err)
-		if rows.Next() {
-			cells := []any{&first, &rest[0], &rest[1]}
-			names, err := rows.Columns()
-			s.must(err)
-			s.must(rows.Scan(cells[:len(names)]...))
-		}
-		s.must(rows.Close())
-	}
-	stream := s.startAt(Options{From: old, Tables: []*rows.Table{t}})
-	_, err := stream.Next(s.ctx)
-	if e, ok := errors.AsType[*Error](err); !ok || !e.Purged || e.Fix == "" {
-		s.Errorf("a log that is gone got %v", err)
-	}
-	if !s.mysql() {
-		stream := s.startAt(Options{From: s.current().Union(s.next()), Tables: []*rows.Table{t}})
-		_, err := stream.Next(s.ctx)
-		if e, ok := errors.AsType[*Error](err); !ok || !e.Purged || e.Fix == "" {
-			s.Errorf("a position that never was got %v", err)
-		}
-	}
-}
-
-func silence(s *servers) {
-	t := s.table("si", "id INT PRIMARY KEY")
-	source := s.source()
-	source.Heartbeat = 50 * time.Millisecond
-	stream, err := Start(s.ctx, source, Options{From: s.current(), Tables: []*rows.Table{t}})
-	s.must(err)
-	defer func() { _ = stream.Close() }()
-	// Heartbeats keep an idle stream alive.
-	idle, cancel := context.WithTimeout(s.ctx, 500*time.Millisecond)
-	defer cancel()
-	if _, err := stream.Next(idle); !errors.Is(err, context.DeadlineExceeded) {
-		s.Errorf("an idle stream got %v", err)
-	}
-	if age := time.Since(stream.Heard()); age > 400*time.Millisecond {
-		s.Errorf("the server was heard %s ago", age)
-	}
-	s.primary.Pause()
-	defer s.primary.Continue()
-	_, err = stream.Next(s.ctx)
-	if e, ok := errors.AsType[*Error](err); !ok || !strings.Contains(e.Text, "said nothing") {
-		s.Errorf("a server that hangs got %v", err)
 	}
 }
