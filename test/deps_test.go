@@ -38,7 +38,7 @@ var imports = map[string][]string{
 	"shardmap/rebalance":   {"shardmap"},
 
 	"shardmap/rebalance/rows":   {"shardmap"},
-	"shardmap/rebalance/follow": {"shardmap/gtid", "shardmap/rebalance/rows"},
+	"shardmap/rebalance/follow": {"shardmap", "shardmap/gtid", "shardmap/rebalance/rows"},
 
 	"router/backend": {
 		"protocol", "router/backend/circuit", "router/backend/health", "router/backend/policy", "router/backend/pulse",
