@@ -32,10 +32,11 @@ var imports = map[string][]string{
 	"router/parse":         {"router/parse/bridge", "router/parse/digest", "router/parse/rewrite"},
 	"shardmap/filestore":   {"shardmap"},
 	"shardmap/gtid":        {},
-	"shardmap/failover":    {"shardmap", "shardmap/gtid"},
+	"shardmap/failover":    {"shardmap", "shardmap/gtid", "shardmap/server"},
+	"shardmap/server":      {"shardmap/gtid"},
 	"shardmap/etcdstore":   {"shardmap"},
 	"shardmap/stores":      {"shardmap", "shardmap/etcdstore", "shardmap/filestore"},
-	"shardmap/rebalance":   {"shardmap"},
+	"shardmap/rebalance":   {"shardmap", "shardmap/gtid", "shardmap/server", "shardmap/rebalance/follow", "shardmap/rebalance/rows"},
 
 	"shardmap/rebalance/rows":   {"shardmap"},
 	"shardmap/rebalance/follow": {"shardmap/gtid", "shardmap/rebalance/rows"},
@@ -93,6 +94,7 @@ var inTests = map[string][]string{
 
 	"shardmap/etcdstore": {"test/cluster"},
 	"shardmap/failover":  {"test/cluster"},
+	"shardmap/rebalance": {"test/cluster"},
 
 	"shardmap/rebalance/rows":   {"test/cluster"},
 	"shardmap/rebalance/follow": {"test/cluster"},
@@ -113,13 +115,13 @@ var theirs = []struct {
 	{prefix: "go.etcd.io/", in: []string{"shardmap/etcdstore"}},
 	{prefix: "google.golang.org/grpc", in: []string{"shardmap/etcdstore"}},
 	{prefix: "go.uber.org/zap", in: []string{"shardmap/etcdstore"}},
-	{prefix: "github.com/go-sql-driver/mysql", in: []string{"cmd/...", "shardmap/failover", "shardmap/rebalance/...", "test/..."}, tests: true},
+	{prefix: "github.com/go-sql-driver/mysql", in: []string{"cmd/...", "shardmap/failover", "shardmap/rebalance/...", "shardmap/server", "test/..."}, tests: true},
 	{prefix: "github.com/go-mysql-org/go-mysql", in: []string{"protocol", "shardmap/rebalance/follow", "test/..."}, tests: true},
 	{prefix: "github.com/rogpeppe/go-internal", in: []string{"test/..."}, tests: true},
 	{prefix: "testing", in: []string{"test/..."}, tests: true},
 	{prefix: "net/http/pprof", in: []string{"router/admin"}},
 	{prefix: "net/http", in: []string{"router/admin", "cmd/...", "test/..."}, tests: true},
-	{prefix: "database/sql", in: []string{"cmd/...", "shardmap/failover", "shardmap/rebalance/...", "test/..."}, tests: true},
+	{prefix: "database/sql", in: []string{"cmd/...", "shardmap/failover", "shardmap/rebalance/...", "shardmap/server", "test/..."}, tests: true},
 	{prefix: "github.com/klauspost/compress", in: []string{"protocol/compress"}, tests: true},
 	{prefix: "unsafe", in: []string{
 		"router/parse/digest", // text seen as bytes without a copy, for each query

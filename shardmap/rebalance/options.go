@@ -1,11 +1,11 @@
 package rebalance
 
 import (
-	"database/sql"
 	"fmt"
 	"time"
 
 	"shardway/shardmap"
+	"shardway/shardmap/server"
 )
 
 // Store is where the map is kept and where the proxies announce themselves.
@@ -18,7 +18,7 @@ type Store interface {
 type Options struct {
 	// Account is the login at the servers, for statements and for reading binary
 	// logs. docs/operations.md lists its rights. Required.
-	Account Account
+	Account server.Account
 	// ProxyUser is the name of the account as whom the proxies log in: the fence
 	// kills its connections. Empty: those of Account.
 	ProxyUser string
@@ -78,12 +78,6 @@ type Options struct {
 	// failpoint is called before each step; its error ends the engine there, as
 	// kill -9 does. Tests set it.
 	failpoint func(step string) error
-}
-
-// Account is a login at the servers of the map.
-type Account interface {
-	// Open opens the server at an address of the map.
-	Open(addr string) (*sql.DB, error)
 }
 
 // Running is the error when another engine has the rebalance.
