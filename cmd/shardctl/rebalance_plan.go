@@ -25,17 +25,17 @@ const assumedRate = 20_000
 
 // planned is a plan, and what `plan --output json` prints.
 type planned struct {
-	Rebalance string         `json:"rebalance,omitempty"` // its id, once it is stored
-	Database  string         `json:"database"`
-	By        string         `json:"by"` // rows or bytes
-	Exact     bool           `json:"exact"`
-	Moves     []plannedMove  `json:"moves"`
-	Shards    []plannedShard `json:"shards"`
-	Notes     []string       `json:"notes"`
+	Rebalance string            `json:"rebalance,omitempty"` // its id, once it is stored
+	Database  string            `json:"database"`
+	By        string            `json:"by"` // rows or bytes
+	Exact     bool              `json:"exact"`
+	Moves     []plannedMove     `json:"moves"`
+	Shards    []plannedShard    `json:"shards"`
+	Notes     []string          `json:"notes"`
 	Checks    []preflight.Check `json:"checks"`
-	Seconds   float64        `json:"expected_seconds"`
-	Stored    bool           `json:"stored"`
-	Version   uint64         `json:"version"` // of the map
+	Seconds   float64           `json:"expected_seconds"`
+	Stored    bool              `json:"stored"`
+	Version   uint64            `json:"version"` // of the map
 
 	result  *balance.Result
 	drained []string

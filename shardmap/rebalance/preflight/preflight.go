@@ -11,6 +11,7 @@ import (
 
 	"shardway/shardmap"
 	"shardway/shardmap/failover"
+	"shardway/shardmap/server"
 )
 
 // Options say what moves and how to look. The zero value of a field is its
@@ -93,7 +94,7 @@ func Run(ctx context.Context, store Store, m *shardmap.Map, db string, moves []*
 	if o.Values <= 0 {
 		o.Values = 200_000
 	}
-	r := &run{Options: o, m: m, d: m.Database(db), moves: moves, primaries: map[string]*server{}}
+	r := &run{Options: o, m: m, d: m.Database(db), moves: moves, primaries: map[string]*side{}}
 	if r.d == nil {
 		r.add("map", "database", Failed, "see shardctl map show", "the map has no database %q", db)
 		return r.report, nil
@@ -124,7 +125,7 @@ type run struct {
 	moves  []*shardmap.Move
 	report Report
 
-	primaries map[string]*server // by shard id; those that can be logged in to
+	primaries map[string]*side // by shard id; those that can be logged in to
 }
 
 func (r *run) add(about, name string, result Result, fix, format string, args ...any) {
@@ -146,8 +147,8 @@ func (r *run) shards() []*shardmap.Shard {
 }
 
 // servers are the primaries that can be logged in to, in the map's order.
-func (r *run) servers() []*server {
-	var out []*server
+func (r *run) servers() []*side {
+	var out []*side
 	for _, sh := range r.shards() {
 		if s := r.primaries[sh.ID]; s != nil {
 			out = append(out, s)
@@ -158,7 +159,7 @@ func (r *run) servers() []*server {
 
 func (r *run) close() {
 	for _, s := range r.primaries {
-		_ = s.db.Close() // nothing was written
+		_ = s.Close() // nothing was written
 	}
 }
 
@@ -256,7 +257,7 @@ func (r *run) checkProxies(ctx context.Context, store Store) {
 
 // loginFix is what to do about an error of logging in.
 func loginFix(err error) string {
-	switch code(err) {
+	switch server.Code(err) {
 	case 1045, 1698:
 		return "give the user and password of the operator's account: failover.user, or --user and --password-file"
 	case 1227, 1142, 1044:

@@ -12,14 +12,13 @@ import (
 type right []string
 
 // needs are the rights by their scope.
-func (r *run) needs(s *server) map[string][]right {
+func (r *run) needs(s *side) map[string][]right {
 	all := []right{
 		{"REPLICATION SLAVE"}, {"REPLICATION CLIENT"}, {"PROCESS"}, {"CONNECTION_ADMIN", "SUPER"}, {"XA_RECOVER_ADMIN"},
 	}
-	if s.mariadb {
+	if s.MariaDB {
 		all = []right{
-			{"REPLICATION SLAVE"}, {"BINLOG MONITOR", "REPLICATION CLIENT"}, {"SLAVE MONITOR", "REPLICA MONITOR"},
-			{"PROCESS"}, {"CONNECTION ADMIN"},
+			{"REPLICATION SLAVE"}, {"BINLOG MONITOR", "REPLICATION CLIENT"}, {"SLAVE MONITOR", "REPLICA MONITOR"}, {"PROCESS"}, {"CONNECTION ADMIN"},
 		}
 	}
 	return map[string][]right{
@@ -33,8 +32,8 @@ func (r *run) needs(s *server) map[string][]right {
 const ownDatabase = "shardway"
 
 // checkRights looks whether the account may do all that is needed.
-func (r *run) checkRights(ctx context.Context, s *server) {
-	rows, err := s.query(ctx, "SHOW GRANTS")
+func (r *run) checkRights(ctx context.Context, s *side) {
+	rows, err := s.Query(ctx, "SHOW GRANTS")
 	if err != nil {
 		r.add(s.String(), "rights", Failed, "", "%s", err)
 		return

@@ -2,115 +2,39 @@ package preflight
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/go-sql-driver/mysql"
-
 	"shardway/shardmap"
 	"shardway/shardmap/failover"
+	"shardway/shardmap/server"
 )
 
-// server is a shard's primary.
-type server struct {
-	shard   *shardmap.Shard
-	addr    string
-	db      *sql.DB
-	limit   time.Duration // of each statement
-	state   failover.State
-	mariadb bool
-	vars    map[string]string
-	source  bool // slots are moved away from it
-	target  bool // and to it
+// side is a shard's primary.
+type side struct {
+	*server.Server
+	shard  *shardmap.Shard
+	state  failover.State
+	vars   map[string]string
+	source bool // slots are moved away from it
+	target bool // and to it
 }
 
-func (s *server) String() string { return s.shard.ID + " " + s.addr }
-
-// code is the number of a server's error, 0 for other errors.
-func code(err error) uint16 {
-	if e, ok := errors.AsType[*mysql.MySQLError](err); ok {
-		return e.Number
-	}
-	return 0
-}
-
-// query returns all rows as texts by column name in lower case; NULL is left
-// out.
-func (s *server) query(ctx context.Context, query string, args ...any) ([]map[string]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.limit)
-	defer cancel()
-	rows, err := s.db.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, s.fail(query, err)
-	}
-	defer rows.Close()
-	columns, err := rows.Columns()
-	if err != nil {
-		return nil, s.fail(query, err)
-	}
-	var all []map[string]string
-	for rows.Next() {
-		cells := make([]sql.NullString, len(columns))
-		to := make([]any, len(columns))
-		for i := range cells {
-			to[i] = &cells[i]
-		}
-		if err := rows.Scan(to...); err != nil {
-			return nil, s.fail(query, err)
-		}
-		row := map[string]string{}
-		for i, c := range cells {
-			if c.Valid {
-				row[strings.ToLower(columns[i])] = c.String
-			}
-		}
-		all = append(all, row)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, s.fail(query, err)
-	}
-	return all, nil
-}
-
-func (s *server) fail(query string, err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("no answer in time: %w", err)
-	}
-	return fmt.Errorf("%.60s: %w", strings.Join(strings.Fields(query), " "), err)
-}
+func (s *side) String() string { return s.shard.ID + " " + s.Addr }
 
 // connect logs in to the primaries.
 func (r *run) connect(ctx context.Context) {
 	for _, sh := range r.shards() {
-		s := &server{shard: sh, addr: sh.Primary.Addr, limit: r.Statement, vars: map[string]string{}}
+		s := &side{shard: sh, vars: map[string]string{}}
 		for _, v := range r.moves {
 			s.source = s.source || v.From.ID == sh.ID
 			s.target = s.target || v.To.ID == sh.ID
 		}
-		err := func() (err error) {
-			if s.state, err = r.inspect(ctx, s.addr); err != nil {
-				return err
-			}
-			s.mariadb = s.state.Flavor == "MariaDB"
-			if s.db, err = r.Open(s.addr); err != nil {
-				return err
-			}
-			rows, err := s.query(ctx, "SHOW GLOBAL VARIABLES")
-			for _, row := range rows {
-				s.vars[strings.ToLower(row["variable_name"])] = row["value"]
-			}
-			return err
-		}()
-		if err != nil {
-			if s.db != nil {
-				_ = s.db.Close() // nothing was written
-			}
-			r.add(s.String(), "login", Failed, loginFix(err), "%s", err)
+		if err := r.login(ctx, s); err != nil {
+			r.add(sh.ID+" "+sh.Primary.Addr, "login", Failed, loginFix(err), "%s", err)
 			continue
 		}
 		r.add(s.String(), "login", OK, "", "%s %s", s.state.Flavor, s.state.Version)
@@ -118,9 +42,32 @@ func (r *run) connect(ctx context.Context) {
 	}
 }
 
+func (r *run) login(ctx context.Context, s *side) (err error) {
+	addr := s.shard.Primary.Addr
+	if s.state, err = r.inspect(ctx, addr); err != nil {
+		return err
+	}
+	db, err := r.Open(addr)
+	if err != nil {
+		return err
+	}
+	if s.Server, err = server.Open(ctx, db, addr, r.Statement); err != nil {
+		return err
+	}
+	list, err := s.Query(ctx, "SHOW GLOBAL VARIABLES")
+	if err != nil {
+		_ = s.Close() // nothing was written
+		return err
+	}
+	for _, row := range list {
+		s.vars[strings.ToLower(row["Variable_name"])] = row["Value"]
+	}
+	return nil
+}
+
 // checkServer looks at a primary by itself. Each side is written to and
 // followed: the source before the switch, the target after it.
-func (r *run) checkServer(ctx context.Context, s *server) {
+func (r *run) checkServer(ctx context.Context, s *side) {
 	before := len(r.report.Failed())
 	failed := func(name, fix, format string, args ...any) {
 		r.add(s.String(), name, Failed, fix, format, args...)
@@ -142,7 +89,7 @@ func (r *run) checkServer(ctx context.Context, s *server) {
 	if !s.state.GTID {
 		failed("GTID", "set gtid_mode=ON and enforce_gtid_consistency=ON", "not every transaction has a GTID there")
 	}
-	if s.mariadb && !s.state.StrictGTID {
+	if s.MariaDB && !s.state.StrictGTID {
 		r.add(s.String(), "GTID", Warning, "SET GLOBAL gtid_strict_mode = ON, and in its configuration", "gtid_strict_mode is off: a server that is written to past replication makes positions that can't be compared")
 	}
 	r.checkRights(ctx, s)
@@ -154,17 +101,17 @@ func (r *run) checkServer(ctx context.Context, s *server) {
 }
 
 // checkFilters looks whether the binary log leaves databases out.
-func (r *run) checkFilters(ctx context.Context, s *server) {
+func (r *run) checkFilters(ctx context.Context, s *side) {
 	query := "SHOW MASTER STATUS"
-	if !s.mariadb && !strings.HasPrefix(s.state.Version, "8.0") {
+	if !s.MariaDB && !strings.HasPrefix(s.state.Version, "8.0") {
 		query = "SHOW BINARY LOG STATUS"
 	}
-	rows, err := s.query(ctx, query)
-	if code(err) == 1064 { // MySQL 8.1 and the like
-		rows, err = s.query(ctx, "SHOW MASTER STATUS")
+	rows, err := s.Query(ctx, query)
+	if server.Code(err) == 1064 { // MySQL 8.1 and the like
+		rows, err = s.Query(ctx, "SHOW MASTER STATUS")
 	}
 	if err != nil {
-		if code(err) != 1227 { // the right is asked for below
+		if server.Code(err) != 1227 { // the right is asked for below
 			r.add(s.String(), "binary log", Failed, "", "%s", err)
 		}
 		return
@@ -173,7 +120,7 @@ func (r *run) checkFilters(ctx context.Context, s *server) {
 		return slices.ContainsFunc(strings.Split(list, ","), func(db string) bool { return strings.EqualFold(strings.TrimSpace(db), r.d.Name) })
 	}
 	for _, row := range rows {
-		if only := row["binlog_do_db"]; only != "" && !in(only) || in(row["binlog_ignore_db"]) {
+		if only := row["Binlog_Do_DB"]; only != "" && !in(only) || in(row["Binlog_Ignore_DB"]) {
 			r.add(s.String(), "binary log", Failed, "take binlog_do_db and binlog_ignore_db out of its configuration and restart it", "changes of database %s aren't in its binary log", r.d.Name)
 		}
 	}
@@ -181,7 +128,7 @@ func (r *run) checkFilters(ctx context.Context, s *server) {
 
 // checkRetention looks whether the binary log is kept for as long as copying
 // may take: an engine that was interrupted goes on from its position.
-func (r *run) checkRetention(s *server) {
+func (r *run) checkRetention(s *side) {
 	seconds, _ := strconv.ParseFloat(s.vars["binlog_expire_logs_seconds"], 64) // 0 for none
 	if days, _ := strconv.ParseFloat(s.vars["expire_logs_days"], 64); seconds == 0 {
 		seconds = days * 24 * 3600
@@ -195,40 +142,40 @@ func (r *run) checkRetention(s *server) {
 }
 
 // checkTransactions looks for what would keep a switch waiting.
-func (r *run) checkTransactions(ctx context.Context, s *server) {
+func (r *run) checkTransactions(ctx context.Context, s *side) {
 	for _, t := range s.state.Long {
 		if t.Age >= 10*time.Second {
 			r.add(s.String(), "transactions", Warning, fmt.Sprintf("let it end before the switch, or KILL %d", t.Thread),
 				"thread %d of %s has a transaction that is open for %s: where it has touched the slots, the switch waits for it and is taken back", t.Thread, t.User, t.Age)
 		}
 	}
-	rows, err := s.query(ctx, "SHOW FULL PROCESSLIST")
+	rows, err := s.Query(ctx, "SHOW FULL PROCESSLIST")
 	if err != nil {
 		return // the right is asked for
 	}
 	for _, row := range rows {
-		info, state := strings.Join(strings.Fields(row["info"]), " "), row["state"]
+		info, state := strings.Join(strings.Fields(row["Info"]), " "), row["State"]
 		upper := strings.ToUpper(info)
 		about := strings.EqualFold(row["db"], r.d.Name) || strings.Contains(strings.ToLower(info), strings.ToLower(r.d.Name))
 		alters := slices.ContainsFunc([]string{"ALTER ", "CREATE ", "DROP ", "RENAME ", "TRUNCATE ", "OPTIMIZE ", "REPAIR "}, func(word string) bool { return strings.HasPrefix(upper, word) })
 		switch {
 		case about && alters:
-			r.add(s.String(), "definitions", Failed, "wait until it is over", "thread %s runs %.80s", row["id"], info)
+			r.add(s.String(), "definitions", Failed, "wait until it is over", "thread %s runs %.80s", row["Id"], info)
 		case about && strings.Contains(state, "metadata lock"):
-			r.add(s.String(), "definitions", Warning, "see who holds the table: SHOW FULL PROCESSLIST", "thread %s waits for a table: %.80s", row["id"], info)
+			r.add(s.String(), "definitions", Warning, "see who holds the table: SHOW FULL PROCESSLIST", "thread %s waits for a table: %.80s", row["Id"], info)
 		}
 	}
 }
 
 // checkAlike compares the servers with each other.
 func (r *run) checkAlike() {
-	var first *server
+	var first *side
 	for _, s := range r.servers() {
 		if first == nil {
 			first = s
 			continue
 		}
-		if s.mariadb != first.mariadb {
+		if s.MariaDB != first.MariaDB {
 			r.add(s.String(), "alike", Failed, "move slots between servers of one kind", "it runs %s, and %s runs %s", s.state.Flavor, first.shard.ID, first.state.Flavor)
 		}
 		if a, b := s.vars["lower_case_table_names"], first.vars["lower_case_table_names"]; a != b {
@@ -299,12 +246,12 @@ func orNone(s string) string {
 func (r *run) branches(ctx context.Context) map[string]bool {
 	out := map[string]bool{}
 	for _, s := range r.servers() {
-		rows, err := s.query(ctx, "XA RECOVER")
+		rows, err := s.Query(ctx, "XA RECOVER")
 		if err != nil {
 			continue // checkBranches says so
 		}
 		for _, row := range rows {
-			out[s.addr+" "+row["data"]] = true
+			out[s.Addr+" "+row["data"]] = true
 		}
 	}
 	return out
@@ -321,15 +268,15 @@ func (r *run) checkBranches(ctx context.Context, before map[string]bool, at time
 		}
 	}
 	for _, s := range r.servers() {
-		rows, err := s.query(ctx, "XA RECOVER")
+		rows, err := s.Query(ctx, "XA RECOVER")
 		if err != nil {
-			if code(err) != 1401 && code(err) != 1227 { // the right is asked for
+			if server.Code(err) != 1401 && server.Code(err) != 1227 { // the right is asked for
 				r.add(s.String(), "XA branches", Failed, "", "%s", err)
 			}
 			continue
 		}
 		for _, row := range rows {
-			if id := row["data"]; before[s.addr+" "+id] {
+			if id := row["data"]; before[s.Addr+" "+id] {
 				r.add(s.String(), "XA branches", Failed, "a proxy ends those of Shardway by itself when all shards can be reached, see docs/transactions.md; end others with XA COMMIT or XA ROLLBACK",
 					"the branch %q is prepared and doesn't end; a switch would wait for it", id)
 			}

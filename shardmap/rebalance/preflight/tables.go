@@ -83,9 +83,9 @@ func (r *run) look(ctx context.Context, t *shardmap.Table, sh *shardmap.Shard, f
 	if s == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.limit)
+	ctx, cancel := context.WithTimeout(ctx, s.Limit)
 	defer cancel()
-	d, err := rows.Describe(ctx, s.db, r.d.Name, t.Name)
+	d, err := rows.Describe(ctx, s.DB, r.d.Name, t.Name)
 	if err != nil && !errors.Is(err, rows.ErrNoTable) {
 		r.add(r.d.Name+"."+t.Name, "shape", Failed, "", "on %s: %s", sh.ID, err)
 	}
@@ -151,7 +151,7 @@ func (r *run) checkSpace(ctx context.Context) {
 			continue
 		}
 		has := "unknown"
-		if rows, err := s.query(ctx, "SELECT SUM(DATA_LENGTH+INDEX_LENGTH) AS bytes FROM information_schema.TABLES WHERE TABLE_SCHEMA = ?", r.d.Name); err == nil && len(rows) == 1 {
+		if rows, err := s.Query(ctx, "SELECT SUM(DATA_LENGTH+INDEX_LENGTH) AS bytes FROM information_schema.TABLES WHERE TABLE_SCHEMA = ?", r.d.Name); err == nil && len(rows) == 1 {
 			has = bytes(rows[0]["bytes"])
 		}
 		comes := "an unknown amount"
@@ -183,7 +183,7 @@ func (r *run) checkDefault(ctx context.Context) {
 	if s == nil || !slices.Contains(r.Drained, r.d.Default.ID) {
 		return
 	}
-	list, err := s.query(ctx, "SELECT TABLE_NAME AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_TYPE = 'BASE TABLE' ORDER BY TABLE_NAME", r.d.Name)
+	list, err := s.Query(ctx, "SELECT TABLE_NAME AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_TYPE = 'BASE TABLE' ORDER BY TABLE_NAME", r.d.Name)
 	if err != nil {
 		r.add(s.String(), "default shard", Warning, "", "%s", err)
 		return

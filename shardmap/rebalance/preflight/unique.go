@@ -68,9 +68,9 @@ func (r *run) collisions(ctx context.Context, t *shardmap.Table, v *shardmap.Mov
 	defer cancel()
 	list := strings.Join(columns, ", ")
 	query := fmt.Sprintf("SELECT %s FROM %s WHERE %s AND %s LIMIT %d", list, d, v.SlotSQL(t, ""), strings.Join(present, " AND "), r.Values+1)
-	cursor, err := from.db.QueryContext(ctx, query)
+	cursor, err := from.DB.QueryContext(ctx, query)
 	if err != nil {
-		return nil, false, from.fail(query, err)
+		return nil, false, from.Fail(query, err)
 	}
 	defer cursor.Close()
 	cells := make([][]byte, len(columns))
@@ -85,14 +85,14 @@ func (r *run) collisions(ctx context.Context, t *shardmap.Table, v *shardmap.Mov
 		}
 		query := fmt.Sprintf("SELECT %s FROM %s WHERE (%s) IN (%s) AND NOT %s LIMIT %d", list, d, list, strings.Join(batch, ", "), v.SlotSQL(t, ""), shown)
 		batch = batch[:0]
-		rows, err := to.db.QueryContext(ctx, query)
+		rows, err := to.DB.QueryContext(ctx, query)
 		if err != nil {
-			return to.fail(query, err)
+			return to.Fail(query, err)
 		}
 		defer rows.Close()
 		for rows.Next() {
 			if err := rows.Scan(into...); err != nil {
-				return to.fail(query, err)
+				return to.Fail(query, err)
 			}
 			if len(found) < shown {
 				found = append(found, tuple(d, index, cells, false))
@@ -106,7 +106,7 @@ func (r *run) collisions(ctx context.Context, t *shardmap.Table, v *shardmap.Mov
 			return found, false, ask()
 		}
 		if err := cursor.Scan(into...); err != nil {
-			return nil, false, from.fail(query, err)
+			return nil, false, from.Fail(query, err)
 		}
 		batch = append(batch, tuple(d, index, cells, true))
 		if len(batch) == lookups {
@@ -116,7 +116,7 @@ func (r *run) collisions(ctx context.Context, t *shardmap.Table, v *shardmap.Mov
 		}
 	}
 	if err := cursor.Err(); err != nil {
-		return nil, false, from.fail(query, err)
+		return nil, false, from.Fail(query, err)
 	}
 	return found, true, ask()
 }
