@@ -19,8 +19,9 @@
 //
 // A row that is written is read again as the same bytes, or the write fails: a
 // session never truncates, rounds or converts. One thing is as in a dump: JSON
-// of MySQL travels as text, so a DECIMAL, a date or a BLOB inside of a document
-// is a number or a string there afterwards, though it looks the same.
+// of MySQL travels as text, so a DECIMAL, a date or a BLOB inside of a document,
+// where SQL's functions put it, is a DOUBLE or a string afterwards. It looks the
+// same, but for a DECIMAL of more than 17 digits, which the checksum shows.
 //
 // Nothing is locked by reading. Writes are the caller's transaction: what fails
 // in it is undone by its rollback.
