@@ -376,7 +376,7 @@ func (p *planned) show(w io.Writer) {
 			lines = append(lines, []string{v.From, v.To, strconv.Itoa(v.Slots), strconv.FormatInt(v.Rows, 10), bytesText(v.Bytes), short(v.Ranges)})
 		}
 		fmt.Fprintf(w, "database %s: %d slots with %d rows, %s, about %s at %d rows/s\n\n", p.Database, all.Slots, all.Rows, bytesText(all.Bytes),
-			time.Duration(p.Seconds*float64(time.Second)).Round(time.Second), int(float64(all.Rows)/max(p.Seconds, 1e-9)+0.5))
+			max(time.Second, time.Duration(p.Seconds*float64(time.Second)).Round(time.Second)), int(float64(all.Rows)/max(p.Seconds, 1e-9)+0.5))
 		_ = table(w, []string{"FROM", "TO", "SLOTS", "ROWS", "BYTES", "WHICH"}, lines) // as Fprint
 		fmt.Fprintln(w)
 	}
@@ -422,12 +422,14 @@ func bytesText(n int64) string {
 	return fmt.Sprintf("%.1f %s", v, []string{"", "KiB", "MiB", "GiB", "TiB", "PiB"}[unit])
 }
 
-// checks shows what a preflight has found; as JSON it is a part of the plan.
+// checks shows what a preflight has found but what is in the way, which is the
+// command's error; as JSON it is a part of the plan.
 func (t *tool) checks(report preflight.Report) {
 	if t.output == "json" {
 		return
 	}
-	fmt.Fprint(t.stdout, checkLines(report.Checks), "\n\n")
+	others := slices.DeleteFunc(slices.Clone(report.Checks), func(c preflight.Check) bool { return c.Result == preflight.Failed })
+	fmt.Fprint(t.stdout, checkLines(others), "\n\n")
 }
 
 func checkLines(list []preflight.Check) string {

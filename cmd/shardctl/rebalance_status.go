@@ -65,9 +65,14 @@ func rebalanceStatus(ctx context.Context, t *tool, flags *pflag.FlagSet, args []
 	}
 	reports := []rebalance.Report{}
 	for _, r := range list {
-		report, err := rebalance.New(store, o).Status(ctx, r.id)
-		if err != nil {
-			return err
+		report := rebalance.Report{Progress: r.progress(m)}
+		if !all(r.moves, shardmap.MovePlanned) {
+			asked, err := rebalance.New(store, o).Status(ctx, r.id)
+			if err == nil {
+				report = asked
+			} else { // the map is worth showing all the same
+				report.Warnings = []string{"what the servers know of it can't be shown: " + err.Error()}
+			}
 		}
 		reports = append(reports, report)
 	}
@@ -107,6 +112,18 @@ func rebalanceStatus(ctx context.Context, t *tool, flags *pflag.FlagSet, args []
 		t.strays(r.Strays)
 	}
 	return nil
+}
+
+// progress is what the map alone says.
+func (r found) progress(m *shardmap.Map) rebalance.Progress {
+	p := rebalance.Progress{Rebalance: r.id, At: time.Now(), Version: m.Version(), Moves: []rebalance.MoveProgress{}}
+	for _, v := range r.moves {
+		p.Moves = append(p.Moves, rebalance.MoveProgress{
+			ID: v.ID, Database: v.Database.Name, From: v.From.ID, To: v.To.ID, Slots: shardmap.FormatSlots(v.Slots()),
+			State: v.State, Want: v.Want, Hold: v.Hold, Lag: -1,
+		})
+	}
+	return p
 }
 
 func plannedOnly(moves []rebalance.MoveProgress) bool {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"shardway/shardmap"
@@ -20,12 +21,15 @@ const lookups, shown = 500, 10
 // alone. Where it is not done in time it says so: the copy finds them too.
 func (r *run) checkUnique(ctx context.Context, t *shardmap.Table, v *shardmap.Move, d *rows.Table) {
 	name := r.d.Name + "." + t.Name
-	for _, index := range append([]rows.Index{{Name: "PRIMARY", Columns: d.Key}}, d.Unique...) {
+	if len(d.Key) == 0 {
+		return // that is told
+	}
+	for _, index := range append([]rows.Index{{Name: "PRIMARY", Columns: d.Key, Lengths: make([]int, len(d.Key))}}, d.Unique...) {
 		if hasKey(d, index, t.Key) {
 			continue
 		}
-		if index.Columns == nil {
-			r.add(name, "unique indexes", Warning, "see yourself that values of "+index.Text+" are unique over all shards",
+		if index.Columns == nil || slices.Max(index.Lengths) > 0 {
+			r.add(name, "unique indexes", Warning, "see yourself that its values are unique over all shards",
 				"index %s has an expression or a prefix: whether its values collide on %s isn't looked at", index.Name, v.To.ID)
 			continue
 		}
