@@ -94,6 +94,13 @@ func (t *tool) makePlan(ctx context.Context, flags *pflag.FlagSet, start bool) (
 	if by != "rows" && by != "bytes" {
 		return nil, "", usagef("--by is rows or bytes, not %q", by)
 	}
+	access, err := preflight.Access(ctx, m, d.Name, preflight.Options{Open: acc.Open, User: acc.User})
+	if err != nil {
+		return nil, "", err
+	}
+	if failed := access.Failed(); len(failed) > 0 {
+		return nil, "", refusef("refused, and nothing was changed:\n%s", checkLines(failed))
+	}
 	counted, exact, err := t.count(ctx, m, d, acc.Open)
 	if err != nil {
 		return nil, "", err

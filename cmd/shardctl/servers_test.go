@@ -52,7 +52,7 @@ const mover = "mover"
 
 // grants gives the account what it needs and nothing else.
 func grants(f cluster.Flavor) []string {
-	account, global := "CREATE USER mover IDENTIFIED BY 'secret'", "REPLICATION SLAVE, REPLICATION CLIENT, PROCESS, CONNECTION_ADMIN, XA_RECOVER_ADMIN"
+	account, global := "CREATE USER mover IDENTIFIED BY 'secret'", "REPLICATION SLAVE, REPLICATION CLIENT, PROCESS, CONNECTION_ADMIN, XA_RECOVER_ADMIN, SESSION_VARIABLES_ADMIN"
 	if f == cluster.MariaDB {
 		global = "REPLICATION SLAVE, BINLOG MONITOR, SLAVE MONITOR, PROCESS, CONNECTION ADMIN"
 	}

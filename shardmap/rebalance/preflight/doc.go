@@ -3,7 +3,8 @@
 //
 // [Run] looks at the map, the servers of the shards, the tables that move and
 // the proxies, as [Options] say, and gives a [Report] of [Check] values, each
-// with its [Result], and with a fix where there is something to mend.
+// with its [Result], and with a fix where there is something to mend. [Access] is
+// the part of it that must hold before rows are counted.
 //
 // # Guarantees
 //

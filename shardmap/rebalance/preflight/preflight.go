@@ -83,28 +83,20 @@ type Store interface {
 // Run looks at what the moves need, which are of one database of the map m and
 // haven't begun. The error is the context's; all others are failed checks.
 func Run(ctx context.Context, store Store, m *shardmap.Map, db string, moves []*shardmap.Move, o Options) (Report, error) {
-	for _, d := range []struct {
-		field *time.Duration
-		value time.Duration
-	}{{&o.MaxLag, 5 * time.Second}, {&o.Statement, 10 * time.Second}} {
-		if *d.field <= 0 {
-			*d.field = d.value
-		}
-	}
-	if o.Values <= 0 {
-		o.Values = 200_000
-	}
-	r := &run{Options: o, m: m, d: m.Database(db), moves: moves, primaries: map[string]*side{}}
+	r := newRun(m, db, o)
 	if r.d == nil {
-		r.add("map", "database", Failed, "see shardctl map show", "the map has no database %q", db)
 		return r.report, nil
+	}
+	r.moves = moves
+	for _, v := range moves {
+		r.involve(v.From.ID, v.To.ID)
 	}
 	defer r.close()
 	r.checkMap()
 	r.connect(ctx)
 	branches := r.branches(ctx)
 	looked := time.Now()
-	for _, s := range r.servers() {
+	for _, s := range r.sides() {
 		r.checkServer(ctx, s)
 	}
 	r.checkAlike()
@@ -117,39 +109,73 @@ func Run(ctx context.Context, store Store, m *shardmap.Map, db string, moves []*
 	return r.report, ctx.Err()
 }
 
+// Access looks whether the account can log in to the shards that own slots of
+// a database, and has its rights there: what must hold before rows are counted.
+func Access(ctx context.Context, m *shardmap.Map, db string, o Options) (Report, error) {
+	r := newRun(m, db, o)
+	if r.d == nil {
+		return r.report, nil
+	}
+	for slot := range r.d.Slots {
+		r.involve(r.d.Owner(slot).ID)
+	}
+	defer r.close()
+	r.connect(ctx)
+	for _, s := range r.sides() {
+		r.checkRights(ctx, s)
+	}
+	return r.report, ctx.Err()
+}
+
 // run is a preflight under way.
 type run struct {
 	Options
 	m      *shardmap.Map
 	d      *shardmap.Database
 	moves  []*shardmap.Move
+	shards []*shardmap.Shard // that take part, in the map's order
 	report Report
 
 	primaries map[string]*side // by shard id; those that can be logged in to
+}
+
+func newRun(m *shardmap.Map, db string, o Options) *run {
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{{&o.MaxLag, 5 * time.Second}, {&o.Statement, 10 * time.Second}} {
+		if *d.field <= 0 {
+			*d.field = d.value
+		}
+	}
+	if o.Values <= 0 {
+		o.Values = 200_000
+	}
+	r := &run{Options: o, m: m, d: m.Database(db), primaries: map[string]*side{}}
+	if r.d == nil {
+		r.add("map", "database", Failed, "see shardctl map show", "the map has no database %q", db)
+	}
+	return r
+}
+
+// involve lets shards take part.
+func (r *run) involve(ids ...string) {
+	for _, id := range ids {
+		if sh := r.m.Shard(id); sh != nil && !slices.Contains(r.shards, sh) {
+			r.shards = append(r.shards, sh)
+		}
+	}
+	slices.SortFunc(r.shards, func(a, b *shardmap.Shard) int { return cmp.Compare(a.Index, b.Index) })
 }
 
 func (r *run) add(about, name string, result Result, fix, format string, args ...any) {
 	r.report.Checks = append(r.report.Checks, Check{About: about, Name: name, Result: result, Text: fmt.Sprintf(format, args...), Fix: fix})
 }
 
-// shards are those that give or get slots, in the map's order.
-func (r *run) shards() []*shardmap.Shard {
-	var out []*shardmap.Shard
-	for _, v := range r.moves {
-		for _, sh := range []*shardmap.Shard{v.From, v.To} {
-			if sh = r.m.Shard(sh.ID); sh != nil && !slices.Contains(out, sh) {
-				out = append(out, sh)
-			}
-		}
-	}
-	slices.SortFunc(out, func(a, b *shardmap.Shard) int { return cmp.Compare(a.Index, b.Index) })
-	return out
-}
-
-// servers are the primaries that can be logged in to, in the map's order.
-func (r *run) servers() []*side {
+// sides are the primaries that can be logged in to, in the map's order.
+func (r *run) sides() []*side {
 	var out []*side
-	for _, sh := range r.shards() {
+	for _, sh := range r.shards {
 		if s := r.primaries[sh.ID]; s != nil {
 			out = append(out, s)
 		}
@@ -166,7 +192,7 @@ func (r *run) close() {
 // checkMap looks at what the map alone says.
 func (r *run) checkMap() {
 	before := len(r.report.Failed())
-	for _, sh := range r.shards() {
+	for _, sh := range r.shards {
 		if sh.Paused != "" {
 			r.add("map", "shards", Failed, "wait until that is over, or undo it: shardctl switchover "+sh.ID+" --cancel", "shard %s is paused: %s", sh.ID, sh.Paused)
 		}
@@ -176,7 +202,7 @@ func (r *run) checkMap() {
 	}
 	for _, d := range r.m.Databases() {
 		for _, v := range d.Moves() {
-			for _, sh := range r.shards() {
+			for _, sh := range r.shards {
 				if !own(v) && (v.From == sh || v.To == sh) {
 					r.add("map", "moves", Failed, "finish or cancel it first: shardctl rebalance status "+v.Rebalance(),
 						"move %s of database %s, from %s to %s, is %s: shard %s takes part in it", v.ID, d.Name, v.From.ID, v.To.ID, v.State, sh.ID)

@@ -15,6 +15,7 @@ type right []string
 func (r *run) needs(s *side) map[string][]right {
 	all := []right{
 		{"REPLICATION SLAVE"}, {"REPLICATION CLIENT"}, {"PROCESS"}, {"CONNECTION_ADMIN", "SUPER"}, {"XA_RECOVER_ADMIN"},
+		{"SESSION_VARIABLES_ADMIN", "SYSTEM_VARIABLES_ADMIN", "SUPER"}, // max_error_count
 	}
 	if s.MariaDB {
 		all = []right{

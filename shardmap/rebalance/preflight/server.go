@@ -27,7 +27,7 @@ func (s *side) String() string { return s.shard.ID + " " + s.Addr }
 
 // connect logs in to the primaries.
 func (r *run) connect(ctx context.Context) {
-	for _, sh := range r.shards() {
+	for _, sh := range r.shards {
 		s := &side{shard: sh, vars: map[string]string{}}
 		for _, v := range r.moves {
 			s.source = s.source || v.From.ID == sh.ID
@@ -170,7 +170,7 @@ func (r *run) checkTransactions(ctx context.Context, s *side) {
 // checkAlike compares the servers with each other.
 func (r *run) checkAlike() {
 	var first *side
-	for _, s := range r.servers() {
+	for _, s := range r.sides() {
 		if first == nil {
 			first = s
 			continue
@@ -199,7 +199,7 @@ func (r *run) checkAlike() {
 // keep up, since a switch waits until they have all; those of a source are read
 // from where they keep up.
 func (r *run) checkReplicas(ctx context.Context) {
-	for _, sh := range r.shards() {
+	for _, sh := range r.shards {
 		target := slices.ContainsFunc(r.moves, func(v *shardmap.Move) bool { return v.To.ID == sh.ID })
 		bad, note := Warning, "rows aren't read there"
 		if target {
@@ -245,7 +245,7 @@ func orNone(s string) string {
 // branches are the prepared XA branches of each primary.
 func (r *run) branches(ctx context.Context) map[string]bool {
 	out := map[string]bool{}
-	for _, s := range r.servers() {
+	for _, s := range r.sides() {
 		rows, err := s.Query(ctx, "XA RECOVER")
 		if err != nil {
 			continue // checkBranches says so
@@ -267,7 +267,7 @@ func (r *run) checkBranches(ctx context.Context, before map[string]bool, at time
 		case <-time.After(time.Until(at.Add(time.Second))):
 		}
 	}
-	for _, s := range r.servers() {
+	for _, s := range r.sides() {
 		rows, err := s.Query(ctx, "XA RECOVER")
 		if err != nil {
 			if server.Code(err) != 1401 && server.Code(err) != 1227 { // the right is asked for

@@ -146,7 +146,7 @@ func actions(f rows.Foreign) string {
 // checkSpace says how much goes where, since a server can't be asked how much
 // room its disks have.
 func (r *run) checkSpace(ctx context.Context) {
-	for _, s := range r.servers() {
+	for _, s := range r.sides() {
 		if !s.target {
 			continue
 		}
