@@ -2,6 +2,7 @@ package rebalance
 
 import (
 	"fmt"
+	"os"
 	"time"
 
 	"shardway/shardmap"
@@ -44,8 +45,9 @@ type Options struct {
 	// Parallel is how many moves are copied at a time; all that have been copied
 	// are followed all the time. Default 2.
 	Parallel int
-	// Chunk is how many rows are read at a time, and ChunkTime how long that may
-	// take: chunks get smaller where it takes longer. Defaults 2000 and 500ms.
+	// Chunk is how many rows of a table are gone over at a time, and ChunkTime how
+	// long that may take: chunks get smaller where it takes longer. Defaults 10000
+	// and 500ms.
 	Chunk     int
 	ChunkTime time.Duration
 	// MaxLag is how far the replicas of the shard that is written to may be
@@ -62,9 +64,11 @@ type Options struct {
 	// the map with the pause being stored until the one with the new owner is.
 	// Default 1s.
 	PauseLimit time.Duration
-	// Silent is how long, within PauseLimit, a proxy may take to say that it has
-	// taken the pause over before it is fenced, unless its announcements show
-	// that it lives. Default half of PauseLimit.
+	// Silent is how long a proxy that is announced may serve an older map than the
+	// stored one before it counts as cut off, as one does at once whose
+	// announcement has run out. Such a proxy is fenced at the servers, and all
+	// connections of ProxyUser there are killed, its own being among them. Default
+	// 10s.
 	Silent time.Duration
 	// Retry is how long a switch that was taken back waits before the next try,
 	// and twice that after each further one, up to a minute. Default 2s.
@@ -78,6 +82,37 @@ type Options struct {
 	// failpoint is called before each step; its error ends the engine there, as
 	// kill -9 does. Tests set it.
 	failpoint func(step string) error
+}
+
+func (o Options) withDefaults() Options {
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&o.Tick, 500 * time.Millisecond},
+		{&o.ChunkTime, 500 * time.Millisecond},
+		{&o.MaxLag, 5 * time.Second},
+		{&o.PauseLimit, time.Second},
+		{&o.Silent, 10 * time.Second},
+		{&o.Retry, 2 * time.Second},
+		{&o.Statement, 10 * time.Second},
+	} {
+		if *d.field <= 0 {
+			*d.field = d.value
+		}
+	}
+	for _, d := range []struct {
+		field *int
+		value int
+	}{{&o.Parallel, 2}, {&o.Chunk, 10000}, {&o.MaxRunning, 64}} {
+		if *d.field <= 0 {
+			*d.field = d.value
+		}
+	}
+	if o.By == "" {
+		o.By = fmt.Sprintf("%s (pid %d)", shardmap.Author(), os.Getpid())
+	}
+	return o
 }
 
 // Running is the error when another engine has the rebalance.
