@@ -33,6 +33,10 @@ func TestServers(t *testing.T) {
 			}{
 				{"plan", plans},
 				{"refused", refuses},
+				{"start and undo", startsAndUndoes},
+				{"start and finish", startsAndFinishes},
+				{"by hand", byHand},
+				{"cancel", cancels},
 			} {
 				if !t.Run(test.name, func(t *testing.T) {
 					one := *s
@@ -198,5 +202,143 @@ func refuses(s *servers) {
 	}
 	if m, err := s.store.Load(s.ctx); err != nil || m.Version() != 3 {
 		s.Errorf("the map was changed: %v", fmt.Sprint(m.Version(), err))
+	}
+}
+
+// shares wants that many users on each shard.
+func (s *servers) shares(want ...string) {
+	s.Helper()
+	for i, n := range want {
+		if got := s.count(i, "users"); got != n {
+			s.Errorf("s%d has %s users, want %s", i, got, n)
+		}
+	}
+}
+
+func (s *servers) owner(slot int) string {
+	s.Helper()
+	m, err := s.store.Load(s.ctx)
+	s.must(err)
+	return m.Database("shop").Owner(slot).ID
+}
+
+func startsAndUndoes(s *servers) {
+	before := []string{s.count(0, "users"), s.count(1, "users"), s.count(2, "users")}
+	out := s.run(0, "rebalance", "start", "--move", "0-63:s2", "--yes")
+	s.wants(out, ".1 shop s0>s2 copying", "s2 took over, statements for the slots waited", "undo", "goes back")
+	if s.owner(0) != "s2" || s.owner(64) != "s0" || s.count(2, "users") != "63" || s.count(0, "users") != before[0] {
+		s.Errorf("slot 0 is of %s, slot 64 of %s, s2 has %s users", s.owner(0), s.owner(64), s.count(2, "users"))
+	}
+	s.wants(s.run(0, "rebalance", "status"), "moved", "is run by nobody now")
+	s.must(s.c.Shards[2].Primary.Exec(s.ctx, "UPDATE shop.users SET name = 'changed since' WHERE id = 5"))
+	s.wants(s.run(0, "rebalance", "undo", "--yes"), "s0 took over", "is done")
+	s.shares(before...)
+	name, err := s.c.Shards[0].Primary.Text(s.ctx, "SELECT name FROM shop.users WHERE id = 5")
+	if s.must(err); name != "changed since" || s.owner(0) != "s0" {
+		s.Errorf("after undo the name is %q, and slot 0 of %s", name, s.owner(0))
+	}
+}
+
+func startsAndFinishes(s *servers) {
+	s.run(0, "rebalance", "plan", "--isolate", "shop.users:42", "--yes")
+	s.run(0, "rebalance", "start", "--yes")
+	if s.owner(42) != "s2" || s.count(2, "orders") != "3" {
+		s.Errorf("slot 42 is of %s, s2 has %s orders", s.owner(42), s.count(2, "orders"))
+	}
+	s.wants(s.run(exitRefused, "rebalance", "finish"), "no terminal to ask")
+	var report struct {
+		Moves []struct{ Phase string }
+		Error string
+	}
+	var out, errs bytes.Buffer
+	s.must(run(s.ctx, []string{"-c", s.config, "rebalance", "finish", "--yes", "--output", "json"}, strings.NewReader(""), &out, &errs))
+	s.must(json.Unmarshal(out.Bytes(), &report))
+	if len(report.Moves) != 1 || report.Moves[0].Phase != "done" || report.Error != "" {
+		s.Errorf("the report is %s", &out)
+	}
+	if n := s.count(0, "users WHERE id = 42"); n != "0" {
+		s.Errorf("s0 has %s rows of the key that moved", n)
+	}
+	s.shares("511", "488", "1")
+}
+
+// background runs shardctl until the test waits for it.
+func (s *servers) background(args ...string) (wait func(want int) string) {
+	var out, errs bytes.Buffer
+	done := make(chan error, 1)
+	go func() {
+		done <- run(s.ctx, append([]string{"-c", s.config}, args...), strings.NewReader(""), &out, &errs)
+	}()
+	return func(want int) string {
+		s.Helper()
+		err := <-done
+		if got := status(err, &errs); got != want {
+			s.Fatalf("shardctl %s ended with status %d, want %d\n%s%s", strings.Join(args, " "), got, want, &out, &errs)
+		}
+		return out.String() + errs.String()
+	}
+}
+
+// phase waits until each move is in a phase.
+func (s *servers) phase(want string) {
+	s.Helper()
+	for last := ""; ; {
+		var errs, out bytes.Buffer
+		s.must(run(s.ctx, []string{"-c", s.config, "rebalance", "status", "--output", "json"}, strings.NewReader(""), &out, &errs))
+		var report struct {
+			Rebalances []struct{ Moves []struct{ Phase string } }
+		}
+		s.must(json.Unmarshal(out.Bytes(), &report))
+		last = out.String()
+		reached := len(report.Rebalances) > 0
+		for _, r := range report.Rebalances {
+			for _, v := range r.Moves {
+				reached = reached && v.Phase == want
+			}
+		}
+		if reached {
+			return
+		}
+		select {
+		case <-s.ctx.Done():
+			s.Fatalf("it doesn't come to %s:\n%s", want, last)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func byHand(s *servers) {
+	engine := s.background("rebalance", "start", "--drain", "s2", "--manual", "--yes")
+	s.phase("level")
+	s.run(0, "rebalance", "pause")
+	s.phase("held")
+	resume := s.background("rebalance", "resume")
+	s.phase("level")
+	s.wants(resume(0), "watching it")
+	if s.owner(42) != "s2" {
+		s.Errorf("slot 42 is of %s before the takeover", s.owner(42))
+	}
+	s.wants(s.run(0, "rebalance", "cutover"), "watching it", "has moved")
+	if s.owner(42) == "s2" {
+		s.Error("slot 42 is of s2 after the takeover")
+	}
+	s.wants(s.run(0, "rebalance", "finish", "--yes"), "is done")
+	s.wants(engine(0), "is done")
+	if n := s.count(2, "users"); n != "0" {
+		s.Errorf("s2 has %s users", n)
+	}
+}
+
+func cancels(s *servers) {
+	before := []string{s.count(0, "users"), s.count(1, "users"), s.count(2, "users")}
+	engine := s.background("rebalance", "start", "--even", "--move", "0:s1")
+	s.wants(engine(exitUsage), "ask for one")
+	engine = s.background("rebalance", "start", "--move", "512-520:s2", "--manual", "--yes", "--limit", "1000")
+	s.phase("level")
+	s.wants(s.run(0, "rebalance", "cancel", "--yes"), "is done")
+	s.wants(engine(0), "is done")
+	s.shares(before...)
+	if m, err := s.store.Load(s.ctx); err != nil || len(m.Database("shop").Moves()) > 0 {
+		s.Errorf("moves are left: %v", err)
 	}
 }
