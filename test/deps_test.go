@@ -26,6 +26,7 @@ var imports = map[string][]string{
 	"protocol/socket":      {},
 	"shardmap":             {},
 	"config":               {},
+	"config/operator":      {"config", "protocol", "shardmap/server"},
 	"router/parse/digest":  {},
 	"router/parse/bridge":  {"router/parse/digest"},
 	"router/parse/rewrite": {"router/parse/digest"},
@@ -40,6 +41,9 @@ var imports = map[string][]string{
 
 	"shardmap/rebalance/rows":   {"shardmap"},
 	"shardmap/rebalance/follow": {"shardmap", "shardmap/gtid", "shardmap/rebalance/rows"},
+
+	"shardmap/rebalance/balance":   {"shardmap"},
+	"shardmap/rebalance/preflight": {"shardmap", "shardmap/failover", "shardmap/rebalance/rows", "shardmap/server"},
 
 	"router/backend": {
 		"protocol", "router/backend/circuit", "router/backend/health", "router/backend/policy", "router/backend/pulse",
