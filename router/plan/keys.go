@@ -97,4 +97,3 @@ func (c *Copy) keyed(key *ties.Key, from *Copy, s *source) {
 		})
 	}
 }
-
