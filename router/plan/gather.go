@@ -22,7 +22,8 @@ type Gather struct {
 	// Why says what made it run on several shards.
 	Why string
 
-	asks []parse.Table
+	asks    []parse.Table
+	touches touches
 }
 
 // Copy is a table whose rows are brought to a temporary one.
@@ -40,14 +41,22 @@ type Copy struct {
 	// Where are the conditions for rows that can matter: a row meets all Filters of one of the lists. Without a list, or
 	// with an empty one, every row can.
 	Where [][]Filter
+	// Few says that the table could be read where it is: it is copied only if few rows matter, so that their values choose
+	// those of other tables.
+	Few bool
+
+	members, lists []int           // the places in the statement that it is for, and which of Where is each one's, -1 for none
+	table          *shardmap.Table // nil: the map doesn't list it as sharded
 }
 
 // Filter is a condition on the columns of one table, for a server to evaluate under the session's state.
 type Filter struct {
-	SQL     string
+	SQL     string   // with Of, a text for people
 	Columns []string // lower case: all of them must be the table's
 	// Strings and Numbers say which literals SQL compares the columns with.
 	Strings, Numbers bool
+	// Of are the values of which the column is one; nil where SQL is the condition.
+	Of *Values
 }
 
 func (*Gather) plan() {}
@@ -83,6 +92,16 @@ func (p *Gather) Reads() int {
 	return len(shards)
 }
 
+// Finds reports whether the tables are there too where the statement is finished, before their rows are brought.
+func (p *Gather) Finds() bool {
+	for i := range p.Copies {
+		if c := &p.Copies[i]; !c.Listed && c.Home != p.Shard {
+			return false
+		}
+	}
+	return true
+}
+
 // String is the table, the shards, and the conditions.
 func (c *Copy) String() string {
 	out := c.DB + "." + c.Table
@@ -97,24 +116,62 @@ func (c *Copy) String() string {
 	if out += strings.Join(ids, "+"); len(ids) == 0 {
 		out += "nowhere"
 	}
-	if where := c.Condition(nil); where != "" {
+	if where, _ := c.Condition(nil); where != "" {
 		out += " where " + where
+	}
+	if c.Few {
+		out += " if they are few"
+	}
+	for _, s := range c.Shards {
+		if own := c.own(s); own != "" {
+			out += ", on " + s.ID + " where " + own
+		}
 	}
 	return out
 }
 
-// Condition is what Where demands, "" for nothing, of the Filters that usable takes; nil takes all.
-func (c *Copy) Condition(usable func(*Filter) bool) string {
+// Asked is where with what a shard is asked besides: to leave out the copies that it has of other shards' rows.
+func (c *Copy) Asked(where string, s *shardmap.Shard) string {
+	own := c.own(s)
+	switch {
+	case own == "":
+		return where
+	case where == "":
+		return own
+	default:
+		return "(" + where + ") AND " + own
+	}
+}
+
+// own is the condition for rows that are a shard's own, "" where all are.
+func (c *Copy) own(s *shardmap.Shard) string {
+	if c.table == nil || !foreign(c.table, s) {
+		return ""
+	}
+	return c.table.OwnSQL(s.ID, "")
+}
+
+// Condition is what Where demands, "" for nothing. say gives the SQL of a Filter, "" for one that can't be sent and Never for
+// one that no row meets; nil takes all as they are. never says that no row can matter.
+func (c *Copy) Condition(say func(*Filter) string) (where string, never bool) {
 	var any []string
 	for _, list := range c.Where {
 		var all []string
 		for i := range list {
-			if usable == nil || usable(&list[i]) {
-				all = append(all, list[i].SQL)
+			sql := list[i].SQL
+			if say != nil {
+				sql = say(&list[i])
+			}
+			if sql != "" {
+				all = append(all, sql)
 			}
 		}
-		if len(all) == 0 {
-			return ""
+		switch {
+		case slices.Contains(all, Never):
+			never = true
+			continue
+		case len(all) == 0:
+			return "", false
 		}
 		any = append(any, strings.Join(all, " AND "))
 	}
@@ -123,8 +180,11 @@ func (c *Copy) Condition(usable func(*Filter) bool) string {
 			any[i] = "(" + any[i] + ")"
 		}
 	}
-	return strings.Join(any, " OR ")
+	return strings.Join(any, " OR "), never && len(any) == 0
 }
+
+// Never is the condition that no row meets.
+const Never = "FALSE"
 
 // gatherRows are the steps of a Gather for EXPLAIN ROUTE.
 func gatherRows(p *Gather) (rows [][]string) {
@@ -138,11 +198,19 @@ func gatherRows(p *Gather) (rows [][]string) {
 			columns = "those of its columns that are named"
 		}
 		for _, s := range c.Shards {
-			sql := "SELECT … FROM " + c.DB + "." + c.Table
-			if where := c.Condition(nil); where != "" {
+			brought := "rows"
+			if c.Few {
+				brought = "rows, if they are few,"
+			}
+			sql, why := "SELECT … FROM "+c.DB+"."+c.Table, ""
+			where, _ := c.Condition(nil)
+			if where = c.Asked(where, s); where != "" {
 				sql += " WHERE " + where
 			}
-			add(s.ID, p.From.String(), strings.Join(servers(s, p.From), ", "), sql, "rows for the temporary table "+c.DB+"."+c.Name+", "+columns)
+			if c.own(s) != "" {
+				why = "; " + strangers(c.table.Database, s)
+			}
+			add(s.ID, p.From.String(), strings.Join(servers(s, p.From), ", "), sql, brought+" for the temporary table "+c.DB+"."+c.Name+", "+columns+why)
 		}
 		if len(c.Shards) == 0 {
 			add("", "shardway", "", "", "no row of "+c.DB+"."+c.Table+" can match: the temporary table "+c.DB+"."+c.Name+" is empty")
@@ -167,6 +235,7 @@ func (b *builder) brought() Plan {
 		return b.unbrought(found.Why)
 	}
 	w := bringing{b: b, list: found.Tables, commons: found.Commons, norm: found.Norm}
+	w.settle(found.Loose)
 	w.group()
 	return w.plan()
 }
@@ -239,8 +308,9 @@ type bringing struct {
 type tableGroup struct {
 	db, table string
 	kind      kind
-	members   []int // of list
-	need      set   // the shards on which rows can matter
+	members   []int              // of list
+	need      set                // the shards on which rows can matter
+	listed    *shardmap.Database // nil: the map doesn't list the table
 }
 
 // group sorts the table names of the statement by the tables that they mean.
@@ -265,7 +335,11 @@ func (w *bringing) group() {
 		}
 		if at < 0 {
 			at = len(w.groups)
-			w.groups = append(w.groups, tableGroup{db: db, table: s.text.Name, kind: s.kind})
+			g := tableGroup{db: db, table: s.text.Name, kind: s.kind}
+			if s.table != nil {
+				g.listed = s.table.Database
+			}
+			w.groups = append(w.groups, g)
 		}
 		g := &w.groups[at]
 		g.members = append(g.members, i)
@@ -282,6 +356,8 @@ func (w *bringing) source(i int) *source {
 func (w *bringing) whole(g *tableGroup, s *shardmap.Shard) bool {
 	switch {
 	case w.b.inTx():
+		return false
+	case g.listed != nil && !g.listed.Holds(s):
 		return false
 	case g.kind == kindReference, g.need.count() == 0:
 		return true
@@ -345,6 +421,7 @@ func (w *bringing) plan() Plan {
 			return b.unbrought("it would take more than " + strconv.Itoa(maxCopies) + " temporary tables, since MySQL opens each once in a statement")
 		}
 	}
+	p.Copies = w.sorted(p.Copies, p.Shard)
 	p.Why = b.whyBrought()
 	return p
 }
@@ -355,7 +432,7 @@ const maxCopies = 61
 // copy is a copy for some of a table's references.
 func (w *bringing) copy(g *tableGroup, members []int, name string) Copy {
 	b := w.b
-	c := Copy{DB: g.db, Table: g.table, Name: name, Home: b.home(g.db), Listed: g.kind != kindWhole}
+	c := Copy{DB: g.db, Table: g.table, Name: name, Home: b.home(g.db), Listed: g.kind != kindWhole, members: members}
 	var need set
 	for _, i := range members {
 		br, s := &w.list[i], w.source(i)
@@ -368,9 +445,12 @@ func (w *bringing) copy(g *tableGroup, members []int, name string) Copy {
 				list = append(list, f)
 			}
 		}
-		if s.in.count() > 0 {
-			c.Where = append(c.Where, list)
+		if s.in.count() == 0 && g.kind != kindReference {
+			c.lists = append(c.lists, -1)
+			continue
 		}
+		c.lists = append(c.lists, len(c.Where))
+		c.Where = append(c.Where, list)
 	}
 	if slices.Sort(c.Columns); c.All {
 		c.Columns = nil
@@ -379,7 +459,7 @@ func (w *bringing) copy(g *tableGroup, members []int, name string) Copy {
 	if g.kind == kindReference {
 		from := c.Home
 		for _, id := range b.f.TxShards {
-			if s := b.m.Shard(id); s != nil {
+			if s := b.m.Shard(id); s != nil && g.listed.Holds(s) {
 				from = s // which is in the transaction already
 			}
 		}
@@ -392,6 +472,9 @@ func (w *bringing) copy(g *tableGroup, members []int, name string) Copy {
 	}
 	if g.kind == kindWhole && len(c.Shards) > 0 {
 		c.Home = c.Shards[0]
+	}
+	if g.kind == kindSharded {
+		c.table = w.source(members[0]).table
 	}
 	return c
 }

@@ -56,6 +56,7 @@ type One struct {
 	noted   uint8 // number of notes
 	dropped bool  // there was no room for some
 	notes   [maxNotes]note
+	touches touches
 }
 
 // Local is answered by the session without relaying the statement as it is.
@@ -68,6 +69,8 @@ type Local struct {
 type Load struct {
 	Table  *shardmap.Table   // sharded, or a reference table
 	Shards []*shardmap.Shard // those that have the table, more than one
+
+	touches touches
 }
 
 // Refuse is an error for the client. The session, its transaction and its pins stay as they are.
@@ -152,11 +155,12 @@ type Facts struct {
 	PinWhy     string   // what that state is: "user variables", "temporary table shop.t", …
 	TempTables []string // names of the temporary tables on PinShard: lower case, "db.name"
 
-	User    string   // the client's user, as errors name it
-	Charset string   // character_set_client, lower case
-	Strict  bool     // sql_mode has STRICT_TRANS_TABLES or STRICT_ALL_TABLES; without it more INSERTs are refused
-	FirstID uint64   // the first of the numbers drawn for an INSERT's rows, see Numbers; 0: none were drawn
-	Primary []string // the columns of the primary key of the table that a Pick writes to; nil if not known
+	User    string // the client's user, as errors name it
+	Charset string // character_set_client, lower case
+	Strict  bool   // sql_mode has STRICT_TRANS_TABLES or STRICT_ALL_TABLES; without it more INSERTs are refused
+	FirstID uint64 // the first of the numbers drawn for an INSERT's rows, see Numbers; 0: none were drawn
+	// Primary has the columns of the primary keys of the tables that a Pick writes to, by "db.table" in lower case.
+	Primary map[string][]string
 	ZeroID  bool     // sql_mode has NO_AUTO_VALUE_ON_ZERO: 0 is a value of its own
 	Columns []string // the target's columns in order, without invisible ones, for an INSERT without a column list; nil if not known
 
@@ -221,11 +225,14 @@ func Rows(p Plan, m *shardmap.Map) (columns []string, rows [][]string) {
 			if t := p.Parts[i].SQL; t != nil {
 				sql = t.String()
 			}
-			rows = append(rows, []string{number(i + 1), s.ID, p.Role.String(), strings.Join(servers(s, p.Role), ", "), sql, p.Why})
+			rows = append(rows, []string{number(i + 1), s.ID, p.Role.String(), strings.Join(servers(s, p.Role), ", "), sql, p.why(&p.Parts[i])})
 		}
 		merge := "affected rows are added up"
-		if p.Copies {
+		switch {
+		case p.Copies:
 			merge = "the reply is the first copy's"
+		case p.Returning:
+			merge = "the rows one part after another"
 		}
 		if !p.Write {
 			merge = p.Merge.String()
@@ -234,7 +241,7 @@ func Rows(p Plan, m *shardmap.Map) (columns []string, rows [][]string) {
 	case *Pick:
 		rows = append(rows,
 			[]string{"1", "", "pick", "", p.Rows.String(), p.Why},
-			[]string{"2", "", "write", "", p.Head.String() + " …", "the rows that were chosen, in the same transaction"})
+			[]string{"2", "", "write", "", p.heads(), "the rows that were chosen, in the same transaction"})
 	case *Gather:
 		rows = gatherRows(p)
 	case *Each:

@@ -13,8 +13,11 @@ import (
 // part of the expression that holds it.
 type Shape struct {
 	Norm *Norm
-	// Union says that it is a UNION ALL of SELECTs that give their rows as they are: nothing else of it is known.
+	// Union says that it is a UNION ALL of SELECTs that give their rows as they are: nothing else of it is known but Places.
 	Union bool
+	// Places are where the outermost query blocks take a condition, in the order of the text: one, or one for each branch of
+	// the Union. They are nil where that can't be told.
+	Places []Place
 
 	Head     Range // what comes before the select list: WITH …, SELECT DISTINCT …
 	List     Range // the select list
@@ -84,7 +87,9 @@ type Number struct {
 // but Union, and for forms whose clauses it can't tell apart with certainty.
 func NewShape(n *Norm, node ast.StmtNode) *Shape {
 	if union, ok := node.(*ast.SetOprStmt); ok && unionOfRows(n, union) {
-		return &Shape{Norm: n, Union: true}
+		s := &Shape{Norm: n, Union: true}
+		s.branches(union)
+		return s
 	}
 	sel, ok := node.(*ast.SelectStmt)
 	if !ok || sel.Kind != ast.SelectStmtKindSelect || sel.IsInBraces || sel.WithBeforeBraces || sel.Fields == nil || sel.From == nil || sel.SelectIntoOpt != nil {
@@ -218,6 +223,7 @@ func (s *Shape) clauses(sel *ast.SelectStmt) *clauses {
 		}
 	}
 	c[at].To = all.To
+	s.Places = []Place{{Where: c[inWhere], After: c[inFrom].To - 1}}
 	s.List = c[inList]
 	s.Body = Range{c[inFrom].From, 0}
 	for k := inFrom; k <= inWindow; k++ {
@@ -422,8 +428,10 @@ func number(e ast.ExprNode) bool {
 	switch e := e.(type) {
 	case *ast.ParenthesesExpr:
 		return number(e.Expr)
-	case *ast.BinaryOperationExpr:
+	case *ast.BinaryOperationExpr, *ast.UnaryOperationExpr:
 		return true // arithmetic, comparison, logic and bits: none gives text
+	case *ast.FuncCallExpr:
+		return numeric[e.FnName.L]
 	case *ast.AggregateFuncExpr:
 		switch strings.ToLower(e.F) {
 		case ast.AggFuncCount, ast.AggFuncSum, ast.AggFuncAvg:
@@ -431,6 +439,16 @@ func number(e ast.ExprNode) bool {
 		}
 	}
 	return false
+}
+
+// numeric are functions that give numbers, whatever they are given.
+var numeric = map[string]bool{
+	"abs": true, "ascii": true, "bit_count": true, "bit_length": true, "ceil": true, "ceiling": true, "char_length": true, "character_length": true,
+	"crc32": true, "datediff": true, "day": true, "dayofmonth": true, "dayofweek": true, "dayofyear": true, "exp": true, "field": true,
+	"find_in_set": true, "floor": true, "hour": true, "instr": true, "length": true, "ln": true, "locate": true, "log": true, "log10": true,
+	"log2": true, "microsecond": true, "minute": true, "mod": true, "month": true, "octet_length": true, "ord": true, "position": true,
+	"pow": true, "power": true, "quarter": true, "round": true, "second": true, "sign": true, "sqrt": true, "strcmp": true, "to_days": true,
+	"truncate": true, "unix_timestamp": true, "week": true, "weekday": true, "year": true,
 }
 
 // finder notes what is anywhere in an expression, but not in its subqueries.
