@@ -53,6 +53,9 @@ func (c *Claim) Use(m *shardmap.Map, moves []*shardmap.Move, counts bool) (Verdi
 		before = c.moves.Load()
 	}
 	if counts && len(moves) > 0 {
+		if c.planned.Load() == nil {
+			c.planned.Store(m)
+		}
 		c.note(before, moves)
 	}
 	if c.r.live.Current() != m {
@@ -95,6 +98,18 @@ func (c *Claim) withdraw(before *[]*shardmap.Move) {
 		c.moves.Store(before)
 		c.look()
 	}
+}
+
+// Restart is for a statement, planned by m, that has ended the transaction of which it was a part, and begins another one:
+// what the former one has used is noted no longer.
+func (c *Claim) Restart(m *shardmap.Map) {
+	c.kept = false
+	c.views = c.views[:0]
+	c.planned.Store(m)
+	if c.moves.Load() != nil {
+		c.moves.Store(nil)
+	}
+	c.look()
 }
 
 // End notes that a statement has ended. open says that it was part of a transaction that goes on: what it uses is noted

@@ -20,15 +20,16 @@ func (c *Claim) Saw(shard string, m *shardmap.Map) {
 }
 
 // Missed returns the first of moves whose slots belong to a shard of which the open transaction's snapshot is older than
-// that: their rows aren't in it, or not as they were when the slots came. It is nil when there is none.
-func (c *Claim) Missed(moves []*shardmap.Move) *shardmap.Move {
+// that: their rows aren't in it, or not as they were when the slots came. It is nil when there is none. keeps says whether the
+// transaction keeps its snapshot of a shard.
+func (c *Claim) Missed(moves []*shardmap.Move, keeps func(shard string) bool) *shardmap.Move {
 	if len(c.views) == 0 {
 		return nil
 	}
 	for _, v := range moves {
 		owner := v.Owner()
 		for i := range c.views {
-			if c.views[i].shard == owner.ID && !owns(c.views[i].m, v) {
+			if c.views[i].shard == owner.ID && !owns(c.views[i].m, v) && keeps(owner.ID) {
 				return v
 			}
 		}
