@@ -175,11 +175,11 @@ func TestAStatementThatWaitsLeavesItsTransactionAlone(t *testing.T) {
 }
 
 func TestWaitEndsWithTheNextMap(t *testing.T) {
-	paused := mapIn(t, 1, shardmap.MovePaused)
-	live := shardmap.NewLive(paused)
-	r := claims.New(live)
-	c := r.Add()
 	synctest.Test(t, func(t *testing.T) {
+		paused := mapIn(t, 1, shardmap.MovePaused)
+		live := shardmap.NewLive(paused)
+		r := claims.New(live)
+		c := r.Add()
 		ended := make(chan error)
 		go func() { ended <- c.Wait(t.Context(), paused, moves(paused)[0]) }()
 		synctest.Wait()
@@ -190,16 +190,16 @@ func TestWaitEndsWithTheNextMap(t *testing.T) {
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
+		cause := errors.New("enough")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(cause)
+		if err := c.Wait(ctx, live.Current(), moves(paused)[0]); !errors.Is(err, cause) {
+			t.Error(err)
+		}
+		if w := r.Waits(); len(w.Now) > 0 || w.Count != 2 || w.Within[len(w.Within)-1] != 2 {
+			t.Errorf("%+v", w)
+		}
 	})
-	cause := errors.New("enough")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(cause)
-	if err := c.Wait(ctx, live.Current(), moves(paused)[0]); !errors.Is(err, cause) {
-		t.Error(err)
-	}
-	if w := r.Waits(); len(w.Now) > 0 || w.Count != 2 || w.Within[len(w.Within)-1] != 2 {
-		t.Errorf("%+v", w)
-	}
 }
 
 func TestASnapshotThatIsOlderThanTheRows(t *testing.T) {
@@ -300,7 +300,7 @@ func TestNobodySlipsThrough(t *testing.T) {
 			runtime.Gosched()
 		}
 	}
-	for range 30 {
+	for range 15 {
 		if ctx.Err() != nil {
 			break
 		}
