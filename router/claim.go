@@ -3,6 +3,8 @@ package router
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"shardway/protocol"
@@ -95,7 +97,14 @@ func (s *session) stopWaiting(why error) {
 }
 
 // slotList is a move's slots as the map writes them.
-func slotList(v *shardmap.Move) string { return shardmap.FormatSlots(v.Slots())[0] }
+func slotList(v *shardmap.Move) string {
+	const most = 32
+	list := shardmap.FormatSlots(v.Slots())
+	if len(list) > most {
+		list = append(list[:most:most], fmt.Sprintf("… %d more", len(list)-most))
+	}
+	return strings.Join(list, ", ")
+}
 
 // snapshot is for a statement of a transaction. One that reads slots which have come to a shard after the transaction's
 // snapshot of that shard was taken wouldn't see their rows: the transaction is rolled back, as after a deadlock.
