@@ -253,6 +253,11 @@ func (s *Server) variablesTable() *Table {
 	count("status.probes", s.counters.probes.Load())
 	count("status.login_failures", s.counters.loginFailures.Load())
 	count("status.statements", s.counters.statements.Load())
+	waiting := 0
+	for _, n := range s.claims.Waits().Now {
+		waiting += n
+	}
+	count("status.waiting_statements", uint64(waiting))
 	count("status.panics", s.counters.panics.Load())
 	causal := o.Executor.Cluster().CausalCounts()
 	count("status.causal_known", causal.Known)
