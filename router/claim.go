@@ -60,6 +60,9 @@ func (s *session) waitForSlots(ctx context.Context, o *Options, st *parse.Statem
 	if err := s.conn.Flush(); err != nil { // what the client was answered before
 		return err
 	}
+	if s.x.Keeps() {
+		s.takeBack()
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	ctx, stop := context.WithDeadlineCause(ctx, since.Add(o.HoldTimeout), errHeld)
