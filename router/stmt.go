@@ -254,7 +254,7 @@ func (stmt *statement) bind() []parse.Value {
 			if stmt.bound[n].LongData {
 				a.S = stmt.longData(n)
 			}
-			a.Start, a.End = start, end
+			a.Start, a.End, a.Bound = start, end, true
 			n++
 		}
 		args[i] = a

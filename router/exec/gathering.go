@@ -52,6 +52,9 @@ type gathering struct {
 // Run, with the text of the plan's own SQL; its Shard and Role don't matter. An error is as Run's. Outcome.Warnings are the
 // statement's own, since its connection isn't kept.
 func (s *Session) Gather(ctx context.Context, g *Gathering, r *Request) (Outcome, Gathered, error) {
+	if err := s.spared(); err != nil {
+		return Outcome{}, Gathered{}, err
+	}
 	s.AskInsertID()
 	s.let(whyShort)
 	w := &gathering{s: s, g: g, r: r}
