@@ -177,6 +177,8 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 		return s.runEach(ctx, o, t, p)
 	case *plan.Load:
 		return s.load(ctx, o, t, p)
+	case *plan.Explain:
+		return s.explain(ctx, o, t, p)
 	case *plan.Local:
 		return s.runLocal(ctx, o, t, p, m)
 	case *plan.Refuse:

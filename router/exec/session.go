@@ -11,6 +11,7 @@ import (
 
 	"shardway/protocol"
 	"shardway/router/backend"
+	"shardway/router/exec/gather"
 	"shardway/router/exec/sequence"
 	"shardway/router/exec/xact"
 )
@@ -23,6 +24,7 @@ type Executor struct {
 	columns      columnCache
 	spaces       spaceCache
 	sequences    sequence.Sequences
+	rooms        gather.Rooms
 }
 
 // New returns an Executor over cluster, which the caller closes after the last session.
