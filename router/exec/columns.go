@@ -15,10 +15,11 @@ import (
 // them.
 const columnsAge = time.Second
 
-// columnCache knows the columns of sharded tables.
+// columnCache knows the columns of sharded tables, and views.
 type columnCache struct {
 	mu        sync.Mutex
 	known     map[string]tableColumns
+	views     map[string]knownView
 	forgotten time.Time
 }
 
@@ -82,12 +83,12 @@ func (s *Session) Columns(ctx context.Context, shard, schema, table string) ([]s
 	return names, nil
 }
 
-// ForgetColumns forgets the columns of all tables: a statement may have changed them.
+// ForgetColumns forgets the columns of all tables, and all views: a statement may have changed them.
 func (x *Executor) ForgetColumns() {
 	cache := &x.columns
 	cache.mu.Lock()
 	defer cache.mu.Unlock()
-	cache.known, cache.forgotten = nil, time.Now()
+	cache.known, cache.views, cache.forgotten = nil, nil, time.Now()
 }
 
 // ForgetColumns is the Executor's.
