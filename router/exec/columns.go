@@ -15,10 +15,11 @@ import (
 // them.
 const columnsAge = time.Second
 
-// columnCache knows the columns and the primary keys of tables.
+// columnCache knows the columns and the primary keys of tables, and views.
 type columnCache struct {
 	mu        sync.Mutex
 	known     map[string]tableColumns
+	views     map[string]knownView
 	forgotten time.Time
 }
 
@@ -98,12 +99,12 @@ func (s *Session) names(ctx context.Context, shard, what, sql string) ([]string,
 	return names, nil
 }
 
-// ForgetColumns forgets the columns and keys of all tables: a statement may have changed them.
+// ForgetColumns forgets the columns and keys of all tables, and all views: a statement may have changed them.
 func (x *Executor) ForgetColumns() {
 	cache := &x.columns
 	cache.mu.Lock()
 	defer cache.mu.Unlock()
-	cache.known, cache.forgotten = nil, time.Now()
+	cache.known, cache.views, cache.forgotten = nil, nil, time.Now()
 }
 
 // ForgetColumns is the Executor's.

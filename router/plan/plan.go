@@ -168,6 +168,9 @@ type Facts struct {
 	// refuses what it could merge if it knew them.
 	Tables map[string][]string
 
+	// Views has what a CREATE, ALTER or DROP VIEW names that is a view already, by "db.name" in lower case.
+	Views map[string]View
+
 	FullGroupBy    bool // sql_mode has ONLY_FULL_GROUP_BY
 	SelectLimited  bool // sql_select_limit is set
 	PlainBackslash bool // sql_mode has NO_BACKSLASH_ESCAPES

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"database/sql"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,6 +48,22 @@ func TestGather(t *testing.T) {
 		e.gatherKeys(few)
 		e.gatherStops(d)
 		e.gatherPools()
+	})
+}
+
+// TestViews runs testdata/views.sql through Shardway and on the plain server, as text and prepared.
+func TestViews(t *testing.T) {
+	statements := readStatements(t, "testdata/views.sql")
+	onBoth(t, "viewed", app, func(e *env) {
+		d := e.serve(nil)
+		statements := slices.Clone(statements)
+		for i := range statements {
+			statements[i].viewed = e.mysql()
+		}
+		for _, prepared := range []bool{false, true} {
+			compared, refused := e.compare(statements, prepared, func() *wire { return e.dial(d, nil) }, func() *wire { return e.plain(nil) }, nil)
+			e.Logf("note: %d statements answered alike, %d refused", compared, refused)
+		}
 	})
 }
 
