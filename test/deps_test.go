@@ -100,7 +100,7 @@ var inTests = map[string][]string{
 
 	"shardmap/etcdstore": {"test/cluster"},
 	"shardmap/failover":  {"test/cluster"},
-	"shardmap/rebalance": {"test/cluster"},
+	"shardmap/rebalance": {"test/cluster", "shardmap/failover"},
 
 	"shardmap/rebalance/rows":   {"test/cluster"},
 	"shardmap/rebalance/follow": {"test/cluster"},

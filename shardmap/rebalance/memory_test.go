@@ -113,6 +113,13 @@ func (s *memory) Proxies(context.Context) ([]shardmap.Proxy, error) {
 	return all, nil
 }
 
+// turn makes the store go away or come back.
+func (s *memory) turn(down bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down = down
+}
+
 // begin waits until none of the moves that a write touches is paused, and
 // returns the map by which it is planned. The slots are of the database; none
 // are all.
