@@ -66,7 +66,8 @@ var imports = map[string][]string{
 	"router/exec/sequence":       {"protocol", "shardmap"},
 	"router/exec/xact":           {"protocol", "router/backend", "shardmap"},
 	"router/exec":                {"protocol", "router/backend", "router/exec/gather", "router/exec/merge", "router/exec/sequence", "router/exec/stream", "router/exec/xact", "router/parse/rewrite", "router/plan", "shardmap", "shardmap/gtid"},
-	"router":                     {"protocol", "protocol/secret", "router/exec", "router/exec/merge", "router/exec/tables", "router/loaddata", "router/parse", "router/parse/rewrite", "router/plan", "shardmap"},
+	"router/claims":              {"shardmap"},
+	"router":                     {"protocol", "protocol/secret", "router/claims", "router/exec", "router/exec/merge", "router/exec/tables", "router/loaddata", "router/parse", "router/parse/rewrite", "router/plan", "shardmap"},
 	"router/loaddata":            {"protocol", "shardmap"},
 	"router/admin":               {"router", "shardmap"},
 	"cmd/shardway":               {"*"},
@@ -304,10 +305,10 @@ var larger = map[string]int{
 	"protocol": 5500,
 	// One session's commands and what each leaves for the next one to ask: the
 	// parts share the session's fields and nothing else has them.
-	"router": 5400,
+	"router": 5700,
 	// One reading of a text for all who ask about it; what is below the grammar
 	// is in digest, bridge and rewrite.
-	"router/parse": 4400,
+	"router/parse": 4500,
 	// A server's health, its pool and the views of its shards change in one step,
 	// under the same two locks (docs/design/0007). What is judged without is below.
 	"router/backend": 5100,

@@ -14,9 +14,8 @@ import (
 	"shardway/shardmap/stores"
 )
 
-// rivalEvery is how often a command that watches another engine tries to take
-// over, should that one have died; lookEvery how often it looks.
-const rivalEvery, lookEvery = 3 * time.Second, 300 * time.Millisecond
+// lookEvery is how often a command that watches another engine looks.
+const lookEvery = 300 * time.Millisecond
 
 func rebalanceStart(ctx context.Context, t *tool, flags *pflag.FlagSet, args []string) error {
 	manual, _ := flags.GetBool("manual")
@@ -294,32 +293,57 @@ func (t *tool) drive(ctx context.Context, store stores.Store, r found, flags *pf
 	engine := rebalance.New(store, o)
 	said := ""
 	for {
-		report, err := engine.Run(ctx, r.id)
-		rival, busy := errors.AsType[*rebalance.Running](err)
-		if !busy {
-			meter.end()
-			return t.driven(ctx, store, r, report, err, done)
+		rival := ""
+		if asked, err := engine.Status(ctx, r.id); err == nil {
+			rival = asked.By
 		}
-		if said != rival.By {
-			said = rival.By
-			fmt.Fprintf(t.stderr, "%s has rebalance %s: watching it\n", rival.By, r.id)
-		}
-		for began := time.Now(); time.Since(began) < rivalEvery; {
-			m, err := store.Load(ctx)
-			if err == nil && done(r.again(m)) {
+		if rival == "" {
+			report, err := engine.Run(ctx, r.id)
+			running, busy := errors.AsType[*rebalance.Running](err)
+			if !busy {
 				meter.end()
-				report, err := engine.Status(ctx, r.id)
 				return t.driven(ctx, store, r, report, err, done)
 			}
-			if report, err := engine.Status(ctx, r.id); err == nil {
-				meter.show(report.Progress)
+			rival = running.By
+		}
+		if said != rival {
+			said = rival
+			fmt.Fprintf(t.stderr, "%s has rebalance %s: watching it\n", rival, r.id)
+		}
+		report, over, err := t.watch(ctx, store, r, engine, meter, done)
+		if over || err != nil {
+			meter.end()
+			if ctx.Err() != nil {
+				return fmt.Errorf("stopped watching; %s goes on", rival)
 			}
-			select {
-			case <-ctx.Done():
-				meter.end()
-				return fmt.Errorf("stopped watching; %s goes on", rival.By)
-			case <-time.After(lookEvery):
-			}
+			return t.driven(ctx, store, r, report, err, done)
+		}
+	}
+}
+
+// watch shows what another engine does, until done says that it is over or the
+// engine is gone.
+func (t *tool) watch(ctx context.Context, store stores.Store, r found, engine *rebalance.Engine, meter *meter, done func([]*shardmap.Move) bool) (report rebalance.Report, over bool, err error) {
+	for {
+		m, err := store.Load(ctx)
+		if err != nil {
+			return report, false, err
+		}
+		moves := r.again(m)
+		if len(moves) == 0 { // its last report is gone with it
+			report.Rebalance, report.Version, report.Moves = r.id, m.Version(), []rebalance.MoveProgress{}
+			return report, done(moves), nil
+		}
+		if report, err = engine.Status(ctx, r.id); err == nil {
+			meter.show(report.Progress)
+		}
+		if done(moves) || err == nil && report.By == "" {
+			return report, done(moves), nil
+		}
+		select {
+		case <-ctx.Done():
+			return report, false, ctx.Err()
+		case <-time.After(lookEvery):
 		}
 	}
 }

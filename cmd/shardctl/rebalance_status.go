@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -86,6 +87,9 @@ func rebalanceStatus(ctx context.Context, t *tool, flags *pflag.FlagSet, args []
 	var lines [][]string
 	for _, r := range reports {
 		for _, v := range r.Moves {
+			if r.By == "" { // what the last engine said of its moments is past
+				v.Phase, v.Step, v.Wait, v.Rate, v.Left, v.Lag = "", "", "", 0, 0, -1
+			}
 			lines = append(lines, statusLine(&v))
 		}
 	}
@@ -94,7 +98,7 @@ func rebalanceStatus(ctx context.Context, t *tool, flags *pflag.FlagSet, args []
 	}
 	for _, r := range reports {
 		for _, v := range r.Moves {
-			if v.Wait != "" {
+			if v.Wait != "" && r.By != "" {
 				fmt.Fprintf(t.stdout, "%s waits: %s\n", v.ID, v.Wait)
 			}
 			if v.Error != "" {
@@ -218,6 +222,8 @@ func (t *tool) meter() *meter {
 }
 
 func (m *meter) show(p rebalance.Progress) {
+	// Nothing is known of a move before the engine has looked at it.
+	p.Moves = slices.DeleteFunc(p.Moves, func(v rebalance.MoveProgress) bool { return v.State == "" })
 	if m.live {
 		m.wipe()
 		for _, v := range p.Moves {

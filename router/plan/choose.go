@@ -85,10 +85,6 @@ func (b *builder) allShards(s *source) Plan {
 		advice = "split the file by shard and load each part with " + b.hint() + " and so on, or send INSERTs"
 	case b.st.Kind == parse.Handler:
 		advice = "use SELECT, or name a shard with " + b.hint()
-	case strings.HasSuffix(b.st.Name, " view") && s.text.Write:
-		return refuse(verb(b.st) + ": " + fullName(s.table) + " is listed in the map as a table: take another name")
-	case strings.HasSuffix(b.st.Name, " view"):
-		advice = "the view would show one shard's rows; query the table itself"
 	}
 	return refuse(verb(b.st) + ": " + fullName(s.table) + what + in.names(b.m) + ": " + advice)
 }

@@ -277,7 +277,7 @@ func (r *run) checkProxies(ctx context.Context, store Store) {
 		r.add("proxies", "versions", Failed, "let all run one version", "they run different versions of Shardway: %s", strings.Join(all, ", "))
 	}
 	if len(r.report.Failed()) == before {
-		r.add("proxies", "announced", OK, "", "%d, all serve version %d of the map", len(list), stored)
+		r.add("proxies", "map", OK, "", "%d announced, serving version %d of the map", len(list), stored)
 	}
 }
 
