@@ -305,7 +305,7 @@ func (r *run) leftovers(ctx context.Context, mv *shardmap.Move) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }() // it only reads
 	for _, t := range mv.Database.Tables {
 		if t.Reference {
 			continue

@@ -87,7 +87,6 @@ type flow struct {
 	state    *state
 	tables   []*table
 	stream   *follow.Stream
-	reached  time.Time     // when the copies last had all that the owner had
 	saved    time.Time     // when the state was last written
 	tried    time.Time     // when the replicas were last connected to, for their lag
 	chunk    int           // rows of the next chunk

@@ -303,7 +303,7 @@ func before(state shardmap.MoveState) shardmap.MoveState {
 // bringsReference names the rebalance, not this one, that is bringing the
 // reference tables to the target, or is "".
 func (r *run) bringsReference(mv *shardmap.Move) string {
-	if holds(mv.Database, mv.To) {
+	if mv.Database.Holds(mv.To) {
 		return ""
 	}
 	for _, other := range mv.Database.Moves() {
@@ -314,17 +314,11 @@ func (r *run) bringsReference(mv *shardmap.Move) string {
 	return ""
 }
 
-// holds says whether a shard has the database's reference tables, written to by
-// the proxies.
-func holds(d *shardmap.Database, sh *shardmap.Shard) bool {
-	return d.Default == sh || len(d.Owned(sh.ID)) > 0
-}
-
 // carries says whether the reference tables go along with a move's copies: the
 // other shard doesn't have them, and the first of those that bring slots there
 // brings them.
 func carries(mv *shardmap.Move) bool {
-	if holds(mv.Database, mv.Copies()) {
+	if mv.Database.Holds(mv.Copies()) {
 		return false
 	}
 	for _, other := range mv.Database.Moves() {

@@ -114,7 +114,7 @@ type asker struct {
 
 func (q *asker) close() {
 	for _, n := range q.servers {
-		_ = n.Close() // nothing is left unwritten
+		n.Close()
 	}
 }
 

@@ -49,7 +49,7 @@ func (v *mover) waits() bool {
 // goesFirst names the move that must be switched before this one, or is "": the
 // one that brings the reference tables along, or back.
 func (f *flow) goesFirst(mv *shardmap.Move) string {
-	if holds(mv.Database, mv.Copies()) || f.state.carries {
+	if mv.Database.Holds(mv.Copies()) || f.state.carries {
 		return ""
 	}
 	for _, other := range mv.Database.Moves() {
@@ -197,17 +197,17 @@ func (c *cut) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	if err := c.primary.MakeFence(ctx); err != nil {
-		_ = c.primary.Close() // nothing is left unwritten
+		c.primary.Close()
 		return err
 	}
 	if c.state.kind == kindTo {
 		if _, err := makeState(ctx, c.from.db, c.from.addr); err != nil {
-			_ = c.primary.Close()
+			c.primary.Close()
 			return err
 		}
 	}
 	if err := v.r.fleet.read(ctx); err != nil {
-		_ = c.primary.Close()
+		c.primary.Close()
 		return err
 	}
 	return c.catchUp(ctx)
