@@ -267,7 +267,7 @@ func busy(s *servers) {
 	load := s.startLoad()
 	s.store.plan(s.T, shardmap.WantSwitch, "r4.1", "s0", "s1", 4, 5)
 	o := s.options()
-	o.PauseLimit = 300 * time.Millisecond
+	o.PauseLimit = 400 * time.Millisecond
 	var stop func()
 	tries := 0
 	source := s.c.Shards[0].Primary

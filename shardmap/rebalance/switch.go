@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"shardway/shardmap"
-	"shardway/shardmap/gtid"
 	"shardway/shardmap/rebalance/follow"
 	"shardway/shardmap/rebalance/rows"
 	"shardway/shardmap/server"
@@ -69,8 +68,7 @@ type cut struct {
 	steps       []Step
 	version     uint64 // of the map with the pause
 	fenced      []string
-	last        gtid.Set // what the owner has had, when nobody writes there any more
-	carriesBack bool     // the reference tables come back with an undo
+	carriesBack bool // the reference tables come back with an undo
 }
 
 // trySwitch lets the side of the copies own the slots. What isn't done within
@@ -303,15 +301,18 @@ func (c *cut) drain(ctx context.Context) error {
 			return nil
 		}
 		if err := c.catchUp(ctx); err != nil {
-			return c.busy(err, busy)
+			return c.busy(ctx, err, busy)
 		}
 		if !sleep(ctx, pollProxies) {
-			return c.busy(context.Cause(ctx), busy)
+			return c.busy(ctx, nil, busy)
 		}
 	}
 }
 
-func (c *cut) busy(err error, busy []string) error {
+func (c *cut) busy(ctx context.Context, err error, busy []string) error {
+	if ctx.Err() != nil {
+		err = context.Cause(ctx) // whatever was cut off by it
+	}
 	return fmt.Errorf("transactions that have touched the slots haven't ended, or the map isn't served yet, at %s: %w", strings.Join(busy, ", "), err)
 }
 
@@ -322,25 +323,20 @@ func (c *cut) lastPosition(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for {
-		if err := c.followTo(ctx, at); err != nil {
-			return err
-		}
-		if c.stream.Keep().Contains(at) {
-			c.last = at
-			return nil
-		}
-		if !sleep(ctx, 2*time.Millisecond) {
-			return fmt.Errorf("an XA branch is prepared at %s and hasn't ended, XA RECOVER there shows it: %w", c.from.addr, context.Cause(ctx))
-		}
-		now, err := follow.Current(ctx, c.from.db)
-		if err != nil {
-			return err
-		}
-		if err := c.followTo(ctx, now); err != nil {
-			return err
-		}
+	if err := c.followTo(ctx, at); err != nil {
+		return err
 	}
+	for !c.stream.Keep().Contains(at) {
+		err := c.catchUp(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return fmt.Errorf("an XA branch is prepared at %s and hasn't ended, XA RECOVER there shows it: %w", c.from.addr, context.Cause(ctx))
+		case err != nil:
+			return err
+		}
+		sleep(ctx, 2*time.Millisecond)
+	}
+	return nil
 }
 
 // lastComparison compares the rows that are behind, with nothing moving.
