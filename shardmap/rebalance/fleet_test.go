@@ -81,6 +81,9 @@ func TestFleet(t *testing.T) {
 		if got := f.older(5); len(got) != 0 {
 			t.Errorf("%q are waited for, and can't be heard", got)
 		}
+		f.fence("s0", []string{"c"})
+		read(time.Second, at("a", 5), at("c", 4))
+		lost()
 		read(0, at("a", 5), at("c", 5))
 		lost()
 		busy := at("a", 5)
