@@ -28,7 +28,6 @@ type mover struct {
 
 	tries  int       // switches that were taken back, since the last that was done
 	next   time.Time // when a switch may be tried again
-	level  bool      // the copies were found equal in this process, and have been followed since
 	wrongs int       // refused statements, one after the other
 }
 
@@ -126,7 +125,6 @@ func (v *mover) run(ctx context.Context) error {
 			v.mu.Unlock()
 			return err
 		}
-		v.level = false
 		v.update(func(p *MoveProgress) { p.Error = err.Error() })
 		if time.Since(began) > time.Minute {
 			wait = 200 * time.Millisecond

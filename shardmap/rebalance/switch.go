@@ -120,7 +120,7 @@ func (f *flow) trySwitch(ctx context.Context, mv *shardmap.Move) (done bool, err
 	v.r.paused(Pause{Move: v.id, To: f.to.shard.ID, Took: took, Done: err == nil, Why: why, Fenced: c.fenced, Steps: c.steps})
 	switch {
 	case err == nil:
-		v.tries, v.level = 0, true
+		v.tries = 0
 		v.update(func(p *MoveProgress) { p.Pause, p.Error = took, "" })
 		return true, nil
 	case errors.Is(err, errCrash):
@@ -364,7 +364,7 @@ func (c *cut) keepBack(ctx context.Context) error {
 	}
 	b := &state{
 		s: c.from.s, addr: c.from.addr, token: c.state.token, db: c.state.db, move: c.state.move, kind: kindBack,
-		position: at, straysFrom: c.stream.Keep(), straysKnown: c.stream.Position().GTID,
+		position: at, equal: at, straysFrom: c.stream.Keep(), straysKnown: c.stream.Position().GTID,
 		progress: c.v.progress(),
 	}
 	// The source keeps no slot: then nobody writes its reference tables.
