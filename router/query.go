@@ -36,6 +36,12 @@ type text struct {
 	execution *execution
 	// file is what the server gets for a LOAD DATA LOCAL instead of the client's file, nil for that file itself.
 	file io.Reader
+
+	// original is the statement that names views where this one has their SELECTs, which standIns are. spread says that
+	// every shard has the views.
+	original *text
+	standIns []standIn
+	spread   bool
 }
 
 func (s *session) query(ctx context.Context, o *Options, sql []byte) error {
@@ -124,7 +130,6 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 	if answered, err := s.ownVariables(ctx, o, t); answered {
 		return err
 	}
-	m := o.Maps.Current()
 	switch {
 	case t.st.Kind == parse.Several:
 		return s.notOne(ctx, o, t.sql)
@@ -141,16 +146,11 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 			return err
 		}
 	}
-	planned, err := s.planToRun(ctx, t, m)
+	planned, m, t, err := s.claimed(ctx, o, t)
 	if err != nil {
 		return err
 	}
 	f := &s.facts
-	if pick, ok := planned.(*plan.Pick); ok {
-		if planned, err = s.withKeys(ctx, t, m, f, pick); err != nil {
-			return err
-		}
-	}
 	switch p := planned.(type) {
 	case *plan.One:
 		s.event.Way, s.event.Shards = WayOne, 1
@@ -159,6 +159,9 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 		}
 		if f.TxReadOnly && len(f.TempTables) == 0 && writes(t.st) {
 			return s.readOnlyError(o)
+		}
+		if t.original != nil && (t.spread || p.Shard == m.DefaultShard(s.x.Schema())) {
+			t = t.original
 		}
 		return s.runOne(ctx, o, t, p)
 	case *plan.Many:
@@ -170,7 +173,7 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 		if f.TxReadOnly {
 			return s.readOnlyError(o)
 		}
-		return s.runPick(ctx, o, t, p)
+		return s.runPick(ctx, o, t, p, m)
 	case *plan.Gather:
 		return s.runGather(ctx, o, t, p)
 	case *plan.Each:
@@ -183,8 +186,10 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 		return s.runEach(ctx, o, t, p)
 	case *plan.Load:
 		return s.load(ctx, o, t, p)
+	case *plan.Explain:
+		return s.explain(ctx, o, t, p)
 	case *plan.Local:
-		return s.runLocal(ctx, o, t, p)
+		return s.runLocal(ctx, o, t, p, m)
 	case *plan.Refuse:
 		s.event.Way = WayRefused
 		return &protocol.Error{Code: p.Code, State: p.State, Message: p.Message}

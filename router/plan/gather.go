@@ -7,6 +7,7 @@ import (
 
 	"shardway/router/parse"
 	"shardway/router/parse/rewrite"
+	"shardway/router/plan/ties"
 	"shardway/shardmap"
 )
 
@@ -204,7 +205,7 @@ func (b *builder) brought() Plan {
 	if found.Why != "" {
 		return b.unbrought(found.Why)
 	}
-	w := bringing{b: b, list: found.Tables, commons: found.Commons, norm: found.Norm}
+	w := bringing{b: b, list: ties.Settle(b.st.Blocks, found.Tables, found.Loose, b.columns), commons: found.Commons, norm: found.Norm}
 	w.group()
 	return w.plan()
 }

@@ -52,8 +52,8 @@ func slotList(v *shardmap.Move) string {
 // keepOff demands of each part of a Many that it is about rows that the shard owns. anchors has a table for each place,
 // which are those of the client's statement. why says why that can't be done.
 func (b *builder) keepOff(p *Many, anchors []*source, places []rewrite.Place) (why string) {
-	if b.explained && !b.runs {
-		return ""
+	if b.explained {
+		return "" // what each shard explains is planned by itself
 	}
 	for i := range p.Parts {
 		part := &p.Parts[i]

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 
 	"shardway/router/parse"
@@ -89,18 +90,22 @@ func Asks(p Plan) []parse.Table {
 	}
 }
 
-// asks are the tables that has doesn't know, with their databases.
+// asks are the tables whose columns aren't known and would matter, with their databases.
 func (b *builder) asks() (list []parse.Table) {
-	if !b.ask {
-		return nil
-	}
-	for i := range b.st.Blocks[0].Tables {
-		t := b.st.Blocks[0].Tables[i]
-		if t.Source >= 0 || t.Name == "" {
-			continue
+	if b.ask {
+		for i := range b.st.Blocks[0].Tables {
+			t := b.st.Blocks[0].Tables[i]
+			if t.Source >= 0 || t.Name == "" {
+				continue
+			}
+			t.DB = b.dbOf(&t)
+			list = append(list, t)
 		}
-		t.DB = b.dbOf(&t)
-		list = append(list, t)
+	}
+	for _, t := range b.wants {
+		if !slices.ContainsFunc(list, func(other parse.Table) bool { return other.DB == t.DB && other.Name == t.Name }) {
+			list = append(list, t)
+		}
 	}
 	return list
 }

@@ -177,10 +177,12 @@ func (e *env) random(name string, seed uint64, n int, sum *tally) {
 	bad, inTx := 0, 0 // inTx: so many statements until the transaction ends
 	for i := range n {
 		if inTx == 0 && r.IntN(12) == 0 {
-			e.onBoth(p, "BEGIN")
+			e.both(p, "BEGIN")
 			inTx = 1 + r.IntN(8)
 		}
 		s := g.Next(writesPercent)
+		p.ours.deadline(time.Minute)
+		p.plain.deadline(time.Minute)
 		text := e.try(p, s, i%2 == 1, sum)
 		if text != "" {
 			sum.count(&sum.different)
@@ -199,7 +201,7 @@ func (e *env) random(name string, seed uint64, n int, sum *tally) {
 				inTx = 0
 			}
 			if inTx == 0 {
-				e.onBoth(p, []string{"COMMIT", "ROLLBACK"}[r.IntN(2)])
+				e.both(p, []string{"COMMIT", "ROLLBACK"}[r.IntN(2)])
 			}
 		}
 		if compared {
@@ -256,8 +258,8 @@ func (a *answer) warnings() (n int) {
 	return n
 }
 
-// onBoth runs a statement on both sides, which must answer alike.
-func (e *env) onBoth(p *pair, text string) {
+// both runs a statement on both sides, which must answer alike.
+func (e *env) both(p *pair, text string) {
 	e.Helper()
 	s := statement{text: text}
 	got, err := s.run(p.ours, false)
