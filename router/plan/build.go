@@ -25,8 +25,7 @@ type builder struct {
 	moves     *shardmap.Table // whose rows an UPDATE gives other keys
 	pick      string          // why the rows of an INSERT … SELECT have to be seen first
 	unpicked  string          // why rows can't be chosen first, where there is more to say than that
-	explained bool            // the statement isn't run, unless runs
-	runs      bool            // it is explained by running it
+	explained bool            // the statement isn't run
 	copies    *shardmap.Table // the reference table that is written to, on several shards
 	wrote     *shardmap.Table // a table that is written to in any slots: a reference table, or one whose key is assigned
 	// What else ties the statement to a shard: a named lock, a sequence, user variables on the pinned connection, the
@@ -208,7 +207,7 @@ func (b *builder) use() Plan {
 // wrapped is for EXPLAIN of a statement and SET STATEMENT … FOR one: the inner statement's place with the outer's role.
 func (b *builder) wrapped() Plan {
 	outer := b.st
-	b.st, b.explained, b.runs = outer.Inner, outer.Kind != parse.Set, outer.Name == "analyze"
+	b.st, b.explained = outer.Inner, outer.Kind != parse.Set
 	p := b.placed()
 	if outer.Kind == parse.Set {
 		if _, ok := p.(*One); !ok && !isRefuse(p) {

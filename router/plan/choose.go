@@ -99,37 +99,6 @@ func (b *builder) gather() {
 	}
 }
 
-// held finds tables that not every shard holds. A reference table that some of the shards lack which the statement needs is
-// whole on its database's default shard then.
-func (b *builder) held() {
-	for again := true; again; {
-		again, b.lack = false, set{}
-		for i := range b.all() {
-			s := &b.all()[i]
-			if s.table == nil || s.kind == kindWhole || s.table.Database.HoldsAll() {
-				continue
-			}
-			for _, sh := range b.m.Shards() {
-				if s.table.Database.Holds(sh) {
-					continue
-				}
-				if b.lack.or(only(sh)); s.kind == kindReference && !s.written && b.need.has(sh.Index) {
-					s.kind, s.in, again = kindWhole, only(s.table.Database.Default), true
-				}
-			}
-			if again {
-				b.need.or(s.in)
-				break
-			}
-			if b.need.count() == 0 && b.lack.count() == len(b.m.Shards()) { // no shard holds all
-				b.need.or(only(s.table.Database.Default))
-				again = true
-				break
-			}
-		}
-	}
-}
-
 // mapped reports whether the statement reads any table that has a place.
 func (b *builder) mapped() bool {
 	for i := range b.all() {
@@ -214,24 +183,6 @@ func (b *builder) choose() Plan {
 	return b.one(s)
 }
 
-// any is the shard for a statement that any shard can answer which holds its tables.
-func (b *builder) any(tx *shardmap.Shard) *shardmap.Shard {
-	holds := func(s *shardmap.Shard) bool { return s != nil && !b.lack.has(s.Index) }
-	if holds(tx) {
-		return tx
-	}
-	if pin := b.m.Shard(b.f.PinShard); holds(pin) {
-		return pin
-	}
-	if holds(b.prefer) {
-		return b.prefer
-	}
-	if s := b.m.DefaultShard(b.f.DB); holds(s) {
-		return s
-	}
-	return b.m.Shards()[slices.IndexFunc(b.m.Shards(), holds)]
-}
-
 // joins refuses to take the open transaction to one more shard where it has to stay on one; nil otherwise.
 func (b *builder) joins(s *shardmap.Shard) Plan {
 	f := b.f
@@ -259,6 +210,9 @@ func (b *builder) fill(p *One) {
 		}
 		p.notes[p.noted] = n
 		p.noted++
+	}
+	if b.wrote != nil && b.st.Insert != nil && b.ins.table == nil {
+		add(note{kind: noteWhole, table: b.wrote})
 	}
 	if b.ins.table != nil {
 		add(note{kind: noteInsert, table: b.ins.table, op: b.ins.op, slot: b.ins.slot})

@@ -6,7 +6,8 @@
 // (bring rows to one server and run it there), [Each] (DDL and the like run shard by shard, each [Defined] table is looked at
 // first, and an [Answer] says what the client gets), [Explain] (the steps of another plan are explained where they would run), [Local] (the session answers it itself, by a [LocalOp]) or [Refuse] (a clear
 // error). [Rows] shows a Plan as the table of EXPLAIN ROUTE, and
-// [InsertTarget] names the table whose columns Build has to know.
+// [InsertTarget] names the table whose columns Build has to know. While slots move to other shards, [Moving] and [Writes] say
+// which of the moves a Plan touches, and how.
 //
 // Build is pure: no I/O, no clock, no state; the same inputs give the same Plan. Its promise: a statement that gets One
 // gives on that shard what one MySQL server holding all rows would give, because every row that can matter to it lives

@@ -50,16 +50,6 @@ type Copy struct {
 	table          *shardmap.Table // nil: the map doesn't list it as sharded
 }
 
-// Filter is a condition on the columns of one table, for a server to evaluate under the session's state.
-type Filter struct {
-	SQL     string   // with Of, a text for people
-	Columns []string // lower case: all of them must be the table's
-	// Strings and Numbers say which literals SQL compares the columns with.
-	Strings, Numbers bool
-	// Of are the values of which the column is one; nil where SQL is the condition.
-	Of *Values
-}
-
 func (*Gather) plan() {}
 
 // String is "gather at shard role: copies; why".
@@ -123,33 +113,13 @@ func (c *Copy) String() string {
 	if c.Few {
 		out += " if they are few"
 	}
+	var own strings.Builder
 	for _, s := range c.Shards {
-		if own := c.own(s); own != "" {
-			out += ", on " + s.ID + " where " + own
+		if sql := c.own(s); sql != "" {
+			own.WriteString(", on " + s.ID + " where " + sql)
 		}
 	}
-	return out
-}
-
-// Asked is where with what a shard is asked besides: to leave out the copies that it has of other shards' rows.
-func (c *Copy) Asked(where string, s *shardmap.Shard) string {
-	own := c.own(s)
-	switch {
-	case own == "":
-		return where
-	case where == "":
-		return own
-	default:
-		return "(" + where + ") AND " + own
-	}
-}
-
-// own is the condition for rows that are a shard's own, "" where all are.
-func (c *Copy) own(s *shardmap.Shard) string {
-	if c.table == nil || !foreign(c.table, s) {
-		return ""
-	}
-	return c.table.OwnSQL(s.ID, "")
+	return out + own.String()
 }
 
 // Condition is what Where demands, "" for nothing. say gives the SQL of a Filter, "" for one that can't be sent and Never for
@@ -492,34 +462,4 @@ func (b *builder) whyBrought() string {
 		}
 	}
 	return "needs several shards: " + strings.Join(parts, ", ")
-}
-
-// filter writes a demand with the statement's values.
-func (b *builder) filter(d *parse.Demand) (Filter, bool) {
-	f := Filter{Columns: d.Columns, Strings: d.Strings, Numbers: d.Numbers}
-	var out []byte
-	for i := range d.Parts {
-		p := &d.Parts[i]
-		out = append(out, p.Text...)
-		if p.Arg < 0 {
-			continue
-		}
-		if p.Arg >= len(b.args) {
-			return f, false
-		}
-		v := &b.args[p.Arg]
-		switch v.Kind {
-		case parse.Int, parse.Uint, parse.Decimal, parse.Float:
-			f.Numbers = true
-		case parse.String, parse.Bytes:
-			f.Strings = true
-		default:
-		}
-		var ok bool
-		if out, ok = rewrite.AppendValue(out, v, b.f.PlainBackslash, b.f.BinaryParams); !ok {
-			return f, false
-		}
-	}
-	f.SQL = string(out)
-	return f, true
 }

@@ -13,8 +13,9 @@ type touches struct {
 	writes bool
 }
 
-// Moving returns the moves whose slots the statement of a plan may touch, nil for none: those that have begun, ordered by
-// database and id. Reads and writes are alike here, see Writes.
+// Moving returns the moves whose slots the statement of a plan may touch, in no order, nil for none. All of them have begun.
+// Reads and writes are alike here, see Writes. It says of a statement what its text and values say: rows that it reaches by
+// a trigger or a foreign key are no matter of it.
 func Moving(p Plan) []*shardmap.Move {
 	if t := touched(p); t != nil {
 		return t.moves

@@ -52,8 +52,8 @@ func slotList(v *shardmap.Move) string {
 // keepOff demands of each part of a Many that it is about rows that the shard owns. anchors has a table for each place,
 // which are those of the client's statement. why says why that can't be done.
 func (b *builder) keepOff(p *Many, anchors []*source, places []rewrite.Place) (why string) {
-	if b.explained && !b.runs {
-		return ""
+	if b.explained {
+		return "" // what each shard explains is planned by itself
 	}
 	for i := range p.Parts {
 		part := &p.Parts[i]
@@ -86,6 +86,27 @@ func (b *builder) keepOff(p *Many, anchors []*source, places []rewrite.Place) (w
 		}
 	}
 	return ""
+}
+
+// Asked is where with what a shard is asked besides: to leave out the copies that it has of other shards' rows.
+func (c *Copy) Asked(where string, s *shardmap.Shard) string {
+	own := c.own(s)
+	switch {
+	case own == "":
+		return where
+	case where == "":
+		return own
+	default:
+		return "(" + where + ") AND " + own
+	}
+}
+
+// own is the condition for rows that are a shard's own, "" where all are.
+func (c *Copy) own(s *shardmap.Shard) string {
+	if c.table == nil || !foreign(c.table, s) {
+		return ""
+	}
+	return c.table.OwnSQL(s.ID, "")
 }
 
 // qualifier is how a statement names a table in the block that reads it; false where another one there has that name too.

@@ -53,17 +53,6 @@ func rows(t *shardmap.Table, m *shardmap.Map) set {
 	return s
 }
 
-// holders are the shards that hold the tables of a database.
-func holders(d *shardmap.Database, m *shardmap.Map) set {
-	var out set
-	for _, s := range m.Shards() {
-		if d.Holds(s) {
-			out.or(only(s))
-		}
-	}
-	return out
-}
-
 // owners are the shards that hold rows of a sharded table or copies of a reference table.
 func owners(t *shardmap.Table, m *shardmap.Map) set {
 	if t.Reference {

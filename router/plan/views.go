@@ -67,6 +67,9 @@ func (b *builder) viewDefined() Plan {
 	}
 	switch {
 	case reads.Spread:
+		if p := b.moved(reads.Database); p != nil {
+			return p // a shard that gets its first slots would lack it
+		}
 		p := b.each(set{}, AnswerLargest, "each shard has the view for its own rows of the tables of "+reads.Database.Name)
 		for _, t := range reads.Database.Tables {
 			if !t.Sharded() {

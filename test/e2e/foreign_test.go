@@ -23,11 +23,12 @@ type handMade struct {
 
 // whileMoving runs n random statements while slots move, in each state in which shards have copies for long.
 func whileMoving(ctx context.Context, t *testing.T, c *cluster.Cluster, seed, n int) {
+	t.Helper()
 	var sum tally
-	for i := 0; n > 0; i++ {
+	schemas := max(2, n/statementsPerSchema)
+	for i := range schemas {
 		state := []shardmap.MoveState{shardmap.MoveCopying, shardmap.MoveMoved}[i%2]
-		some := min(n, statementsPerSchema)
-		n -= some
+		some := n / schemas
 		t.Run(fmt.Sprintf("%s%d", state, seed+i), func(t *testing.T) {
 			e := &env{T: t, ctx: ctx, c: c, binary: plainBinary, moves: &handMade{state: state, was: map[string]string{}}}
 			e.random("moving", uint64(seed+i), some, &sum)

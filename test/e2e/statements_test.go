@@ -41,8 +41,8 @@ func fromEnv(t testing.TB, name string, otherwise int) int {
 }
 
 // TestRandomStatements runs random statements through Shardway and on a server that holds all rows: as text and
-// prepared, over one to four shards. SHARDWAY_STATEMENTS is their number on each kind of server, SHARDWAY_SEED the
-// first schema's seed.
+// prepared, over one to four shards. SHARDWAY_STATEMENTS is their number on each kind of server, SHARDWAY_MOVING the
+// number of more of them while slots move, SHARDWAY_SEED the first schema's seed.
 func TestRandomStatements(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short")
@@ -88,7 +88,7 @@ func TestRandomStatements(t *testing.T) {
 				})
 			}
 			running.Wait()
-			whileMoving(ctx, t, c, fromEnv(t, "SHARDWAY_SEED", 1), fromEnv(t, "SHARDWAY_MOVING", 200))
+			whileMoving(ctx, t, c, fromEnv(t, "SHARDWAY_SEED", 1), fromEnv(t, "SHARDWAY_MOVING", 300))
 			t.Logf("note: %d statements answered alike, %d refused, %d different", sum.alike, sum.refused, sum.different)
 			for _, why := range sum.refusals() {
 				t.Logf("note: refused %s", why)
