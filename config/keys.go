@@ -246,7 +246,7 @@ func Keys() []Key {
 		},
 		{
 			Name: "failover.hold_timeout", Kind: Duration, Default: "10s", NotZero: true, field: func(c *Config) any { return &c.Failover.HoldTimeout },
-			Doc: "How long a statement waits for a primary that is being changed; then it gets an error after which it can be tried again.",
+			Doc: "How long a statement waits for a primary that is being changed, or for slots that are paused while they move; then it gets an error after which it can be tried again.",
 		},
 		{
 			Name: "failover.user", Kind: Text, field: func(c *Config) any { return &c.Failover.User },

@@ -16,32 +16,36 @@ import (
 
 // claimed plans a statement that is going to be run, by a map that was still the current one after the session had said
 // what the statement uses of it. While slots that it needs are paused it waits.
-func (s *session) claimed(ctx context.Context, o *Options, t *text) (plan.Plan, *shardmap.Map, error) {
+func (s *session) claimed(ctx context.Context, o *Options, t *text) (plan.Plan, *shardmap.Map, *text, error) {
 	counts := !t.st.Is(parse.FlagRead) || s.x.InTransaction() || !s.x.Autocommit()
 	var since time.Time // when it began to wait
 	for {
 		m := o.Maps.Current()
 		s.claim.Plan(m, counts)
-		p, err := s.planToRun(ctx, t, m)
+		flat, err := s.withoutViews(ctx, o, t, m)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
+		}
+		p, err := s.planToRun(ctx, flat, m)
+		if err != nil {
+			return nil, nil, nil, err
 		}
 		if pick, ok := p.(*plan.Pick); ok {
-			if p, err = s.withKeys(ctx, t, m, &s.facts, pick); err != nil {
-				return nil, nil, err
+			if p, err = s.withKeys(ctx, flat, m, &s.facts, pick); err != nil {
+				return nil, nil, nil, err
 			}
 		}
 		moves := plan.Moving(p)
 		verdict, move := s.claim.Use(m, moves, counts || plan.Writes(p))
 		switch verdict {
 		case claims.Go:
-			return p, m, s.snapshot(t.st, p, moves, m)
+			return p, m, flat, s.snapshot(flat.st, p, moves, m)
 		case claims.Wait:
 			if since.IsZero() {
 				since = time.Now()
 			}
 			if err := s.waitForSlots(ctx, o, t.st, m, move, since); err != nil {
-				return nil, nil, err
+				return nil, nil, nil, err
 			}
 		case claims.Again:
 		}
@@ -59,6 +63,9 @@ var (
 func (s *session) waitForSlots(ctx context.Context, o *Options, st *parse.Statement, m *shardmap.Map, v *shardmap.Move, since time.Time) error {
 	if err := s.conn.Flush(); err != nil { // what the client was answered before
 		return err
+	}
+	if s.x.Keeps() {
+		s.takeBack()
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

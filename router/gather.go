@@ -12,6 +12,11 @@ import (
 
 // runGather brings rows to one server and runs the statement there.
 func (s *session) runGather(ctx context.Context, o *Options, t *text, p *plan.Gather) error {
+	if t.spread { // temporary tables take the places of tables, but not of those in views
+		whole := *t
+		whole.spread = false
+		t = &whole
+	}
 	st := t.st
 	r := exec.Request{Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery, Read: true, Timeout: o.QueryTimeout}
 	r, err := s.partRequest(t, r, p.SQL, &rewrite.Fill{SQL: t.sql})

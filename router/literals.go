@@ -7,6 +7,7 @@ import (
 
 	"shardway/protocol"
 	"shardway/router/parse/rewrite"
+	"shardway/shardmap"
 )
 
 // literal is a template as SQL, with the values of an EXECUTE in place of its markers.
@@ -99,32 +100,67 @@ func literalOf(def []byte) literalKind {
 func (s *session) cells(kinds []literalKind, row []byte) ([]string, bool) {
 	cells := make([]string, len(kinds))
 	for i, kind := range kinds {
-		if len(row) > 0 && row[0] == 0xfb {
-			cells[i], row = "NULL", row[1:]
-			continue
-		}
-		n, size := protocol.LenInt(row)
-		if size == 0 || n > uint64(len(row)-size) {
+		v, rest, ok := nextCell(row)
+		switch {
+		case !ok:
 			return nil, false
-		}
-		v := row[size : size+int(n)]
-		row = row[size+int(n):]
-		switch kind {
-		case literalNumber:
+		case v == nil:
+			cells[i] = "NULL"
+		case kind == literalNumber:
 			cells[i] = string(v)
-		case literalBit:
+		case kind == literalBit:
 			n := uint64(0)
 			for _, b := range v {
 				n = n<<8 | uint64(b)
 			}
 			cells[i] = strconv.FormatUint(n, 10)
-		case literalBytes:
+		case kind == literalBytes:
 			cells[i] = rewrite.Bytes(v)
 		default:
 			cells[i] = rewrite.Unicode(v, s.sqlMode())
 		}
+		row = rest
 	}
 	return cells, len(row) == 0
+}
+
+// nextCell is the first value of a row, nil for NULL, and what is behind it; false for a row that makes no sense.
+func nextCell(row []byte) (v, rest []byte, ok bool) {
+	if len(row) > 0 && row[0] == 0xfb {
+		return nil, row[1:], true
+	}
+	n, size := protocol.LenInt(row)
+	if size == 0 || n > uint64(len(row)-size) {
+		return nil, nil, false
+	}
+	return row[size : size+int(n)], row[size+int(n):], true
+}
+
+// keyOf is the value at a place of a row, as a key that a server has stored.
+func keyOf(kind literalKind, row []byte, at int) shardmap.Value {
+	var v []byte
+	for i := 0; i <= at; i++ {
+		var ok bool
+		if v, row, ok = nextCell(row); !ok || v == nil {
+			return shardmap.Value{}
+		}
+	}
+	switch kind {
+	case literalNumber:
+		if n, err := strconv.ParseInt(string(v), 10, 64); err == nil {
+			return shardmap.Value{Kind: shardmap.Int, I: n}
+		}
+		if n, err := strconv.ParseUint(string(v), 10, 64); err == nil {
+			return shardmap.Value{Kind: shardmap.Uint, U: n}
+		}
+		return shardmap.Value{Kind: shardmap.Decimal, S: v}
+	case literalText:
+		return shardmap.Value{Kind: shardmap.String, S: v, UTF8: true}
+	case literalBytes:
+		return shardmap.Value{Kind: shardmap.Bytes, S: v}
+	default:
+		return shardmap.Value{}
+	}
 }
 
 // boundSQL is a bound value as SQL.

@@ -196,7 +196,11 @@ func (s *session) explainRoute(ctx context.Context, o *Options, t *text) error {
 	defer putDigest(d, len(t.st.InnerText))
 	st := s.parse(o, d, []byte(t.st.InnerText))
 	m := o.Maps.Current()
-	columns, rows := plan.Rows(s.plan(ctx, &text{st: st, args: d.Args}, m, s.know()), m)
+	inner, err := s.withoutViews(ctx, o, &text{st: st, args: d.Args, sql: []byte(t.st.InnerText)}, m)
+	if err != nil {
+		return err
+	}
+	columns, rows := plan.Rows(s.plan(ctx, inner, m, s.know()), m)
 	out := &protocol.Rows{}
 	for _, name := range columns {
 		out.Columns = append(out.Columns, protocol.Column{Name: name, Type: protocol.TypeVarString})

@@ -134,21 +134,27 @@ func (s *session) partRequest(t *text, r exec.Request, sql *rewrite.Template, fi
 	e := t.execution
 	switch {
 	case e == nil && sql == nil:
+		r.Payload = t.named(r.Payload)
 		return r, nil
 	case e == nil:
-		var err error
-		r.Payload, err = sql.Append(nil, fill)
+		text, err := sql.Append(nil, fill)
+		r.Payload = t.named(text)
 		return r, err
 	}
 	e.fill(&r)
 	e.exec.Flags = 0 // the rows of several servers have no cursor
-	if sql == nil {
+	switch {
+	case sql == nil && len(t.standIns) > 0:
+		r.Statement = e.stmt.prepared.Variant(string(t.named(t.sql)))
+		return r, nil
+	case sql == nil:
 		return r, nil
 	}
 	text, params, err := sql.Prepared(nil, fill)
 	if err != nil {
 		return r, err
 	}
+	text = t.named(text)
 	picked, err := e.exec.Pick(e.stmt.types, e.stmt.hasLong, params, func(param int) uint64 {
 		if i, ok := rewrite.Numbered(param); ok {
 			return fill.Numbers[i]

@@ -3,7 +3,6 @@ package router
 import (
 	"context"
 	"errors"
-	"strconv"
 	"strings"
 
 	"shardway/protocol"
@@ -12,9 +11,9 @@ import (
 	"shardway/shardmap"
 )
 
-// move runs an UPDATE that assigns the key for one row, whose primary key's values and new key are cells: on the shard
+// move runs an UPDATE that assigns the key for one row, whose primary key's values and new key are cells, as SQL: on the shard
 // where the row is, with all that the server makes of it, and then takes the row to the shard of its new key.
-func (w *picking) move(ctx context.Context, head string, cells []string) error {
+func (w *picking) move(ctx context.Context, head string, row []byte, cells []string) error {
 	s, p, t := w.s, &w.p.Targets[0], w.p.Move
 	n := len(p.Keys)
 	at := -1 // the sharding key in the primary key
@@ -31,7 +30,7 @@ func (w *picking) move(ctx context.Context, head string, cells []string) error {
 	if at < 0 {
 		return protocol.Errorf(1235, "42000", "shardway: SET assigns %s.%s.%s, the key that decides the row's shard, and the table's primary key doesn't hold it: delete the row and insert it with its new key", p.DB, p.Table, t.Key)
 	}
-	from, err := w.shardOf(t, w.kinds[at], cells[at])
+	from, err := w.shardOf(t, keyOf(w.kinds[at], row, at), cells[at])
 	if err != nil {
 		return err
 	}
@@ -44,7 +43,11 @@ func (w *picking) move(ctx context.Context, head string, cells []string) error {
 	w.sum.Info = exec.AddInfo(w.sum.Info, reply.Info)
 	// What the server has stored may not be what was assigned: the row says.
 	where := strings.Join(is, " AND ")
-	columns, rows, _, err := w.runAt(ctx, from, "SELECT "+rewrite.Quote(t.Key)+" FROM "+rewrite.Quote(p.DB)+"."+rewrite.Quote(p.Table)+" WHERE "+where, true)
+	var columns, rows [][]byte
+	err = s.x.Under("character_set_results", "'utf8mb4'", func() (err error) {
+		columns, rows, _, err = w.runAt(ctx, from, "SELECT "+rewrite.Quote(t.Key)+" FROM "+rewrite.Quote(p.DB)+"."+rewrite.Quote(p.Table)+" WHERE "+where, true)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -56,7 +59,7 @@ func (w *picking) move(ctx context.Context, head string, cells []string) error {
 	if !ok {
 		return protocol.Errorf(1105, "HY000", "shardway: a server sent a row that makes no sense")
 	}
-	to, err := w.shardOf(t, kind, stored[0])
+	to, err := w.shardOf(t, keyOf(kind, rows[0], 0), stored[0])
 	if err != nil || to == from {
 		return err
 	}
@@ -88,22 +91,9 @@ func (s *session) replyOf(f func() error) (columns, rows [][]byte, reply protoco
 	return m.Read()
 }
 
-// shardOf is the shard of a key that a server has sent, as a literal.
-func (w *picking) shardOf(t *shardmap.Table, kind literalKind, cell string) (*shardmap.Shard, error) {
-	var v shardmap.Value
-	switch {
-	case kind == literalNumber:
-		if n, err := strconv.ParseInt(cell, 10, 64); err == nil {
-			v = shardmap.Value{Kind: shardmap.Int, I: n}
-		} else if n, err := strconv.ParseUint(cell, 10, 64); err == nil {
-			v = shardmap.Value{Kind: shardmap.Uint, U: n}
-		} else {
-			v = shardmap.Value{Kind: shardmap.Decimal, S: []byte(cell)}
-		}
-	case kind == literalText && strings.HasPrefix(cell, "'") && !strings.Contains(cell, `\`) && strings.Count(cell, "'") == 2:
-		v = shardmap.Value{Kind: shardmap.String, S: []byte(strings.Trim(cell, "'")), UTF8: strings.HasPrefix(w.s.x.Charset(), "utf8")}
-	}
-	loc := t.Locate(v, shardmap.Equal)
+// shardOf is the shard of a key that a server has sent; cell is its text for an error.
+func (w *picking) shardOf(t *shardmap.Table, key shardmap.Value, cell string) (*shardmap.Shard, error) {
+	loc := t.Locate(key, shardmap.Equal)
 	if loc.Kind != shardmap.Placed {
 		return nil, protocol.Errorf(1235, "42000", "shardway: SET assigns %s, the key that decides the row's shard, and the place of %s isn't certain; nothing was changed: delete the row and insert it with its new key", t.Key, cell)
 	}

@@ -330,7 +330,7 @@ func TestNoStatementSlipsThroughAPause(t *testing.T) {
 					return
 				default:
 				}
-				ok := true
+				var ok bool
 				switch (n + i) % 3 {
 				case 0:
 					ok = run(moved)

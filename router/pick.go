@@ -247,7 +247,7 @@ func (w *picking) change(ctx context.Context, t *plan.Target, head string, at in
 			return err
 		}
 		if w.p.Op == plan.PickMove {
-			if err := w.move(ctx, head, cells); err != nil {
+			if err := w.move(ctx, head, row, cells); err != nil {
 				return err
 			}
 			continue

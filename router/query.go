@@ -36,6 +36,12 @@ type text struct {
 	execution *execution
 	// file is what the server gets for a LOAD DATA LOCAL instead of the client's file, nil for that file itself.
 	file io.Reader
+
+	// original is the statement that names views where this one has their SELECTs, which standIns are. spread says that
+	// every shard has the views.
+	original *text
+	standIns []standIn
+	spread   bool
 }
 
 func (s *session) query(ctx context.Context, o *Options, sql []byte) error {
@@ -140,7 +146,7 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 			return err
 		}
 	}
-	planned, m, err := s.claimed(ctx, o, t)
+	planned, m, t, err := s.claimed(ctx, o, t)
 	if err != nil {
 		return err
 	}
@@ -153,6 +159,9 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 		}
 		if f.TxReadOnly && len(f.TempTables) == 0 && writes(t.st) {
 			return s.readOnlyError(o)
+		}
+		if t.original != nil && (t.spread || p.Shard == m.DefaultShard(s.x.Schema())) {
+			t = t.original
 		}
 		return s.runOne(ctx, o, t, p)
 	case *plan.Many:
@@ -177,6 +186,8 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 		return s.runEach(ctx, o, t, p)
 	case *plan.Load:
 		return s.load(ctx, o, t, p)
+	case *plan.Explain:
+		return s.explain(ctx, o, t, p)
 	case *plan.Local:
 		return s.runLocal(ctx, o, t, p, m)
 	case *plan.Refuse:

@@ -255,6 +255,7 @@ func (s *session) command(ctx context.Context, cmd protocol.Command, payload []b
 // begun begins the event of a statement.
 func (s *session) begun() time.Time {
 	s.event = Event{User: s.user.Name, Client: s.addr, Outcome: OutcomeOK}
+	s.x.Begins()
 	s.queries.Add(1)
 	s.srv.counters.statements.Add(1)
 	return s.clock

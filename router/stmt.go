@@ -101,6 +101,8 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 		shard, role = p.Shards[0].ID, roleOf(p.Role)
 	case *plan.Load:
 		shard, role = p.Shards[0].ID, exec.Primary
+	case *plan.Explain:
+		return protocol.Errorf(1295, "HY000", "shardway: EXPLAIN of a statement on several shards isn't supported in the prepared statement protocol: send it as text")
 	case *plan.Refuse:
 		// The values decide where a statement runs, and they come later; what no value can cure is refused now.
 		if hopeless(p.Code) {
@@ -254,7 +256,7 @@ func (stmt *statement) bind() []parse.Value {
 			if stmt.bound[n].LongData {
 				a.S = stmt.longData(n)
 			}
-			a.Start, a.End = start, end
+			a.Start, a.End, a.Bound = start, end, true
 			n++
 		}
 		args[i] = a

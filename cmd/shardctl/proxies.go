@@ -76,7 +76,7 @@ func proxies(ctx context.Context, t *tool, _ *pflag.FlagSet, _ []string) error {
 		}
 		rows[i] = []string{
 			p.ID, dash(p.Host), strconv.Itoa(p.PID), dash(strings.Join(p.Listen, ",")), dash(p.Version), serving,
-			dash(strings.Join(slices.Sorted(slices.Values(p.Busy)), ",")), dash(p.Refused), fmt.Sprintf("%.1fs", p.Age),
+			dash(strings.Join(slices.Concat(slices.Sorted(slices.Values(p.Busy)), p.Moving), ",")), dash(p.Refused), fmt.Sprintf("%.1fs", p.Age),
 		}
 	}
 	return t.table([]string{"ID", "HOST", "PID", "LISTEN", "VERSION", "MAP", "BUSY", "FENCED", "AGE"}, rows)

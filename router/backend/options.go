@@ -219,3 +219,9 @@ type Want struct {
 	// Wait takes the place of Options.WaitTimeout when it is positive.
 	Wait time.Duration
 }
+
+// Ceiling is how many connections to one server there may be, and how long Acquire waits for one.
+func (c *Cluster) Ceiling() (connections int, wait time.Duration) {
+	o := c.options()
+	return o.MaxPerServer, o.WaitTimeout
+}

@@ -37,7 +37,7 @@ const (
 // write or lock, or is part of a transaction.
 func (c *Claim) Plan(m *shardmap.Map, counts bool) {
 	switch {
-	case c.kept: // the transaction's first statement is older
+	case c.kept && c.planned.Load() != nil: // the transaction's first statement is older
 	case counts:
 		c.planned.Store(m)
 	default:
@@ -63,7 +63,7 @@ func (c *Claim) Use(m *shardmap.Map, moves []*shardmap.Move, counts bool) (Verdi
 		return Again, nil
 	}
 	for _, v := range moves {
-		if v.Waits() && !(c.kept && uses(c.planned.Load(), before, v)) {
+		if v.Waits() && (!c.kept || !uses(c.planned.Load(), before, v)) {
 			c.withdraw(before)
 			return Wait, v
 		}
@@ -80,7 +80,7 @@ func (c *Claim) note(before *[]*shardmap.Move, moves []*shardmap.Move) {
 	n := len(all)
 	for _, v := range moves {
 		if !slices.ContainsFunc(all[:n], func(o *shardmap.Move) bool { return same(o, v) }) {
-			all = append(all[:len(all):len(all)], v)
+			all = append(slices.Clip(all), v)
 		}
 	}
 	if before == nil || len(all) > n {
@@ -121,11 +121,11 @@ func (c *Claim) End(open bool) {
 		c.clear()
 		return
 	}
-	if !c.kept && c.planned.Load() == nil {
-		c.planned.Store(c.read.Load())
-	}
 	c.kept = true
-	if c.read.Load() != nil {
+	if read := c.read.Load(); read != nil {
+		if c.planned.Load() == nil {
+			c.planned.Store(read)
+		}
 		c.read.Store(nil)
 	}
 }

@@ -174,6 +174,19 @@ func TestAStatementThatWaitsLeavesItsTransactionAlone(t *testing.T) {
 	wantMoving(t, r)
 }
 
+// A transaction may be opened by a command that isn't planned.
+func TestATransactionWithoutAPlan(t *testing.T) {
+	copying := mapIn(t, 1, shardmap.MoveCopying)
+	live := shardmap.NewLive(copying)
+	r := claims.New(live)
+	tx := r.Add()
+	tx.End(true)
+	begin(tx, copying, true)
+	tx.End(true)
+	live.Swap(mapIn(t, 2, shardmap.MovePaused))
+	wantMoving(t, r, "shop/r1.1")
+}
+
 func TestWaitEndsWithTheNextMap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		paused := mapIn(t, 1, shardmap.MovePaused)

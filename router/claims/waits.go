@@ -2,6 +2,7 @@ package claims
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -36,10 +37,7 @@ func (r *Registry) Waits() Waits {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := w.Waits
-	now.Now = make(map[string]int, len(w.Now))
-	for move, n := range w.Now {
-		now.Now[move] = n
-	}
+	now.Now = maps.Clone(w.Now)
 	return now
 }
 

@@ -15,10 +15,11 @@ import (
 // them.
 const columnsAge = time.Second
 
-// columnCache knows the columns of sharded tables.
+// columnCache knows the columns and the primary keys of tables, and views.
 type columnCache struct {
 	mu        sync.Mutex
 	known     map[string]tableColumns
+	views     map[string]knownView
 	forgotten time.Time
 }
 
@@ -39,7 +40,24 @@ func unready(c *backend.Conn, r *Request, err error) error {
 // Columns returns the names of a table's columns in their order, as they were on the shard's primary at most a
 // second ago. It is for an INSERT without a column list, whose row can't be placed otherwise.
 func (s *Session) Columns(ctx context.Context, shard, schema, table string) ([]string, error) {
-	key := strings.ToLower(schema + "." + table)
+	names, err := s.names(ctx, shard, "columns of "+schema+"."+table, "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA="+quote(schema)+
+		" AND TABLE_NAME="+quote(table)+" ORDER BY ORDINAL_POSITION")
+	if err == nil && len(names) == 0 {
+		err = protocol.Errorf(1146, "42S02", "Table '%s.%s' doesn't exist", schema, table)
+	}
+	return names, err
+}
+
+// PrimaryKey returns the columns of a table's primary key, in its order, as they were at most a second ago; none where it
+// has none. The error is the client's.
+func (s *Session) PrimaryKey(ctx context.Context, shard, schema, table string) ([]string, error) {
+	return s.names(ctx, shard, "key of "+schema+"."+table, "SELECT COLUMN_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA="+quote(schema)+
+		" AND TABLE_NAME="+quote(table)+" AND INDEX_NAME='PRIMARY' ORDER BY SEQ_IN_INDEX")
+}
+
+// names returns the names that a query at the shard's primary gives, or gave a moment ago. None are asked for again.
+func (s *Session) names(ctx context.Context, shard, what, sql string) ([]string, error) {
+	key := strings.ToLower(what)
 	cache := &s.x.columns
 	cache.mu.Lock()
 	got, ok := cache.known[key]
@@ -56,8 +74,7 @@ func (s *Session) Columns(ctx context.Context, shard, schema, table string) ([]s
 		return nil, unready(c, &Request{Shard: shard, Read: true}, err)
 	}
 	at := time.Now()
-	res, err := c.Query("SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA=" + quote(schema) +
-		" AND TABLE_NAME=" + quote(table) + " ORDER BY ORDINAL_POSITION")
+	res, err := c.Query(sql)
 	if err != nil {
 		return nil, unready(c, &Request{Shard: shard, Read: true}, s.lost(c, err, true))
 	}
@@ -69,7 +86,7 @@ func (s *Session) Columns(ctx context.Context, shard, schema, table string) ([]s
 		}
 	}
 	if len(names) == 0 {
-		return nil, protocol.Errorf(1146, "42S02", "Table '%s.%s' doesn't exist", schema, table)
+		return nil, nil
 	}
 	cache.mu.Lock()
 	defer cache.mu.Unlock()
@@ -82,12 +99,12 @@ func (s *Session) Columns(ctx context.Context, shard, schema, table string) ([]s
 	return names, nil
 }
 
-// ForgetColumns forgets the columns of all tables: a statement may have changed them.
+// ForgetColumns forgets the columns and keys of all tables, and all views: a statement may have changed them.
 func (x *Executor) ForgetColumns() {
 	cache := &x.columns
 	cache.mu.Lock()
 	defer cache.mu.Unlock()
-	cache.known, cache.forgotten = nil, time.Now()
+	cache.known, cache.views, cache.forgotten = nil, nil, time.Now()
 }
 
 // ForgetColumns is the Executor's.

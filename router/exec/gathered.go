@@ -19,6 +19,9 @@ func (w *gathering) finish(out *Outcome) (err error) {
 			return w.broke(err)
 		}
 	}
+	if w.g.Explain != "" {
+		return w.explain(out)
+	}
 	if err := w.send(); err != nil {
 		return err
 	}

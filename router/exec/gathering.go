@@ -22,6 +22,9 @@ type Gathering struct {
 	Rows, Bytes uint64
 	// Lock keeps the rows as they are until the transaction ends in which they are read.
 	Lock bool
+	// Explain, such as EXPLAIN FORMAT=JSON, stands before each query for rows, and before the statement once they are there:
+	// the reply is what the servers say to that, in this order. "" runs the statement.
+	Explain string
 }
 
 // Gathered is what a Gathering has brought.
@@ -39,6 +42,7 @@ type gathering struct {
 	made []string      // the statements that end the temporary tables
 	// filled are the copies that have their rows, as the plan lists them.
 	filled []filled
+	plans  gather.Plans
 	got    Gathered
 	tell   *protocol.Result // SHOW WARNINGS of the statement
 
@@ -46,12 +50,16 @@ type gathering struct {
 	expired  atomic.Bool // its time is over
 	unlogged bool        // sql_log_bin was turned off
 	begun    bool        // a temporary table may exist
+	ceiling  int         // of connections to one server
 }
 
 // Gather brings rows to one server as the plan says, runs r there and relays the reply without flushing it. r is as for
 // Run, with the text of the plan's own SQL; its Shard and Role don't matter. An error is as Run's. Outcome.Warnings are the
 // statement's own, since its connection isn't kept.
 func (s *Session) Gather(ctx context.Context, g *Gathering, r *Request) (Outcome, Gathered, error) {
+	if err := s.spared(); err != nil {
+		return Outcome{}, Gathered{}, err
+	}
 	s.AskInsertID()
 	s.let(whyShort)
 	w := &gathering{s: s, g: g, r: r}
@@ -80,6 +88,10 @@ func (w *gathering) run(ctx context.Context) (out Outcome, err error) {
 			c.Discard("gather")
 		}
 	}()
+	if err := w.enter(ctx); err != nil {
+		return out, err
+	}
+	defer s.x.rooms.Leave(p.Shard.ID)
 	if err := w.open(ctx); err != nil {
 		return out, err
 	}
@@ -93,6 +105,18 @@ func (w *gathering) run(ctx context.Context) (out Outcome, err error) {
 		return out, w.broke(err)
 	}
 	return out, w.finish(&out)
+}
+
+// enter waits until a connection may be held at the shard where the statement is finished: one is left for the rows.
+func (w *gathering) enter(ctx context.Context) error {
+	ceiling, wait := w.s.x.cluster.Ceiling()
+	w.ceiling = ceiling
+	shard, most := w.g.Plan.Shard.ID, max(ceiling-1, 1)
+	err := w.s.x.rooms.Enter(ctx, shard, most, wait)
+	if errors.Is(err, gather.ErrFull) {
+		return protocol.Errorf(1040, "08004", "shardway: %d statements bring rows together on shard %s already, and none of them ended within %s: one of the pool.max_per_server (%d) connections to a server is left for reading rows; raise it, or pool.wait_timeout", most, shard, wait, w.ceiling)
+	}
+	return err
 }
 
 // open takes the connection on which the statement is finished.
@@ -331,6 +355,11 @@ func (w *gathering) fill(ctx context.Context, p *plan.Copy, c *gather.Copy, wher
 		Halt: func() { w.halt(ctx, sources) },
 	}
 	for _, src := range sources {
+		if err := w.explains(src); err != nil {
+			return err
+		}
+	}
+	for _, src := range sources {
 		if err := src.Ask(src.sql); err != nil {
 			return w.failed(src, err)
 		}
@@ -371,14 +400,22 @@ func (w *gathering) took(p *plan.Copy, rows, bytes uint64) error {
 
 func (w *gathering) source(ctx context.Context, shard string) (*source, error) {
 	r := &Request{Shard: shard, Role: roleFor(w.g.Plan.From), Read: true, AnySchema: true, MaxLag: w.r.MaxLag, Stale: w.r.Stale}
-	connect := func() (*backend.Conn, error) { return w.s.connection(ctx, r, nil) }
+	var others []string // than the only connection's
+	if w.ceiling == 1 && shard == w.home.Shard() {
+		others = []string{w.home.Addr()}
+	}
+	connect := func() (*backend.Conn, error) { return w.s.connection(ctx, r, others) }
 	if w.s.InTransaction() || !w.s.autocommit {
+		others = nil
 		connect = func() (*backend.Conn, error) { return w.s.participant(ctx, r) }
 	}
 	c, err := connect()
 	if err != nil {
 		if lost, ok := errors.AsType[*lostError](err); ok {
 			return nil, lost.forClient(r)
+		}
+		if others != nil {
+			return nil, protocol.Errorf(1040, "08004", "shardway: this SELECT brings rows to %s and reads some of them there as well, which takes two connections: pool.max_per_server is 1; raise it (%v)", w.home.Addr(), err)
 		}
 		return nil, err
 	}

@@ -49,6 +49,9 @@ func (s *Session) RunMany(ctx context.Context, r *ManyRequest) (Outcome, error) 
 	if err := s.oneTransaction(r); err != nil {
 		return Outcome{}, err
 	}
+	if err := s.spared(); err != nil {
+		return Outcome{}, err
+	}
 	s.endShort(&r.Parts[0])
 	mark := s.client.Mark()
 	tried := make([][]string, len(r.Parts))

@@ -288,11 +288,17 @@ const statementPoint = "`shardway statement`"
 // statement alone is undone then; without one it is one by itself. The error is f's, or that of undoing or committing,
 // and the client's.
 func (s *Session) Atomically(ctx context.Context, f func() error) error {
+	whole := func() error {
+		if err := f(); err != nil {
+			return err
+		}
+		return s.spared()
+	}
 	if s.InTransaction() || !s.autocommit {
-		return s.undoable(f)
+		return s.undoable(whole)
 	}
 	s.Begin("START TRANSACTION", false, true)
-	err := f()
+	err := whole()
 	switch {
 	case err != nil && len(s.tx.parts) > 0:
 		s.rollbackSpread()

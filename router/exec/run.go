@@ -84,6 +84,9 @@ type Outcome struct {
 // Run takes a request to a server and relays the reply to the client without flushing it. An error is a
 // *protocol.Error to show to the client, whose connection can go on, or else ends the client's connection.
 func (s *Session) Run(ctx context.Context, r *Request) (Outcome, error) {
+	if err := s.spared(); err != nil && !r.EndsTransaction {
+		return Outcome{}, err
+	}
 	s.endShort(r)
 	var tried []string
 	next := s.next

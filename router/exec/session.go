@@ -1,7 +1,6 @@
 package exec
 
 import (
-	"context"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 
 	"shardway/protocol"
 	"shardway/router/backend"
+	"shardway/router/exec/gather"
 	"shardway/router/exec/sequence"
 	"shardway/router/exec/xact"
 )
@@ -24,6 +24,7 @@ type Executor struct {
 	columns      columnCache
 	spaces       spaceCache
 	sequences    sequence.Sequences
+	rooms        gather.Rooms
 }
 
 // New returns an Executor over cluster, which the caller closes after the last session.
@@ -100,6 +101,7 @@ type Session struct {
 	running *backend.Conn   // under killing: the connection that runs a statement for the client
 	others  []*backend.Conn // under killing: those that run it on other shards
 	struck  bool            // under killing: that a kill was sent to it
+	doomed  atomic.Bool     // a kill came since the client's statement began, perhaps while none ran at a server
 }
 
 // NewSession returns the session of a client that has logged in over conn.
@@ -247,47 +249,6 @@ func (s *Session) Pins() []Pin {
 		return *p
 	}
 	return nil
-}
-
-// Kill ends the statement that runs for the client at a server, if any. It may be called from any goroutine.
-func (s *Session) Kill(ctx context.Context) error {
-	s.killing.Lock()
-	defer s.killing.Unlock()
-	if s.running == nil {
-		return nil
-	}
-	s.struck = true
-	s.killAll(ctx, s.others)
-	return s.x.cluster.Kill(ctx, s.running, true)
-}
-
-// Cut is Kill for a session that ends. A server that can't be told doesn't keep it waiting.
-func (s *Session) Cut(ctx context.Context) {
-	s.killing.Lock()
-	defer s.killing.Unlock()
-	if s.running == nil {
-		return
-	}
-	s.struck = true
-	s.killAll(ctx, s.others)
-	if err := s.x.cluster.Kill(ctx, s.running, true); err != nil {
-		s.running.Interrupt()
-	}
-}
-
-// run says that a statement runs on c from now on, ran that it has ended. ran waits for a kill that is under way, so
-// that it can't hit the next statement, and says whether there was one.
-func (s *Session) run(c *backend.Conn) {
-	s.killing.Lock()
-	s.running, s.struck = c, false
-	s.killing.Unlock()
-}
-
-func (s *Session) ran() (struck bool) {
-	s.killing.Lock()
-	defer s.killing.Unlock()
-	s.running, s.others = nil, nil
-	return s.struck
 }
 
 // rollbackWait bounds how long the end of a session waits for a server to roll back.

@@ -18,6 +18,10 @@ type apart struct {
 
 	bringOnce sync.Once
 	bring     Brings
+
+	referOnce sync.Once
+	referNorm *rewrite.Norm // nil where the tables' names aren't found
+	refers    []Reference
 }
 
 // Norm is the statement's norm as tokens, from which texts for the shards are made; nil where that can't be done: for an

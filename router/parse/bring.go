@@ -89,16 +89,7 @@ func (st *Statement) brings(text string, mode Mode) ([]Bring, []Loose, string) {
 	if tokens.Bad != "" {
 		return nil, nil, tokens.Bad
 	}
-	var list []Bring
-	at := map[[2]int]int{}
-	for i := range st.Blocks {
-		for j := range st.Blocks[i].Tables {
-			if t := &st.Blocks[i].Tables[j]; t.Source < 0 && t.Name != "" {
-				at[[2]int{i, j}] = len(list)
-				list = append(list, Bring{Block: i, Table: j, Token: -1})
-			}
-		}
-	}
+	list, at := st.bases()
 	if why := st.places(tokens, mode, list, at); why != "" {
 		return nil, nil, why
 	}
@@ -119,6 +110,20 @@ func (st *Statement) brings(text string, mode Mode) ([]Bring, []Loose, string) {
 		src.asked.loose = nil
 	}
 	return list, src.asked.loose, ""
+}
+
+// bases are the base tables of all blocks, and where in the list each is.
+func (st *Statement) bases() (list []Bring, at map[[2]int]int) {
+	at = map[[2]int]int{}
+	for i := range st.Blocks {
+		for j := range st.Blocks[i].Tables {
+			if t := &st.Blocks[i].Tables[j]; t.Source < 0 && t.Name != "" {
+				at[[2]int{i, j}] = len(list)
+				list = append(list, Bring{Block: i, Table: j, Token: -1})
+			}
+		}
+	}
+	return list, at
 }
 
 // places finds the token of each table. A name in a text may be a table's, an alias, a column or a common table
@@ -147,7 +152,7 @@ func (st *Statement) places(src *digest.Source, mode Mode, list []Bring, at map[
 		mark := markName + strconv.Itoa(k)
 		text := string(src.Text[:tok.A]) + "`" + mark + "`" + string(src.Text[tok.B:])
 		marked := parseSource(split([]byte(text), mode, true))
-		if marked.Kind != Select || len(marked.Blocks) != len(st.Blocks) {
+		if marked.Kind != st.Kind || len(marked.Blocks) != len(st.Blocks) {
 			continue
 		}
 		for i := range marked.Blocks {

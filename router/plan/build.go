@@ -221,13 +221,12 @@ func (b *builder) wrapped() Plan {
 	case *One:
 		inner.st = outer
 		inner.Role, inner.role = b.chooseRole()
-	case *Many:
-		role, _ := b.chooseRole()
-		each := &Many{Role: role, Merge: &Merge{}, Why: "each shard explains what it would do"}
-		for i := range inner.Parts {
-			each.Parts = append(each.Parts, Part{Shard: inner.Parts[i].Shard})
+	case *Refuse:
+		if inner.Code == 1235 {
+			return b.explain(inner)
 		}
-		return each
+	default:
+		return b.explain(inner)
 	}
 	return p
 }

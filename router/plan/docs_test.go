@@ -114,7 +114,7 @@ func TestSQLDocs(t *testing.T) {
 			got = "merged"
 		case *plan.Gather:
 			got = "gathered"
-		case *plan.Each:
+		case *plan.Each, *plan.Explain:
 			got = "each shard"
 		case *plan.Pick:
 			got = "chosen first"

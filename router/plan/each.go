@@ -125,14 +125,14 @@ func (b *builder) databases() Plan {
 // defined plans DDL on tables that several shards have; nil where it defines none.
 func (b *builder) defined() Plan {
 	var first *source
-	view := strings.HasSuffix(b.st.Name, " view")
+	if isView(b.st) {
+		return b.viewDefined()
+	}
 	for i := range b.all() {
 		s := &b.all()[i]
 		switch {
 		case s.text.Write && b.st.Is(parse.FlagTemporary):
 			s.kind, s.in = kindNone, set{} // a temporary table hides a listed one
-		case view && b.listed(s) && (s.text.Write || s.kind == kindSharded):
-			return b.allShards(s)
 		case s.text.Write && b.listed(s) && first == nil:
 			first = s
 		}

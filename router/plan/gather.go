@@ -7,6 +7,7 @@ import (
 
 	"shardway/router/parse"
 	"shardway/router/parse/rewrite"
+	"shardway/router/plan/ties"
 	"shardway/shardmap"
 )
 
@@ -234,8 +235,7 @@ func (b *builder) brought() Plan {
 	if found.Why != "" {
 		return b.unbrought(found.Why)
 	}
-	w := bringing{b: b, list: found.Tables, commons: found.Commons, norm: found.Norm}
-	w.settle(found.Loose)
+	w := bringing{b: b, list: ties.Settle(b.st.Blocks, found.Tables, found.Loose, b.columns), commons: found.Commons, norm: found.Norm}
 	w.group()
 	return w.plan()
 }
@@ -516,51 +516,10 @@ func (b *builder) filter(d *parse.Demand) (Filter, bool) {
 		default:
 		}
 		var ok bool
-		if out, ok = b.appendLiteral(out, v); !ok {
+		if out, ok = rewrite.AppendValue(out, v, b.f.PlainBackslash, b.f.BinaryParams); !ok {
 			return f, false
 		}
 	}
 	f.SQL = string(out)
 	return f, true
-}
-
-// maxFilter bounds a literal in a Filter, in bytes.
-const maxFilter = 64 << 10
-
-// appendLiteral appends a value as a literal that a server reads, in the session's state, as it reads the value itself.
-func (b *builder) appendLiteral(dst []byte, v *parse.Value) ([]byte, bool) {
-	switch v.Kind {
-	case parse.Null:
-		return append(dst, "NULL"...), true
-	case parse.Bool:
-		if v.I == 0 {
-			return append(dst, "FALSE"...), true
-		}
-		return append(dst, "TRUE"...), true
-	case parse.Int:
-		return strconv.AppendInt(dst, v.I, 10), true
-	case parse.Uint:
-		return strconv.AppendUint(dst, v.U, 10), true
-	case parse.Decimal:
-		return append(dst, v.S...), true
-	case parse.Float:
-		if v.F != v.F || v.F-v.F != 0 {
-			return dst, false
-		}
-		return strconv.AppendFloat(dst, v.F, 'e', -1, 64), true
-	case parse.String:
-		if b.f.BinaryParams || len(v.S) > maxFilter {
-			return dst, false // a parameter of bytes compares otherwise than a string
-		}
-		dst = append(dst, '\'')
-		for _, c := range v.S {
-			if c == '\'' || c == '\\' && !b.f.PlainBackslash {
-				dst = append(dst, c)
-			}
-			dst = append(dst, c)
-		}
-		return append(dst, '\''), true
-	default:
-		return dst, false
-	}
 }

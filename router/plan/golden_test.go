@@ -115,6 +115,7 @@ func read(sql string, bound []parse.Value) (*parse.Statement, []parse.Value) {
 	for i := range args {
 		if args[i].Kind == parse.Marker && n < len(bound) {
 			args[i] = bound[n]
+			args[i].Bound = true
 			n++
 		}
 	}

@@ -23,7 +23,7 @@ type Values struct {
 // sorted puts the copies into the order in which they are filled, with what the rows of the earlier ones say about those of
 // the later ones.
 func (w *bringing) sorted(copies []Copy, at *shardmap.Shard) []Copy {
-	all := ties.Of(w.b.st.Blocks, w.list, w.holder)
+	all := ties.Of(w.b.st.Blocks, w.list, w.b.columns)
 	if len(all) == 0 {
 		return copies
 	}
@@ -96,4 +96,13 @@ func (c *Copy) keyed(key *ties.Key, from *Copy, s *source) {
 			Columns: []string{key.Column}, Of: v,
 		})
 	}
+}
+
+// columns are those of a table, which is asked for where they aren't known.
+func (b *builder) columns(t *parse.Table) (names []string, ok bool) {
+	db := b.dbOf(t)
+	if names, ok = b.f.Tables[strings.ToLower(db+"."+t.Name)]; !ok && db != "" {
+		b.wants = append(b.wants, parse.Table{DB: db, Name: t.Name})
+	}
+	return names, ok
 }

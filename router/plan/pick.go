@@ -134,7 +134,11 @@ func (b *builder) picked(why string) Plan {
 			return nil
 		}
 	}
-	p.Rows.Text("FROM").Copy(c.From).Copy(c.Where).Copy(c.OrderBy).Copy(c.Limit)
+	p.Rows.Text("FROM").Copy(c.From).Copy(c.Where)
+	if r := b.pickOrder(p, n, c); r != nil {
+		return r
+	}
+	p.Rows.Copy(c.Limit)
 	p.returning(n, c)
 	return p
 }

@@ -8,8 +8,8 @@ import (
 	"shardway/shardmap"
 )
 
-// Plan is what will be done with one statement: *One, *Many, *Gather, *Pick, *Load, *Each, *Local or *Refuse. No other
-// type implements it.
+// Plan is what will be done with one statement: *One, *Many, *Gather, *Pick, *Load, *Each, *Explain, *Local or *Refuse. No
+// other type implements it.
 type Plan interface {
 	plan()
 	// String is the plan in one line, as EXPLAIN ROUTE's reason and the golden tests show it.
@@ -168,6 +168,9 @@ type Facts struct {
 	// refuses what it could merge if it knew them.
 	Tables map[string][]string
 
+	// Views has what a CREATE, ALTER or DROP VIEW names that is a view already, by "db.name" in lower case.
+	Views map[string]View
+
 	FullGroupBy    bool // sql_mode has ONLY_FULL_GROUP_BY
 	SelectLimited  bool // sql_select_limit is set
 	PlainBackslash bool // sql_mode has NO_BACKSLASH_ESCAPES
@@ -250,6 +253,8 @@ func Rows(p Plan, m *shardmap.Map) (columns []string, rows [][]string) {
 		for i, s := range p.Shards {
 			rows = append(rows, []string{strconv.Itoa(i + 1), s.ID, Primary.String(), s.Primary.Addr, "as sent", p.Why()})
 		}
+	case *Explain:
+		rows = append(rows, []string{"1", "", "explain", "", p.Inner.String(), "each shard explains what it would do: see EXPLAIN ROUTE of the statement itself"})
 	case *Local:
 		rows = append(rows, []string{"1", "", "shardway", "", "", p.Op.String() + ": " + p.Why})
 	case *Refuse:

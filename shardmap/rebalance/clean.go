@@ -35,23 +35,43 @@ func (v *mover) cleaning(ctx context.Context, mv *shardmap.Move) error {
 	if err := c.open(ctx, sh); err != nil {
 		return err
 	}
-	for _, t := range c.tables {
-		if err := c.clean(ctx, t); err != nil {
+	references := false
+	for {
+		if !references && lastThere(v.move()) {
+			references = true
+			if err := c.describe(ctx, sh, true); err != nil {
+				return err
+			}
+		}
+		for _, t := range c.tables {
+			if err := c.clean(ctx, t); err != nil {
+				return err
+			}
+		}
+		if err := c.replicasHaveIt(ctx); err != nil {
+			return err
+		}
+		if err := v.r.point("cleaned"); err != nil {
+			return err
+		}
+		c.dropStates(ctx, mv)
+		if err := v.r.point("drop"); err != nil {
+			return err
+		}
+		// Of several moves that end at the same time, the last one empties the
+		// reference tables.
+		last := false
+		_, err := v.r.swap(ctx, v.db, v.id, "move "+v.id+" is over", []shardmap.MoveState{shardmap.MoveCleaning}, func(now *shardmap.Move) bool {
+			last = !references && lastThere(now)
+			return last
+		})
+		if err != nil || !last {
+			return err
+		}
+		if err := c.state.create(ctx); err != nil {
 			return err
 		}
 	}
-	if err := c.replicasHaveIt(ctx); err != nil {
-		return err
-	}
-	if err := v.r.point("cleaned"); err != nil {
-		return err
-	}
-	c.dropStates(ctx, mv)
-	if err := v.r.point("drop"); err != nil {
-		return err
-	}
-	_, err := v.r.swap(ctx, v.db, v.id, "move "+v.id+" is over", []shardmap.MoveState{shardmap.MoveCleaning}, func(*shardmap.Move) bool { return false })
-	return err
 }
 
 // cleaner removes the copies of a move.
@@ -90,9 +110,14 @@ func (c *cleaner) open(ctx context.Context, sh *shardmap.Shard) (err error) {
 			return err
 		}
 	}
-	rest := uint64(0)
+	return c.describe(ctx, sh, false)
+}
+
+// describe reads what the tables are whose rows are removed: those that are
+// sharded, or the reference tables.
+func (c *cleaner) describe(ctx context.Context, sh *shardmap.Shard, references bool) error {
 	for _, t := range c.mv.Database.Tables {
-		if t.Reference && !c.lastThere(sh) {
+		if t.Reference != references {
 			continue
 		}
 		shape, err := rows.Describe(ctx, c.side.db, c.mv.Database.Name, t.Name)
@@ -108,20 +133,22 @@ func (c *cleaner) open(ctx context.Context, sh *shardmap.Shard) (err error) {
 			e.total = e.total * uint64(len(c.mv.Slots())) / uint64(len(c.mv.Slots())+len(c.mv.Database.Owned(sh.ID)))
 		}
 		c.tables = append(c.tables, e)
-		rest += max(e.total, e.copied)
-		v.update(func(p *MoveProgress) { p.Rows += e.copied })
+		c.v.update(func(p *MoveProgress) {
+			p.Tables, p.RowsTotal, p.Rows = len(c.tables), p.RowsTotal+max(e.total, e.copied), p.Rows+e.copied
+		})
 	}
-	v.update(func(p *MoveProgress) { p.Tables, p.RowsTotal = len(c.tables), rest })
 	return nil
 }
 
-// lastThere says whether nobody needs the reference tables at a shard any more.
-func (c *cleaner) lastThere(sh *shardmap.Shard) bool {
-	if holds(c.mv.Database, sh) {
+// lastThere says whether nobody needs the reference tables any more at the shard
+// that has copies of the move.
+func lastThere(mv *shardmap.Move) bool {
+	if mv == nil || holds(mv.Database, mv.Copies()) {
 		return false
 	}
-	for _, other := range c.mv.Database.Moves() {
-		if other.ID != c.mv.ID && other.Begun() && (other.From == sh || other.To == sh) {
+	sh := mv.Copies()
+	for _, other := range mv.Database.Moves() {
+		if other.ID != mv.ID && other.Begun() && (other.From == sh || other.To == sh) {
 			return false
 		}
 	}

@@ -6,7 +6,7 @@
 // [Options] say how to reach the servers and how much load it may make. While
 // it runs it tells its [Progress], with a [MoveProgress] of each move and the
 // [Phase] that it is in; [Engine.Status] reads the same for somebody who doesn't run
-// it. A [Report] tells what was done. [Running] is the error when another
+// it. A [Report] tells what was done, with each [Pause] and its [Step] values. [Running] is the error when another
 // engine has the rebalance, and [Stray] a row that was written past the
 // proxies at a shard that doesn't own it any more.
 //

@@ -79,7 +79,7 @@ func (r *run) run(ctx context.Context) error {
 	if len(r.moves()) == 0 {
 		return fmt.Errorf("version %d of the map has no rebalance %q; `shardctl rebalance status` lists them", m.Version(), r.id)
 	}
-	for wait := time.Second; ; wait = min(2*wait, 15*time.Second) {
+	for wait := time.Second; ; wait = min(2*wait, 5*time.Second) {
 		began := time.Now()
 		err := r.session(ctx)
 		_, taken := errors.AsType[*Running](err)
@@ -93,9 +93,20 @@ func (r *run) run(ctx context.Context) error {
 			wait = time.Second
 		}
 		r.warn("it begins anew: %s", err)
+		r.lost(err)
 		if !sleep(ctx, wait) {
 			return context.Cause(ctx)
 		}
+	}
+}
+
+// lost shows why nothing is done for any move just now.
+func (r *run) lost(err error) {
+	for _, v := range r.all() {
+		v.update(func(p *MoveProgress) { p.Error = err.Error() })
+	}
+	if r.Progress != nil {
+		r.Progress(r.now())
 	}
 }
 

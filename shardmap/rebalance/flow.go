@@ -158,6 +158,11 @@ func (v *mover) flow(ctx context.Context, mv *shardmap.Move, k kind) (_ *flow, e
 	}
 	if !known {
 		f.state.carries = carry
+		// Statements that were planned by a map without the move don't leave the
+		// copies out.
+		if err := v.r.passed(ctx, copies, v.r.current().Version(), v.say); err != nil {
+			return nil, err
+		}
 		if err := f.anew(ctx); err != nil {
 			return nil, err
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"shardway/shardmap"
+	"shardway/shardmap/server"
 )
 
 // mover brings one move to where its want says. It has one goroutine.
@@ -236,11 +237,30 @@ func (v *mover) planned(ctx context.Context, mv *shardmap.Move) error {
 	if err := v.r.leftovers(ctx, mv); err != nil {
 		return err
 	}
+	if err := v.forget(ctx, mv); err != nil {
+		return err
+	}
 	if err := v.r.point("begin"); err != nil {
 		return err
 	}
 	_, err := v.r.swap(ctx, v.db, v.id, "begin move "+v.id, planned, to(shardmap.MoveCopying))
 	return err
+}
+
+// forget removes what an engine has kept of a move that had the same id.
+func (v *mover) forget(ctx context.Context, mv *shardmap.Move) error {
+	for _, sh := range []*shardmap.Shard{mv.From, mv.To} {
+		e, err := v.connect(ctx, sh, sh.Primary.Addr)
+		if err != nil {
+			return err
+		}
+		err = dropState(ctx, e.s, v.db, v.id, true)
+		e.close()
+		if code := server.Code(err); err != nil && code != 1146 && code != 1049 {
+			return err
+		}
+	}
+	return nil
 }
 
 // waitMap waits for another map in which the move is another one.

@@ -94,4 +94,11 @@ type Pause struct {
 	Done   bool          `json:"done"`
 	Why    string        `json:"why,omitempty"`    // why it was taken back
 	Fenced []string      `json:"fenced,omitempty"` // proxies that were fenced
+	Steps  []Step        `json:"steps"`
+}
+
+// Step is a part of a [Pause].
+type Step struct {
+	Name string        `json:"name"`
+	Took time.Duration `json:"took_ns"`
 }

@@ -3,6 +3,7 @@ package rebalance
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"shardway/shardmap"
+	"shardway/shardmap/failover"
 	"shardway/shardmap/server"
 	"shardway/test/cluster"
 )
@@ -46,6 +48,7 @@ func TestServers(t *testing.T) {
 				{"the store is away", storeAway},
 				{"strays", strays},
 				{"killed at every step", killed},
+				{"other primaries", otherPrimaries},
 				{"the last slots and the reference tables", drained},
 			} {
 				ok := t.Run(test.name, func(t *testing.T) {
@@ -142,9 +145,10 @@ func (s *servers) gone() {
 	if n := len(s.store.m.Database("shop").Moves()); n != 0 {
 		s.Fatalf("%d moves are left", n)
 	}
-	for _, sh := range s.c.Shards {
+	for _, sh := range s.store.m.Shards() {
+		primary := s.c.Server(sh.Primary.Addr)
 		for _, table := range []string{"rebalances", "rebalance_tables", "rebalance_strays"} {
-			if got, err := sh.Primary.Text(s.ctx, "SELECT COUNT(*) FROM shardway."+table); err != nil && server.Code(errors.Unwrap(err)) != 1146 || err == nil && got != "0" {
+			if got, err := primary.Text(s.ctx, "SELECT COUNT(*) FROM shardway."+table); err != nil && server.Code(errors.Unwrap(err)) != 1146 || err == nil && got != "0" {
 				s.Errorf("%s has %s rows in %s, %v", sh.ID, got, table, err)
 			}
 		}
@@ -269,23 +273,29 @@ func busy(s *servers) {
 	o.PauseLimit = 300 * time.Millisecond
 	var stop func()
 	tries := 0
-	o.failpoint = func(step string) error {
+	source := s.c.Shards[0].Primary
+	o.failpoint = func(step string) (err error) {
 		switch {
 		case step == "prepare" && stop == nil:
-			var err error
-			if _, stop, err = s.store.begin(s.ctx, "shop", 5); err != nil {
-				return err
+			// And a branch whose proxy is gone.
+			err = source.Exec(s.ctx, "XA START 'doubt'", "INSERT INTO shop.users VALUES (5000004, 'doubt', 0, NULL)", "XA END 'doubt'", "XA PREPARE 'doubt'")
+			if err == nil {
+				_, stop, err = s.store.begin(s.ctx, "shop", 5)
 			}
 		case step == "pause":
-			if tries++; tries == 3 {
+			switch tries++; tries {
+			case 2:
 				stop()
+			case 3:
+				s.ledger.set("users", "5000004", "doubt|0|NULL")
+				err = source.Exec(s.ctx, "XA COMMIT 'doubt'")
 			}
 		}
-		return nil
+		return err
 	}
 	report := s.run("r4", o)
 	load.end()
-	if len(report.Pauses) < 3 || report.Pauses[0].Done || !strings.Contains(report.Pauses[0].Why, "p1") || !report.Pauses[len(report.Pauses)-1].Done {
+	if len(report.Pauses) < 3 || !strings.Contains(report.Pauses[0].Why, "p1") || !strings.Contains(report.Pauses[1].Why, "XA RECOVER") || !report.Pauses[len(report.Pauses)-1].Done {
 		s.Errorf("the pauses were %+v", report.Pauses)
 	}
 	for _, p := range report.Pauses {
@@ -453,4 +463,83 @@ func drained(s *servers) {
 	if got, err := s.c.Shards[1].Primary.Text(s.ctx, "SELECT COUNT(*) FROM shop.countries"); err != nil || got != "0" {
 		s.Errorf("s1 has %s countries, %v", got, err)
 	}
+}
+
+// otherPrimaries changes the primary of the source, and then that of the target,
+// while their binary logs are followed.
+func otherPrimaries(s *servers) {
+	s.store.plan(s.T, shardmap.WantNothing, "r12.1", "s0", "s1", 4, 5)
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	o := s.options()
+	o.Stay = true
+	var mu sync.Mutex
+	var last Progress
+	show := o.Progress
+	o.Progress = func(p Progress) {
+		show(p)
+		mu.Lock()
+		defer mu.Unlock()
+		last = p
+	}
+	until := func(what string, ok func(MoveProgress) bool) {
+		s.Helper()
+		for deadline := time.Now().Add(30 * time.Second); ; {
+			mu.Lock()
+			p := last
+			mu.Unlock()
+			if len(p.Moves) == 1 && p.Version == s.version() && ok(p.Moves[0]) {
+				return
+			}
+			if time.Now().After(deadline) {
+				s.Fatalf("it isn't %s: %+v", what, p)
+			}
+			sleep(s.ctx, 10*time.Millisecond)
+		}
+	}
+	done := make(chan error)
+	go func() {
+		_, err := New(s.store, o).Run(ctx, "r12")
+		done <- err
+	}()
+	level := func(p MoveProgress) bool { return p.Phase == PhaseLevel }
+	until("level", level)
+	change := func(shard string) {
+		s.Helper()
+		_, err := failover.Switchover(s.ctx, s.store, shard, s.store.m.Shard(shard).Replicas[0].Addr, failover.Options{
+			Open: server.Account{User: "mover", Password: "secret"}.Open, ProxyUser: cluster.User, ReplicationUser: "repl", ReplicationPassword: "repl",
+		})
+		s.must(err)
+	}
+	write := func(id int, note string) {
+		s.Helper()
+		m := s.store.m
+		row := fmt.Sprintf("REPLACE INTO shop.users VALUES (%d, '%s', 0, NULL)", id, note)
+		s.must(s.c.Server(m.Database("shop").Owner(id%slots).Primary.Addr).Exec(s.ctx, row))
+		s.ledger.set("users", fmt.Sprint(id), note+"|0|NULL")
+	}
+	write(4, "before")
+	change("s0")
+	write(5, "after the source")
+	until("level", level)
+	change("s1")
+	write(4, "after the target")
+	until("level", level)
+	s.store.want(s.T, "r12.1", shardmap.WantSwitch)
+	until("moved", func(p MoveProgress) bool { return p.State == shardmap.MoveMoved && level(p) })
+	write(20, "back")
+	change("s1")
+	write(5, "back after the target")
+	change("s0")
+	write(21, "back after the source")
+	until("level", level)
+	s.store.want(s.T, "r12.1", shardmap.WantUndo)
+	s.must(<-done)
+	s.gone()
+}
+
+func (s *servers) version() uint64 {
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
+	return s.store.m.Version()
 }

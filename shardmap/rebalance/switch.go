@@ -66,6 +66,7 @@ type cut struct {
 	*flow
 	primary     *server.Server // of the owner until then
 	began       time.Time
+	steps       []Step
 	version     uint64 // of the map with the pause
 	fenced      []string
 	last        gtid.Set // what the owner has had, when nobody writes there any more
@@ -110,6 +111,7 @@ func (f *flow) trySwitch(ctx context.Context, mv *shardmap.Move) (done bool, err
 	defer cancel()
 	err = c.run(within, mv.State, paused, next)
 	took := time.Since(c.began)
+	c.endStep()
 	why := ""
 	if err != nil {
 		if within.Err() != nil && ctx.Err() == nil {
@@ -117,7 +119,7 @@ func (f *flow) trySwitch(ctx context.Context, mv *shardmap.Move) (done bool, err
 		}
 		why = err.Error()
 	}
-	v.r.paused(Pause{Move: v.id, To: f.to.shard.ID, Took: took, Done: err == nil, Why: why, Fenced: c.fenced})
+	v.r.paused(Pause{Move: v.id, To: f.to.shard.ID, Took: took, Done: err == nil, Why: why, Fenced: c.fenced, Steps: c.steps})
 	switch {
 	case err == nil:
 		v.tries, v.level = 0, true
@@ -211,9 +213,19 @@ func (c *cut) prepare(ctx context.Context) (err error) {
 	return c.catchUp(ctx)
 }
 
+// step begins the next step.
 func (c *cut) step(name string) error {
+	c.endStep()
+	c.steps = append(c.steps, Step{Name: name, Took: time.Since(c.began)})
 	c.v.update(func(p *MoveProgress) { p.Phase, p.Step = PhaseSwitch, name })
 	return c.v.r.point(name)
+}
+
+// endStep notes how long the last step took, of which the beginning was noted.
+func (c *cut) endStep() {
+	if n := len(c.steps); n > 0 {
+		c.steps[n-1].Took = time.Since(c.began) - c.steps[n-1].Took
+	}
 }
 
 // run is the switch, from the map that pauses the slots to the one with the new
@@ -340,7 +352,7 @@ func (c *cut) lastComparison(ctx context.Context) error {
 		if err := c.recheck(ctx, true); err != nil {
 			return err
 		}
-		if err := ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil && c.behind() > 0 {
 			return fmt.Errorf("%d rows haven't been found equal, such as that of %s: %w", c.behind(), c.differing(), err)
 		}
 	}

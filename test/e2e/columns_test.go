@@ -84,6 +84,24 @@ func plannedOne(def []byte, derived []string, rollup bool) []byte {
 	return def
 }
 
+// unoriginal are column definitions without the database and the original table, which a derived table's columns haven't
+// as a view's have.
+func unoriginal(defs [][]byte) [][]byte {
+	out := make([][]byte, len(defs))
+	for i, def := range defs {
+		p := def
+		for field := range 4 { // catalog, database, table, original table
+			n, rest := lenenc(p)
+			if field != 1 && field != 3 {
+				out[i] = append(out[i], p[:len(p)-len(rest)+int(n)]...)
+			}
+			p = rest[n:]
+		}
+		out[i] = append(out[i], p...)
+	}
+	return out
+}
+
 // ofTable says whether a column is one of a table, and is the definition without the names of its table where it isn't.
 func ofTable(def []byte, derived []string) ([]byte, bool) {
 	catalog, rest := lenenc(def)

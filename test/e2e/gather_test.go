@@ -2,9 +2,12 @@ package e2e
 
 import (
 	"database/sql"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"shardway/test/cluster"
 )
@@ -38,10 +41,29 @@ func TestGather(t *testing.T) {
 			compared, refused := e.compare(statements, prepared, func() *wire { return e.dial(d, nil) }, func() *wire { return e.plain(nil) }, nil)
 			e.Logf("note: %d statements answered alike, %d refused", compared, refused)
 		}
+		e.gatherExplains(d)
 		e.gatherEnds(d)
 		few := e.serve(settings{"limits": "{gather_rows: 100}"})
 		e.gatherLimits(few)
 		e.gatherKeys(few)
+		e.gatherStops(d)
+		e.gatherPools()
+	})
+}
+
+// TestViews runs testdata/views.sql through Shardway and on the plain server, as text and prepared.
+func TestViews(t *testing.T) {
+	statements := readStatements(t, "testdata/views.sql")
+	onBoth(t, "viewed", app, func(e *env) {
+		d := e.serve(nil)
+		statements := slices.Clone(statements)
+		for i := range statements {
+			statements[i].viewed = e.mysql()
+		}
+		for _, prepared := range []bool{false, true} {
+			compared, refused := e.compare(statements, prepared, func() *wire { return e.dial(d, nil) }, func() *wire { return e.plain(nil) }, nil)
+			e.Logf("note: %d statements answered alike, %d refused", compared, refused)
+		}
 	})
 }
 
@@ -217,4 +239,171 @@ func (e *env) gatherKeys(d *daemon) {
 			e.Errorf("%s: %s, want %s", q, got, want)
 		}
 	}
+}
+
+// gatherExplains has the steps of statements explained that aren't for one shard.
+func (e *env) gatherExplains(d *daemon) {
+	w := e.dial(d, nil)
+	const join = "SELECT u.name, o.total FROM users u JOIN orders o ON o.user_id = u.age WHERE u.country = 'de'"
+	for _, c := range []struct {
+		sql    string
+		tables string // the column of that name, where it is the same everywhere
+		rows   int
+		holds  string
+	}{
+		{sql: "EXPLAIN FORMAT=TRADITIONAL " + join, tables: "users users orders orders", rows: 6},
+		{sql: e.say("DESC ", "EXPLAIN EXTENDED ") + join, rows: map[bool]int{true: 5, false: 6}[e.mysql()]},
+		{sql: "EXPLAIN FORMAT=TRADITIONAL SELECT COUNT(*), AVG(total) FROM orders", tables: "orders orders", rows: 2},
+		{sql: "EXPLAIN FORMAT=TRADITIONAL UPDATE users SET age = 3 WHERE age = 4", tables: "users users", rows: 2},
+		{sql: "EXPLAIN FORMAT=TRADITIONAL DELETE FROM orders ORDER BY total LIMIT 3", tables: "orders orders", rows: 2},
+		{sql: "EXPLAIN FORMAT=TRADITIONAL UPDATE users u JOIN notes n ON n.user_id = u.age SET u.name = n.txt", tables: "users users", rows: 4},
+		{sql: "EXPLAIN FORMAT=TRADITIONAL INSERT INTO notes (id, user_id) SELECT id + 100, id FROM users", tables: "users users", rows: 2},
+		{sql: "EXPLAIN FORMAT=JSON " + join, rows: 5, holds: "\"table_name\": \"o\""},
+		{sql: e.say("EXPLAIN ANALYZE ", "ANALYZE ") + join, rows: map[bool]int{true: 5, false: 6}[e.mysql()]},
+		{sql: e.say("EXPLAIN FORMAT=TREE ", "ANALYZE FORMAT=JSON ") + join, rows: 5, holds: "orders"},
+	} {
+		rows, err := w.text(c.sql)
+		if err != nil {
+			e.Errorf("%s: %v", c.sql, err)
+			continue
+		}
+		var tables, all []string
+		for _, row := range rows {
+			tables = append(tables, row[min(2, len(row)-1)])
+			all = append(all, row...)
+		}
+		if !strings.HasPrefix(strings.Join(tables, " "), c.tables) || len(rows) != c.rows || !strings.Contains(strings.Join(all, " "), c.holds) {
+			e.Errorf("%s gives %d rows: %q", c.sql, len(rows), all)
+		}
+	}
+	for q, want := range map[string]string{
+		e.say("EXPLAIN ANALYZE DELETE FROM orders", "ANALYZE DELETE FROM orders"): "ANALYZE would run",
+		"EXPLAIN SELECT * FROM users WHERE nosuch = 3":                            "nosuch",
+	} {
+		rs, err := w.query(q)
+		e.must(err)
+		if got := rs[0].Err; got == nil || !strings.Contains(got.Message, want) {
+			e.Errorf("%s: %v", q, got)
+		}
+	}
+	if got, err := w.one("SELECT COUNT(*) FROM orders"); err != nil || got != "284" {
+		e.Errorf("after EXPLAINs there are %s orders, %v", got, err)
+	}
+	w.close()
+}
+
+// gatherStops kills statements whose rows are being read, and leaves while they are.
+func (e *env) gatherStops(d *daemon) {
+	const q = "SELECT COUNT(*) FROM users u JOIN orders o ON o.user_id = u.id + 1"
+	e.must(e.c.Sync(e.ctx))
+	var locks []*sql.Conn
+	servers := append([]*cluster.Server{e.c.Shards[1].Primary}, e.c.Shards[1].Replicas...)
+	for _, s := range servers {
+		c, err := s.DB().Conn(e.ctx)
+		e.must(err)
+		defer c.Close()
+		_, err = c.ExecContext(e.ctx, "LOCK TABLES "+e.db.Name+".orders WRITE")
+		e.must(err)
+		locks = append(locks, c)
+	}
+	waiting := func() int {
+		n := 0
+		for _, s := range servers {
+			rows, err := e.onServer(s, "SELECT ID FROM information_schema.PROCESSLIST WHERE STATE LIKE 'Waiting for table metadata lock%' AND INFO LIKE 'SELECT%orders%'")
+			e.must(err)
+			n += len(rows)
+		}
+		return n
+	}
+	for _, first := range []string{"", "BEGIN"} {
+		w, other := e.dial(d, nil), e.dial(d, nil)
+		id, err := w.one("SELECT CONNECTION_ID()")
+		e.must(err)
+		if first != "" {
+			_, err = w.query(first)
+			e.must(err)
+		}
+		e.must(w.send(comQuery, []byte(q)))
+		e.until("rows are waited for", func() bool { return waiting() == 1 })
+		_, err = other.query("KILL QUERY " + id)
+		e.must(err)
+		rs, err := w.results()
+		e.must(err)
+		if got := rs[0].Err; got == nil || got.Code != 1317 {
+			e.Errorf("a statement that was killed while its rows were read: %v", got)
+		}
+		e.until("nobody waits for rows any more", func() bool { return waiting() == 0 })
+		if got, err := w.one("SELECT COUNT(*) FROM users"); err != nil || got != "71" {
+			e.Errorf("after a kill: %s, %v", got, err)
+		}
+		e.must(w.send(comQuery, []byte(q)))
+		e.until("rows are waited for", func() bool { return waiting() == 1 })
+		w.close()
+		e.until("nobody waits for a client that left", func() bool { return waiting() == 0 })
+		other.close()
+	}
+	for _, c := range locks {
+		_, err := c.ExecContext(e.ctx, "UNLOCK TABLES")
+		e.must(err)
+	}
+	w := e.dial(d, nil)
+	if got, err := w.one(q); err != nil || got != "280" {
+		e.Errorf("once the rows can be read: %s, %v", got, err)
+	}
+	w.close()
+	e.until("all connections are given back", func() bool { return busy(e, d) == 0 })
+}
+
+// busy is how many connections to servers are in use.
+func busy(e *env, d *daemon) int {
+	w := e.dial(d, nil)
+	defer w.close()
+	rows, err := w.text("SHOW SHARDWAY POOLS")
+	e.must(err)
+	n := 0
+	for _, row := range rows {
+		here, err := strconv.Atoi(row[4])
+		e.must(err)
+		n += here
+	}
+	return n
+}
+
+// gatherPools gathers where connections are few.
+func (e *env) gatherPools() {
+	const q = "SELECT COUNT(*) FROM users u JOIN orders o ON o.user_id = u.id + 1"
+	d := e.serve(settings{"pool": "{max_per_server: 4, wait_timeout: 20s}"})
+	var sessions sync.WaitGroup
+	for i := range 12 {
+		hint := []string{"", "/* shardway: primary */ "}[i%2]
+		w := e.dial(d, nil)
+		sessions.Go(func() {
+			defer w.close()
+			for range 2 {
+				if got, err := w.one(strings.Replace(q, "COUNT", hint+"COUNT", 1)); err != nil || got != "280" {
+					e.Errorf("one of many at once: %s, %v", got, err)
+				}
+			}
+		})
+	}
+	sessions.Wait()
+
+	d = e.serve(settings{"pool": "{max_per_server: 1, wait_timeout: 500ms}"})
+	w := e.dial(d, nil)
+	if got, err := w.one(q); err != nil || got != "280" {
+		e.Errorf("over one connection to each server: %s, %v", got, err)
+	}
+	began := time.Now()
+	rs, err := w.query("SELECT /* shardway: primary */" + strings.TrimPrefix(q, "SELECT"))
+	e.must(err)
+	if got := rs[0].Err; got == nil || got.Code != 1040 || !strings.Contains(got.Message, "pool.max_per_server is 1") {
+		e.Errorf("at primaries with one connection each: %v", got)
+	}
+	if took := time.Since(began); took > 20*time.Second {
+		e.Errorf("that one connection isn't enough takes %s to say", took)
+	}
+	if got, err := w.one("SELECT COUNT(*) FROM users"); err != nil || got != "71" {
+		e.Errorf("after that: %s, %v", got, err)
+	}
+	w.close()
 }

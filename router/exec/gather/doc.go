@@ -5,6 +5,7 @@
 // that store them. A [Filling] brings the rows from each [Source] into the copy, in batches, so that memory doesn't grow
 // with their number; [StoreError] is the error of the server that takes them. An Index has its columns as [IndexPart]s.
 // [Keys] are the values of a copied column by which the rows of another table are chosen at their shards.
+// [Rooms] bounds how many statements are finished at once, and [Plans] are what servers explain of one.
 //
 // # Guarantees
 //

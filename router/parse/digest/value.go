@@ -32,6 +32,8 @@ type Value struct {
 	// Numeric says of Bytes that the literal was lifted from 0x35 or b'101', a number where a number is wanted; X'35' is
 	// a number there to MySQL and a string to MariaDB.
 	Numeric bool
+	// Bound says that it is the value of a parameter, not written in the text.
+	Bound bool
 	// Start and End are the literal's place in the scanned text.
 	Start, End int
 }

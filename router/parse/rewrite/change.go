@@ -18,6 +18,7 @@ type Change struct {
 	Sets    []Assigned
 	Where   Range // this and the following with their words
 	OrderBy Range
+	Order   []Range // what it sorts by, each with its direction
 	Limit   Range
 	Select  Range // of INSERT
 	Tail    Range // of INSERT: ON DUPLICATE KEY UPDATE and what follows
@@ -111,6 +112,9 @@ func (n *Norm) tail(c *Change, r Range) bool {
 		return false
 	}
 	c.Where, c.OrderBy, c.Limit = Range{where, order}, Range{order, limit}, Range{limit, r.To}
+	if order < limit {
+		c.Order = n.commas(Range{order + 2, limit})
+	}
 	return true
 }
 

@@ -92,6 +92,20 @@ func (n *Norm) arg(token int) int {
 	return arg
 }
 
+// Marker is which of the digest's Args a token is; false for a token that is none.
+func (n *Norm) Marker(token int) (arg int, ok bool) {
+	if n.token(token).Kind != digest.TokMarker {
+		return 0, false
+	}
+	return n.arg(token), true
+}
+
+// Literal reports whether a token is a literal that is part of the norm.
+func (n *Norm) Literal(token int) bool {
+	kind := n.token(token).Kind
+	return kind == digest.TokString || kind == digest.TokNumber
+}
+
 // equal reports whether two literals are written alike, but for quotes and white space.
 func equal(v, w *digest.Value) bool {
 	return v.Kind != digest.Marker && v.Kind == w.Kind && v.I == w.I && v.U == w.U && v.Numeric == w.Numeric && bytes.Equal(v.S, w.S) && (v.Kind != digest.Float || v.F == w.F)

@@ -1,7 +1,6 @@
 package ties
 
 import (
-	"slices"
 	"strings"
 
 	"shardway/router/parse"
@@ -19,16 +18,15 @@ const maxTies = 200
 
 // finder looks for ties.
 type finder struct {
-	blocks []parse.Block
-	list   []parse.Bring
-	holder func(*parse.Column) int
-	ties   []Tie
+	blocks  []parse.Block
+	list    []parse.Bring
+	columns Columns
+	ties    []Tie
 }
 
-// Of are the ties of a statement's tables. holder is the table of a block that has a column without a qualifier, -1 where
-// that isn't known; a column that may be one of a block further out is given as well, and then the table has no such column.
-func Of(blocks []parse.Block, list []parse.Bring, holder func(*parse.Column) int) []Tie {
-	f := finder{blocks: blocks, list: list, holder: holder}
+// Of are the ties of a statement's tables, those of a list.
+func Of(blocks []parse.Block, list []parse.Bring, columns Columns) []Tie {
+	f := finder{blocks: blocks, list: list, columns: columns}
 	for blk := range blocks {
 		f.cond(blocks[blk].Where, blk, -1)
 		for i := range blocks[blk].Tables {
@@ -107,5 +105,5 @@ func (f *finder) table(c *parse.Column) int {
 		}
 		at = f.holder(c)
 	}
-	return slices.IndexFunc(f.list, func(b parse.Bring) bool { return b.Block == c.Block && b.Table == at })
+	return f.at(c.Block, at)
 }

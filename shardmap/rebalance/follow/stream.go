@@ -264,7 +264,7 @@ func (s *Stream) Close() error {
 	var err error
 	s.once.Do(func() {
 		close(s.closed)
-		err = s.conn.Close()
+		err = s.conn.Conn.Conn.Close() // the socket alone: the reader is at the rest
 	})
 	s.reader.Wait()
 	return err
