@@ -123,12 +123,13 @@ func (c *Copy) String() string {
 	if c.Few {
 		out += " if they are few"
 	}
+	parts := []string{out}
 	for _, s := range c.Shards {
 		if own := c.own(s); own != "" {
-			out += ", on " + s.ID + " where " + own
+			parts = append(parts, "on "+s.ID+" where "+own)
 		}
 	}
-	return out
+	return strings.Join(parts, ", ")
 }
 
 // Asked is where with what a shard is asked besides: to leave out the copies that it has of other shards' rows.
