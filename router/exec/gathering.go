@@ -142,7 +142,7 @@ func (w *gathering) open(ctx context.Context) error {
 	if err != nil {
 		return w.broke(err)
 	}
-	if len(res.Rows) != 1 || !logs(res.Rows[0]) {
+	if len(res.Rows) != 1 || len(res.Rows[0]) != 4 || !logs(res.Rows[0]) {
 		return nil
 	}
 	w.unlogged = true
