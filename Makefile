@@ -13,7 +13,7 @@ SHARDS     ?= 2
 REPLICAS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-unit test-e2e soak-causal soak-cancel soak-switchover soak-failover soak-sql soak-tx test-tools lint fuzz cover bench clients cluster cluster-down compose-test k8s-check
+.PHONY: help run build test test-unit test-e2e soak-causal soak-cancel soak-switchover soak-failover soak-sql soak-memory soak-tx test-tools lint fuzz cover bench clients cluster cluster-down compose-test k8s-check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,10 @@ soak-failover: ## 50 primaries killed under 16 clients of three proxies, with se
 soak-sql: ## random statements side by side with one server that has all rows, on each kind of server, for hours; STATEMENTS=n, SEED=n
 	$(GO) build -tags $(TAGS) -o bin/shardway ./cmd/shardway
 	SHARDWAY_BINARY=$(CURDIR)/bin/shardway SHARDWAY_STATEMENTS=$(or $(STATEMENTS),500000) SHARDWAY_SEED=$(or $(SEED),1) $(GO) test -tags $(TAGS) -count=1 -timeout 24h -v -run '^TestRandomStatements$$' ./test/e2e
+
+soak-memory: ## the memory that ordering four shards' rows takes, of a million rows each; ROWS=n
+	$(GO) build -tags $(TAGS) -o bin/shardway ./cmd/shardway
+	SHARDWAY_BINARY=$(CURDIR)/bin/shardway SHARDWAY_ROWS=$(or $(ROWS),1000000) $(GO) test -tags $(TAGS) -count=1 -timeout 60m -v -run '^TestMergeMemory$$' ./test/e2e
 
 soak-tx: ## transfers and lists over four shards under thousands of faults, on each kind of server; FAULTS=n for another number
 	$(GO) build -tags $(TAGS) -o bin/shardway ./cmd/shardway
