@@ -13,7 +13,7 @@ SHARDS     ?= 2
 REPLICAS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-unit test-e2e soak-causal soak-cancel soak-switchover soak-failover soak-sql soak-tx test-tools lint fuzz cover bench clients cluster cluster-down compose-test k8s-check
+.PHONY: help run build test test-unit test-e2e soak-causal soak-cancel soak-switchover soak-failover soak-sql soak-tx test-tools lint fuzz cover bench bench-copy clients cluster cluster-down compose-test k8s-check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ cover: ## coverage of the tests that need no servers, in cover.out
 bench: ## Shardway beside HAProxy over the same MariaDB; BENCH_TIME seconds a run
 	@test/install bench
 	$(GO) run ./test/bench -time $(BENCH_TIME)
+
+bench-copy: test-tools ## rows copied from one server to another, beside mysqldump piped into the client, on each kind of server; ROWS=n
+	$(GO) run ./test/bench/copy -rows $(or $(ROWS),500000)
 
 cluster: ## a local cluster of real servers in .cluster/: SERVER=mariadb|mysql SHARDS=2 REPLICAS=2
 	@$(GO) run ./test/cluster/cmd -dir .cluster -server $(SERVER) -shards $(SHARDS) -replicas $(REPLICAS) up

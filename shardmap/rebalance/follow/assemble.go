@@ -168,6 +168,7 @@ func (a *assembler) event(h *replication.EventHeader, raw []byte) ([]*open, erro
 		return a.inTransaction(h, body)
 	case replication.MARIADB_START_ENCRYPTION_EVENT: // the server decrypts what it sends
 		return nil, nil
+	default: // the library reads it
 	}
 	parsed, err := a.parser.Parse(raw)
 	if err != nil {
@@ -280,26 +281,35 @@ func (a *assembler) inTransaction(h *replication.EventHeader, body []byte) ([]*o
 		return a.statement(schema, text)
 	case replication.INCIDENT_EVENT:
 		return nil, a.fail("its log says that changes were lost (an incident)", "begin anew", nil)
+	case replication.ROWS_QUERY_EVENT: // inside of a compressed transaction
+		return nil, nil
+	default:
+		return nil, a.rows(h, body)
 	}
+}
+
+// rows takes an event of rows.
+func (a *assembler) rows(h *replication.EventHeader, body []byte) error {
+	o := a.current
 	id, err := rowsTable(body)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	m := a.maps[id]
 	if m == nil {
-		return nil, nil // an event that only ends a statement
+		return nil // an event that only ends a statement
 	}
 	f := a.tables[nameOf(m.schema, m.table)]
 	if f == nil {
-		return nil, nil
+		return nil
 	}
 	if err := keysOf(f.table, m, h.EventType, body, func(key rows.Key) { o.add(f, key) }); err != nil {
-		return nil, a.fail(fmt.Sprintf("rows of %s in transaction %s can't be read", f.table, o.gtid), "", err)
+		return a.fail(fmt.Sprintf("rows of %s in transaction %s can't be read", f.table, o.gtid), "", err)
 	}
 	if o.bytes > mostKeys {
-		return nil, a.fail(fmt.Sprintf("transaction %s changes more rows than fit into memory here: %d MiB of keys", o.gtid, mostKeys>>20), "begin anew behind it", nil)
+		return a.fail(fmt.Sprintf("transaction %s changes more rows than fit into memory here: %d MiB of keys", o.gtid, mostKeys>>20), "begin anew behind it", nil)
 	}
-	return nil, nil
+	return nil
 }
 
 func (o *open) add(f *followed, key rows.Key) {
