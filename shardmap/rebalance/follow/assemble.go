@@ -109,16 +109,7 @@ func (a *assembler) add(raw []byte) (all []*Transaction, err error) {
 	if err := header.Decode(raw); err != nil {
 		return nil, a.fail("an event of the log can't be read", "", err)
 	}
-	if a.source.MariaDB && header.LogPos == 0 && header.Flags&replication.LOG_EVENT_ARTIFICIAL_F == 0 && header.EventType != replication.HEARTBEAT_EVENT {
-		// Some servers don't say where an event ends.
-		a.position.Offset += uint64(header.EventSize)
-	} else if header.LogPos > 0 && header.EventType != replication.HEARTBEAT_EVENT {
-		offset := a.position.Offset&^0xffffffff | uint64(header.LogPos)
-		if offset < a.position.Offset {
-			offset += 1 << 32
-		}
-		a.position.Offset = offset
-	}
+	a.advance(header)
 	done, err := a.event(header, raw)
 	if err != nil {
 		if _, ok := errors.AsType[*Error](err); !ok {
@@ -132,6 +123,24 @@ func (a *assembler) add(raw []byte) (all []*Transaction, err error) {
 		}
 	}
 	return all, nil
+}
+
+// advance moves the place in the file behind an event of it.
+func (a *assembler) advance(h *replication.EventHeader) {
+	at := &a.position.Offset
+	switch {
+	case h.Flags&replication.LOG_EVENT_ARTIFICIAL_F != 0, h.EventType == replication.HEARTBEAT_EVENT: // it isn't in the file
+	case h.LogPos == 0:
+		if a.source.MariaDB { // some servers don't say where an event ends
+			*at += uint64(h.EventSize)
+		}
+	default:
+		offset := *at&^0xffffffff | uint64(h.LogPos)
+		if offset+1<<31 < *at {
+			offset += 1 << 32 // the event has but 32 bits for it
+		}
+		*at = max(*at, offset)
+	}
 }
 
 func (a *assembler) fail(text, fix string, err error) *Error {

@@ -401,6 +401,8 @@ func statements(s *servers) {
 		{"CREATE TRIGGER app.tr BEFORE INSERT ON app.st FOR EACH ROW SET NEW.v=1", true},
 		{"ALTER TABLE app.else3 ADD st INT", false},
 		{"RENAME TABLE app.st TO app.st9, app.st9 TO app.st", true},
+		{"FLUSH TABLES", false},
+		{"FLUSH BINARY LOGS", false},
 		{"CREATE VIEW app.vw AS SELECT * FROM app.st", false},
 		{"DROP VIEW app.vw", false},
 		{"GRANT SELECT ON app.st TO repl", false},
@@ -414,6 +416,7 @@ func statements(s *servers) {
 				got = append(got, tx.Statement)
 			}
 		}
+		s.must(Await(s.ctx, s.primary.DB(), stream.Position()))
 		if (len(got) > 0) != c.reported {
 			s.Errorf("%s: reported are %q, want any: %t", c.statement, got, c.reported)
 		}
