@@ -56,7 +56,7 @@ func (r *run) login(ctx context.Context, s *side) (err error) {
 	}
 	list, err := s.Query(ctx, "SHOW GLOBAL VARIABLES")
 	if err != nil {
-		_ = s.Close() // nothing was written
+		s.Close()
 		return err
 	}
 	for _, row := range list {
