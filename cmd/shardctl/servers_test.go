@@ -235,7 +235,10 @@ func startsAndUndoes(s *servers) {
 	}
 	s.wants(s.run(0, "rebalance", "status"), "moved", "is run by")
 	s.must(s.c.Shards[2].Primary.Exec(s.ctx, "UPDATE shop.users SET name = 'changed since' WHERE id = 5"))
-	s.wants(s.run(0, "rebalance", "undo", "--yes"), "s0 took over", "is done")
+	s.must(s.c.Shards[0].Primary.Exec(s.ctx, "UPDATE shop.users SET name = 'past the proxies' WHERE id = 7"))
+	s.wants(s.run(1, "rebalance", "finish", "--yes"), "stray: users (7)", "past the proxies")
+	s.wants(s.run(exitRefused, "rebalance", "undo", "--yes"), "stray: users (7)", "--allow-strays")
+	s.wants(s.run(0, "rebalance", "undo", "--yes", "--allow-strays"), "s0 took over", "is done")
 	s.shares(before...)
 	name, err := s.c.Shards[0].Primary.Text(s.ctx, "SELECT name FROM shop.users WHERE id = 5")
 	if s.must(err); name != "changed since" || s.owner(0) != "s0" {
