@@ -62,6 +62,10 @@ func (s *session) effects(t *text, r *exec.Request) error {
 	case parse.Insert, parse.Replace:
 		r.Given = func(id uint64) bool { return given(t, id) }
 		r.Upserts = len(st.Assign) > 0
+		if st.Is(parse.FlagReturning) {
+			s.x.AskInsertID()
+			r.UsesLastInsertID = true // the server is asked for it afterwards
+		}
 	case parse.Set:
 		if next := scopesOf(t.st)&(1<<parse.ScopeNext) != 0; next {
 			return protocol.Errorf(1235, "42000", "shardway: SET of the next transaction's characteristics together with other variables isn't supported; set them in statements of their own")

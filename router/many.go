@@ -49,14 +49,17 @@ func (s *session) runMany(ctx context.Context, o *Options, t *text, p *plan.Many
 		s.event.Shard = r.Parts[0].Shard
 	}
 	run := s.x.RunMany
-	if p.Write {
+	switch {
+	case p.Returning:
+		run = s.x.RunReturning
+	case p.Write:
 		run = s.x.RunWrite
-		if len(r.Parts) == 1 {
-			if err := s.effects(t, &r.Parts[0]); err != nil {
-				return err
-			}
-			r.Parts[0].Given = nil // its reply is judged as a whole
+	}
+	if p.Write && len(r.Parts) == 1 {
+		if err := s.effects(t, &r.Parts[0]); err != nil {
+			return err
 		}
+		r.Parts[0].Given = nil // its reply is judged as a whole
 	}
 	out, err := run(ctx, r)
 	if cannot, ok := errors.AsType[*merge.UnmergeableError](err); ok {

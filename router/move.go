@@ -14,9 +14,8 @@ import (
 
 // move runs an UPDATE that assigns the key for one row, whose primary key's values and new key are cells: on the shard
 // where the row is, with all that the server makes of it, and then takes the row to the shard of its new key.
-func (w *picking) move(ctx context.Context, head string, kinds []literalKind, cells []string) error {
-	s, p := w.s, w.p
-	t := p.Move
+func (w *picking) move(ctx context.Context, head string, cells []string) error {
+	s, p, t := w.s, &w.p.Targets[0], w.p.Move
 	n := len(p.Keys)
 	at := -1 // the sharding key in the primary key
 	var was, is []string
@@ -32,7 +31,7 @@ func (w *picking) move(ctx context.Context, head string, kinds []literalKind, ce
 	if at < 0 {
 		return protocol.Errorf(1235, "42000", "shardway: SET assigns %s.%s.%s, the key that decides the row's shard, and the table's primary key doesn't hold it: delete the row and insert it with its new key", p.DB, p.Table, t.Key)
 	}
-	from, err := w.shardOf(t, kinds[at], cells[at])
+	from, err := w.shardOf(t, w.kinds[at], cells[at])
 	if err != nil {
 		return err
 	}
@@ -53,7 +52,7 @@ func (w *picking) move(ctx context.Context, head string, kinds []literalKind, ce
 		return protocol.Errorf(1235, "42000", "shardway: SET assigns %s.%s.%s, the key that decides the row's shard, and the row isn't found again by its new key %s; nothing was changed: delete the row and insert it with its new key", p.DB, p.Table, t.Key, cells[n])
 	}
 	kind := literalOf(columns[0])
-	stored, ok := w.cells([]literalKind{kind}, rows[0])
+	stored, ok := s.cells([]literalKind{kind}, rows[0])
 	if !ok {
 		return protocol.Errorf(1105, "HY000", "shardway: a server sent a row that makes no sense")
 	}
@@ -82,6 +81,7 @@ func (w *picking) runAt(ctx context.Context, at *shardmap.Shard, sql string, rea
 // replyOf runs f and gives the reply that the client would have got of it.
 func (s *session) replyOf(f func() error) (columns, rows [][]byte, reply protocol.Reply, err error) {
 	m := protocol.NewMemory(0)
+	m.Conn.SetCapabilities(m.Conn.Capabilities() | s.conn.Capabilities()&protocol.CapExtendedMetadata)
 	if err := s.x.Keep(m, f); err != nil {
 		return nil, nil, protocol.Reply{}, err
 	}

@@ -2,6 +2,7 @@ package shardmap
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -109,4 +110,26 @@ func formatSlots(slots []int, limit int) string {
 		list = append(list[:limit:limit], "…")
 	}
 	return strings.Join(list, ", ")
+}
+
+// ParseSlots reads ranges as FormatSlots writes them, with commas between, for a
+// database with that many slots, and returns them ascending.
+func ParseSlots(text string, slots int) ([]int, error) {
+	var out []int
+	for part := range strings.SplitSeq(text, ",") {
+		r, err := parseRange(strings.TrimSpace(part), slots)
+		if err != nil {
+			return nil, err
+		}
+		for slot := r.from; slot <= r.to; slot += r.step {
+			out = append(out, slot)
+		}
+	}
+	slices.Sort(out)
+	for i := 1; i < len(out); i++ {
+		if out[i] == out[i-1] {
+			return nil, fmt.Errorf("%q names slot %d twice", text, out[i])
+		}
+	}
+	return out, nil
 }

@@ -1,6 +1,7 @@
 package shardmap
 
 import (
+	"fmt"
 	"math"
 	"math/big"
 	"math/rand/v2"
@@ -126,6 +127,22 @@ func TestModIsFloorModulo(t *testing.T) {
 			if got, want := uintSlot(u, slots), floorMod(new(big.Int).SetUint64(u), slots); got != want {
 				t.Fatalf("uintSlot(%d, %d) = %d, want %d", u, slots, got, want)
 			}
+		}
+	}
+}
+
+func TestParseSlots(t *testing.T) {
+	for text, want := range map[string]string{
+		"7": "[7]", "5-6, 0-3/2": "[0 2 5 6]", "15": "[15]",
+		"16": "goes beyond the last slot", "a": "is no range", "": "is no range", "3,1-4": "names slot 3 twice",
+	} {
+		slots, err := ParseSlots(text, 16)
+		got := fmt.Sprint(slots)
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.Contains(got, want) {
+			t.Errorf("%q: %s, want %s", text, got, want)
 		}
 	}
 }

@@ -19,8 +19,10 @@ func (t *tool) json(v any) error {
 }
 
 // table writes rows under a header, in columns.
-func (t *tool) table(header []string, rows [][]string) error {
-	w := tabwriter.NewWriter(t.stdout, 0, 0, 2, ' ', 0)
+func (t *tool) table(header []string, rows [][]string) error { return table(t.stdout, header, rows) }
+
+func table(out io.Writer, header []string, rows [][]string) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, strings.Join(header, "\t"))
 	for _, r := range rows {
 		fmt.Fprintln(w, strings.Join(r, "\t"))
@@ -49,11 +51,11 @@ func (t *tool) confirm(question string) error {
 	return refusef("nothing was changed")
 }
 
-// asker is a stdin of tests that answers as a terminal does.
+// asker is a stdin, or a stdout, of tests that is as a terminal.
 type asker interface{ Terminal() bool }
 
-func isTerminal(r io.Reader) bool {
-	switch f := r.(type) {
+func isTerminal(stream any) bool {
+	switch f := stream.(type) {
 	case asker:
 		return f.Terminal()
 	case *os.File:

@@ -82,7 +82,7 @@ type command struct {
 }
 
 func commands() []command {
-	return append(mapCommands(), routeCommand(), proxiesCommand(), switchoverCommand())
+	return slices.Concat(mapCommands(), []command{routeCommand(), proxiesCommand(), switchoverCommand()}, rebalanceCommands())
 }
 
 // run does what the arguments say. A nil error is exit status 0; see status

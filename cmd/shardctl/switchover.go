@@ -1,18 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
-	"shardway/config"
-	"shardway/protocol"
 	"shardway/shardmap/failover"
 )
 
@@ -28,8 +23,7 @@ func switchoverCommand() command {
 			f.Duration("drain", 5*time.Second, "how long transactions on the old primary may go on; those that don't end are killed")
 			f.Duration("max-lag", 5*time.Second, "how far behind the replica may be")
 			f.Bool("kill-blockers", false, "kill all clients that keep the old primary from becoming read-only, not Shardway's alone")
-			f.String("user", "", "the user as whom to log in to the servers")
-			f.String("password-file", "", "a file that holds that user's password; else SHARDWAY_FAILOVER_PASSWORD")
+			accountFlags(f)
 			f.String("replication-user", "", "the user as whom the old primary follows the new one")
 			f.String("replication-password-file", "", "a file that holds that user's password; else SHARDWAY_FAILOVER_REPLICATION_PASSWORD")
 		},
@@ -135,35 +129,15 @@ func (t *tool) failoverOptions(flags *pflag.FlagSet) (failover.Options, error) {
 		return failover.Options{}, err
 	}
 	o := failover.Options{ProxyUser: c.Servers.User, ReplicationUser: c.Failover.ReplicationUser, ReplicationPassword: c.Failover.ReplicationPassword}
-	account := failover.Account{User: c.Failover.User, Password: c.Failover.Password, DialTimeout: c.Servers.DialTimeout}
-	if account.User == "" {
-		account.User, account.Password = c.Servers.User, c.Servers.Password
+	account, err := accountOf(c, flags)
+	if err != nil {
+		return o, err
 	}
-	for _, f := range []struct {
-		flag string
-		to   *string
-		file bool
-	}{
-		{"user", &account.User, false},
-		{"password-file", &account.Password, true},
+	if err := textFlags(flags, []textFlag{
 		{"replication-user", &o.ReplicationUser, false},
 		{"replication-password-file", &o.ReplicationPassword, true},
-	} {
-		v, _ := flags.GetString(f.flag)
-		switch {
-		case v == "":
-		case f.file:
-			text, err := os.ReadFile(v)
-			if err != nil {
-				return o, fmt.Errorf("--%s: %w", f.flag, err)
-			}
-			*f.to = string(bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r")))
-		default:
-			*f.to = v
-		}
-	}
-	if c.Servers.TLS.Mode != "disabled" {
-		account.TLS, account.Plain = serverTLS(c.Servers.TLS), c.Servers.TLS.Mode == "preferred"
+	}); err != nil {
+		return o, err
 	}
 	o.Open = account.Open
 	o.Drain, _ = flags.GetDuration("drain")
@@ -178,18 +152,4 @@ func (t *tool) failoverOptions(flags *pflag.FlagSet) (failover.Options, error) {
 		}
 	}
 	return o, nil
-}
-
-// serverTLS is how servers are verified, as the daemon does it.
-func serverTLS(c config.ServerTLS) func(host string) (*tls.Config, error) {
-	return func(host string) (*tls.Config, error) {
-		conf, err := protocol.ClientTLS(protocol.TLSMode(c.Mode), c.CA, c.Cert, c.Key, host)
-		if err != nil {
-			return nil, fmt.Errorf("servers.tls: %w", err)
-		}
-		if conf == nil {
-			conf = &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12} //nolint:gosec // preferred and required verify nothing, as with MySQL's own clients
-		}
-		return conf, nil
-	}
 }

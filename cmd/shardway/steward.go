@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,7 +9,7 @@ import (
 	"time"
 
 	"shardway/config"
-	"shardway/protocol"
+	"shardway/config/operator"
 	"shardway/router/backend/roles"
 	"shardway/shardmap"
 	"shardway/shardmap/failover"
@@ -244,22 +243,8 @@ func (s *steward) proxies(ctx context.Context) ([]shardmap.Proxy, error) {
 
 // options are how this proxy changes primaries.
 func (s *steward) options(c *config.Config) failover.Options {
-	account := failover.Account{User: c.Failover.User, Password: c.Failover.Password, DialTimeout: c.Servers.DialTimeout}
-	if account.User == "" {
-		account.User, account.Password = c.Servers.User, c.Servers.Password
-	}
-	if t := c.Servers.TLS; t.Mode != "disabled" {
-		account.Plain = t.Mode == "preferred"
-		account.TLS = func(host string) (*tls.Config, error) {
-			conf, err := protocol.ClientTLS(protocol.TLSMode(t.Mode), t.CA, t.Cert, t.Key, host)
-			if err == nil && conf == nil {
-				conf = &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12} //nolint:gosec // preferred and required verify nothing, as with MySQL's own clients
-			}
-			return conf, err
-		}
-	}
 	return failover.Options{
-		Open: account.Open, ProxyUser: c.Servers.User, By: s.d.self.ID,
+		Open: operator.Account(c).Open, ProxyUser: c.Servers.User, By: s.d.self.ID,
 		ReplicationUser: c.Failover.ReplicationUser, ReplicationPassword: c.Failover.ReplicationPassword,
 		Progress: func(step failover.Step) {
 			s.log.Info("change of primary: "+strings.TrimSpace(step.Name), "what", step.Text, "took", step.Took)

@@ -12,6 +12,7 @@ import (
 	"shardway/router/backend"
 	"shardway/router/exec/gather"
 	"shardway/router/plan"
+	"shardway/shardmap"
 )
 
 // Gathering is a SELECT that runs on one server, over rows that are brought there from other shards.
@@ -36,8 +37,10 @@ type gathering struct {
 	r    *Request
 	home *backend.Conn // where the statement is finished
 	made []string      // the statements that end the temporary tables
-	got  Gathered
-	tell *protocol.Result // SHOW WARNINGS of the statement
+	// filled are the copies that have their rows, as the plan lists them.
+	filled []filled
+	got    Gathered
+	tell   *protocol.Result // SHOW WARNINGS of the statement
 
 	struck   bool        // a kill was sent
 	expired  atomic.Bool // its time is over
@@ -201,12 +204,15 @@ func (w *gathering) copy(ctx context.Context, p *plan.Copy) error {
 	}
 	w.made = append(w.made, c.Drop())
 	w.got.Copies++
-	where := p.Condition(func(f *plan.Filter) bool { return usable(t, f) })
-	sql := c.Select(p.DB, p.Table, where)
-	if w.g.Lock {
-		sql += " FOR UPDATE"
+	where, err := w.conditions(p, t)
+	if err != nil {
+		return err
 	}
-	return w.fill(ctx, p, c, sql)
+	w.filled = append(w.filled, filled{t, c})
+	if p.Few {
+		return w.few(ctx, p, c, where)
+	}
+	return w.fill(ctx, p, c, where, func(rows, bytes uint64) error { return w.took(p, rows, bytes) })
 }
 
 // usable says whether a condition can be sent to the shards: all its columns are the table's, and comparing them gives no
@@ -286,10 +292,11 @@ type source struct {
 	gather.Source
 	conn *backend.Conn // nil once it is given back
 	req  *Request
+	sql  string // that reads the rows
 }
 
-// fill reads a copy's rows from all its shards at once and stores them.
-func (w *gathering) fill(ctx context.Context, p *plan.Copy, c *gather.Copy, sql string) error {
+// fill reads a copy's rows from all its shards at once and stores them. Shards without a condition have none.
+func (w *gathering) fill(ctx context.Context, p *plan.Copy, c *gather.Copy, where map[*shardmap.Shard]string, took func(rows, bytes uint64) error) error {
 	sources := make([]*source, 0, len(p.Shards))
 	defer func() {
 		for _, src := range sources {
@@ -297,9 +304,20 @@ func (w *gathering) fill(ctx context.Context, p *plan.Copy, c *gather.Copy, sql 
 		}
 	}()
 	for _, shard := range p.Shards {
+		condition, ok := where[shard]
+		if !ok {
+			continue
+		}
 		src, err := w.source(ctx, shard.ID)
 		if err != nil {
 			return err
+		}
+		most := gather.All
+		if p.Few {
+			most = gather.MaxKeys + 1
+		}
+		if src.sql = c.Select(p.DB, p.Table, condition, most); w.g.Lock {
+			src.sql += " FOR UPDATE"
 		}
 		sources = append(sources, src)
 	}
@@ -309,11 +327,11 @@ func (w *gathering) fill(ctx context.Context, p *plan.Copy, c *gather.Copy, sql 
 	defer w.fetches(nil)
 	f := gather.Filling{
 		Into: w.home.Conn, Copy: c,
-		Took: func(rows, bytes uint64) error { return w.took(p, rows, bytes) },
+		Took: took,
 		Halt: func() { w.halt(ctx, sources) },
 	}
 	for _, src := range sources {
-		if err := src.Ask(sql); err != nil {
+		if err := src.Ask(src.sql); err != nil {
 			return w.failed(src, err)
 		}
 		f.Sources = append(f.Sources, &src.Source)

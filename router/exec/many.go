@@ -25,6 +25,8 @@ type ManyRequest struct {
 	OneByOne bool
 	// Silent says that the client gets nothing, and the caller answers it by the Outcome, when a transaction is committed.
 	Silent bool
+	// Inner says that it is a part of another statement, which sees to the transaction and to the clock.
+	Inner bool
 	// Rows is by part how many of an INSERT's rows it has, where these are split; nil otherwise.
 	Rows []int
 	// Copies says that all parts do the same to copies of one table: the answer is the first one's, and a difference an error.
@@ -268,7 +270,7 @@ func (m *many) bring(ctx context.Context) error {
 	}
 	merger, err := merge.New(m.r.Merge, columns, merge.Options{
 		Binary: m.r.Binary, Shards: shards, MaxRows: m.r.MaxRows, MaxBytes: m.r.MaxBytes,
-		Space: func(collation string) ([]byte, error) { return m.s.space(ctx, shards[0], collation) },
+		Padding: func(collation string) (merge.Padding, error) { return m.s.padding(ctx, shards[0], collation) },
 	})
 	if err != nil {
 		return err

@@ -38,7 +38,7 @@ func (s *Session) Move(ctx context.Context, db, table, where, from, to string) (
 	}
 	t.Columns = kept
 	row := t.Choose(db, table, true, nil)
-	res, err := old.Query(row.Select(db, table, where))
+	res, err := old.Query(row.Select(db, table, where, gather.All))
 	if err != nil {
 		return false, s.moveError(old, err)
 	}

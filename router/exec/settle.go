@@ -187,6 +187,9 @@ func (s *Session) learnInsertID(c *backend.Conn, r *Request, reply *protocol.Rep
 		if id, err := askNumber(c, "SELECT LAST_INSERT_ID()"); err == nil {
 			s.lastInsertID = id
 		}
+	case r.Given != nil && reply.ResultSets > 0: // an INSERT … RETURNING, whose reply doesn't tell
+		s.givenID = 0
+		return WhyInsertID
 	case reply.InsertID == 0:
 	case r.Upserts && r.SetsLastInsertID && !s.found && reply.AffectedRows != 1:
 		s.lastInsertID = reply.InsertID

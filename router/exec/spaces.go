@@ -10,7 +10,7 @@ import (
 	"shardway/router/exec/merge"
 )
 
-// spaceCache knows the weights of a space, by collation.
+// spaceCache knows how collations pad, by their names.
 type spaceCache struct {
 	mu    sync.Mutex
 	known map[string]padding
@@ -18,12 +18,12 @@ type spaceCache struct {
 
 // padding is how a collation compares texts of different lengths.
 type padding struct {
-	space []byte // empty if it doesn't pad
-	why   string // it can't be compared by weights; "" if it can
+	merge.Padding
+	why string // it can't be compared by weights; "" if it can
 }
 
-// space gives the weight of a space in a collation that pads, for merge.Options. It is asked of a server once.
-func (s *Session) space(ctx context.Context, shard, collation string) ([]byte, error) {
+// padding says how a collation pads, for merge.Options. It is asked of a server once.
+func (s *Session) padding(ctx context.Context, shard, collation string) (merge.Padding, error) {
 	cache := &s.x.spaces
 	cache.mu.Lock()
 	p, ok := cache.known[collation]
@@ -31,7 +31,7 @@ func (s *Session) space(ctx context.Context, shard, collation string) ([]byte, e
 	if !ok {
 		var err error
 		if p, err = s.askPadding(ctx, shard, collation); err != nil {
-			return nil, err
+			return merge.Padding{}, err
 		}
 		cache.mu.Lock()
 		if cache.known == nil {
@@ -41,9 +41,9 @@ func (s *Session) space(ctx context.Context, shard, collation string) ([]byte, e
 		cache.mu.Unlock()
 	}
 	if p.why != "" {
-		return nil, &merge.UnmergeableError{Why: "texts of collation " + collation + " can't be compared by their weights: " + p.why}
+		return merge.Padding{}, &merge.UnmergeableError{Why: "texts of collation " + collation + " can't be compared by their weights: " + p.why}
 	}
-	return p.space, nil
+	return p.Padding, nil
 }
 
 // askPadding finds out how a collation pads. One whose weights have several levels can't be padded at its end.
@@ -64,13 +64,15 @@ func (s *Session) askPadding(ctx context.Context, shard, collation string) (padd
 	if err := s.sync(c, (&state{schema: stateOf(c.State).schema}).handle()); err != nil {
 		return padding{}, unready(c, r, err)
 	}
-	in := func(text string) string { return "CONVERT('" + text + "' USING " + charset + ") COLLATE " + collation }
-	res, err := c.Query("SELECT " + in("a") + "=" + in("a ") + ", HEX(WEIGHT_STRING(" + in("a") + ")), HEX(WEIGHT_STRING(" + in("a ") + ")), HEX(WEIGHT_STRING(" + in(" ") + "))")
+	in := func(text string) string { return "CONVERT(" + text + " USING " + charset + ") COLLATE " + collation }
+	// The last value is the longer of two texts that are equal if it pads, and is sorted first by the number then.
+	res, err := c.Query("SELECT " + in("'a'") + "=" + in("'a '") + ", HEX(WEIGHT_STRING(" + in("'a'") + ")), HEX(WEIGHT_STRING(" + in("'a '") + ")), HEX(WEIGHT_STRING(" + in("' '") + ")), " +
+		"(SELECT n FROM (SELECT 'a ' x, 1 n UNION ALL SELECT 'a', 2) t ORDER BY " + in("CONCAT(x, '')") + ", n LIMIT 1)")
 	if err != nil {
 		return padding{}, unready(c, r, s.lost(c, err, true))
 	}
 	c.Release()
-	if len(res.Rows) != 1 || len(res.Rows[0]) != 4 {
+	if len(res.Rows) != 1 || len(res.Rows[0]) != 5 {
 		return padding{why: "the server doesn't say how it pads"}, nil
 	}
 	text := func(i int) string {
@@ -89,7 +91,7 @@ func (s *Session) askPadding(ctx context.Context, shard, collation string) (padd
 	case text(2) != text(1)+text(3) && text(2) != text(1):
 		return padding{why: "they have several levels"}, nil
 	}
-	return padding{space: space}, nil
+	return padding{Padding: merge.Padding{Space: space, Cut: text(4) == "2"}}, nil
 }
 
 // isName says whether a text may stand in SQL as the name of a collation.

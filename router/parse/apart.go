@@ -21,7 +21,7 @@ type apart struct {
 }
 
 // Norm is the statement's norm as tokens, from which texts for the shards are made; nil where that can't be done: for an
-// Inner statement, and where the parser doesn't read the text as it is written.
+// Inner statement, and where the parser doesn't read the clauses as they are written.
 func (st *Statement) Norm() *rewrite.Norm {
 	if st.takeApart() {
 		return st.apart.norm
@@ -39,7 +39,7 @@ func (st *Statement) Shape() *rewrite.Shape {
 
 func (st *Statement) takeApart() bool {
 	a := st.apart
-	if a == nil || st.Bridged || st.Kind == Unparsed || st.Is(FlagExecutable) {
+	if a == nil || st.Bridged && !st.whole || st.Kind == Unparsed || st.Is(FlagExecutable) {
 		return false
 	}
 	a.once.Do(func() {

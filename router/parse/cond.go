@@ -37,7 +37,7 @@ func or(list ...*Cond) *Cond {
 	var args []*Cond
 	for _, c := range list {
 		switch {
-		case c == nil || c.Op == CondUnknown:
+		case c == nil || c.Op == CondUnknown || c.Op == CondExists:
 			return nil
 		case c.Op == CondNever:
 		case c.Op == CondOr:
@@ -78,10 +78,11 @@ func (a *analyzer) cond(e ast.ExprNode, b int) *Cond {
 			return nil
 		}
 		if e.Sel != nil {
-			a.member(e, b)
-			return nil
+			return a.member(e, b)
 		}
 		return a.in(e, b)
+	case *ast.ExistsSubqueryExpr:
+		return a.exists(e)
 	case *ast.IsTruthExpr:
 		if e.True == 1 && !e.Not {
 			return a.cond(e.Expr, b)
@@ -153,22 +154,22 @@ func (a *analyzer) in(e *ast.PatternInExpr, b int) *Cond {
 }
 
 // member is expr IN (subquery) where nothing but its truth counts: rows of the subquery that don't equal expr can't matter.
-func (a *analyzer) member(e *ast.PatternInExpr, b int) {
+func (a *analyzer) member(e *ast.PatternInExpr, b int) *Cond {
 	sub, ok := e.Sel.(*ast.SubqueryExpr)
 	if !ok {
-		return
+		return nil
 	}
 	q, ok := sub.Query.(*ast.SelectStmt)
 	at, known := a.subs[sub]
 	if !ok || !known || q.Kind != ast.SelectStmtKindSelect || q.With != nil || q.GroupBy != nil || q.Having != nil || q.Limit != nil || q.Fields == nil {
-		return
+		return nil
 	}
 	left := []ast.ExprNode{e.Expr}
 	if row, ok := bare(e.Expr).(*ast.RowExpr); ok {
 		left = row.Values
 	}
 	if len(left) != len(q.Fields.Fields) {
-		return
+		return nil
 	}
 	var list []*Cond
 	for i, f := range q.Fields.Fields {
@@ -179,7 +180,7 @@ func (a *analyzer) member(e *ast.PatternInExpr, b int) {
 		inner, ok := bare(f.Expr).(*ast.ColumnNameExpr)
 		if !ok {
 			if _, ok := f.Expr.(*test_driver.ParamMarkerExpr); !ok {
-				return // an aggregate or window function makes one row of many
+				return nil // an aggregate or window function makes one row of many
 			}
 			continue
 		}
@@ -196,6 +197,31 @@ func (a *analyzer) member(e *ast.PatternInExpr, b int) {
 	}
 	blk := &a.st.Blocks[at]
 	blk.Where = and(append(list, blk.Where)...)
+	return &Cond{Op: CondExists, Sub: at}
+}
+
+// exists is EXISTS (subquery). One that would give a row of no rows, as with an aggregate function, says nothing.
+func (a *analyzer) exists(e *ast.ExistsSubqueryExpr) *Cond {
+	sub, ok := e.Sel.(*ast.SubqueryExpr)
+	if !ok || e.Not {
+		return nil
+	}
+	q, ok := sub.Query.(*ast.SelectStmt)
+	at, known := a.subs[sub]
+	if !ok || !known || q.Kind != ast.SelectStmtKindSelect || q.GroupBy != nil || q.Having != nil || q.OrderBy != nil || q.Fields == nil {
+		return nil
+	}
+	for _, f := range q.Fields.Fields {
+		if f.WildCard != nil {
+			continue
+		}
+		switch bare(f.Expr).(type) {
+		case *ast.ColumnNameExpr, *test_driver.ParamMarkerExpr, *test_driver.ValueExpr:
+		default:
+			return nil
+		}
+	}
+	return &Cond{Op: CondExists, Sub: at}
 }
 
 func bare(e ast.ExprNode) ast.ExprNode {

@@ -138,6 +138,7 @@ func (src *source) data(first int) *Statement {
 		return unparsed(src, a.bad)
 	}
 	a.st.Bridged = src.bridged != nil
+	a.st.whole = src.bridged != nil && src.bridged.Whole && a.st.writes()
 	a.st.restore(src.bridged)
 	return a.st
 }

@@ -262,6 +262,8 @@ func condText(c *Cond, args []Value) string {
 		return columnText(c.Col) + " in {" + operandsText(c.Vals, args) + "}"
 	case CondNever:
 		return "never"
+	case CondExists:
+		return "a row of " + fmt.Sprint(c.Sub)
 	default:
 		return "unknown"
 	}

@@ -56,10 +56,15 @@ type Statement struct {
 	Bridged bool
 
 	apart *apart // nil for an Inner
+	whole bool   // of a write that is Bridged: its clauses are as the text has them
 }
 
 // Is reports whether all of f are set.
 func (st *Statement) Is(f Flags) bool { return st.Flags&f == f }
+
+func (st *Statement) writes() bool {
+	return st.Kind == Insert || st.Kind == Replace || st.Kind == Update || st.Kind == Delete
+}
 
 // Kind is what a statement is.
 type Kind uint8
@@ -194,6 +199,7 @@ const (
 	CondNullSafeEqual               // Col <=> Vals[0]
 	CondIn                          // Col is one of Vals
 	CondNever                       // false for every row
+	CondExists                      // the subquery Blocks[Sub] gives a row; that of x IN (SELECT …) one that equals x
 )
 
 // Cond is a condition that rows meet. Only what is surely demanded is expressed, all else is CondUnknown.
@@ -202,6 +208,7 @@ type Cond struct {
 	Args []*Cond
 	Col  Column
 	Vals []Operand
+	Sub  int // the subquery's block, which is no branch of a set operation
 	// InRow says of CondEqual and CondNullSafeEqual that the client compared rows, (a, b) = (1, 2) or (a, b) IN ((1, 2)),
 	// where servers convert values by other rules than for a = 1.
 	InRow bool

@@ -26,6 +26,8 @@ type source struct {
 	table *shardmap.Table // listed tables
 	text  *parse.Table
 	in    set
+	// written says that the statement writes to it.
+	written bool
 	// by is the condition that narrowed in, for messages; op and slot are set when that was a single value.
 	by   *parse.Cond
 	op   *parse.Operand
@@ -49,6 +51,7 @@ func (b *builder) sources() {
 		}
 		b.bind(i)
 	}
+	b.writes()
 }
 
 // all are the tables of all blocks. The few of an ordinary statement are kept in the builder itself, off the heap.
@@ -83,7 +86,7 @@ func (b *builder) of(blk int) []source {
 
 // source looks one table up in the temporary tables and in the map.
 func (b *builder) source(t *parse.Table, role parse.Role) source {
-	s := source{text: t}
+	s := source{text: t, written: t.Write}
 	if t.Name == "" || t.Source >= 0 || role == parse.RoleInsertTarget && b.st.Insert != nil {
 		return s
 	}
@@ -178,7 +181,7 @@ func (b *builder) narrow(c *parse.Cond, blk int, in []source, inAnd bool) (linke
 				in[i].by, in[i].op, changed = c, nil, true
 			}
 		}
-	case parse.CondUnknown:
+	case parse.CondUnknown, parse.CondExists:
 	}
 	return linked, changed
 }

@@ -23,6 +23,7 @@ type builder struct {
 	ins       insertNote
 	moves     *shardmap.Table // whose rows an UPDATE gives other keys
 	pick      string          // why the rows of an INSERT … SELECT have to be seen first
+	unpicked  string          // why rows can't be chosen first, where there is more to say than that
 	explained bool            // the statement isn't run
 	copies    *shardmap.Table // the reference table that is written to, on several shards
 	// What else ties the statement to a shard: a named lock, a sequence, user variables on the pinned connection, the
@@ -37,7 +38,11 @@ type builder struct {
 // *One reads args, and what they alias, when its Why or String is called: call these before the next statement is read.
 func Build(st *parse.Statement, args []parse.Value, m *shardmap.Map, f *Facts) Plan {
 	b := builder{st: st, args: args, m: m, f: f}
-	return b.build()
+	p := b.build()
+	if r, ok := p.(*Refuse); ok && r.asks == nil {
+		r.asks = b.asks()
+	}
+	return p
 }
 
 // InsertTarget names the sharded table whose columns Build needs in Facts.Columns for st: the target of an INSERT or

@@ -36,7 +36,7 @@ func (b *builder) targets() Plan {
 	default:
 	}
 	for i := range b.all() {
-		if s := &b.all()[i]; s.text.Write && s.kind == kindReference {
+		if s := &b.all()[i]; s.written && s.kind == kindReference {
 			b.writesCopy(s)
 		}
 	}
@@ -135,7 +135,7 @@ func (b *builder) assignedTable(col *parse.Column) *shardmap.Table {
 	}
 	for i := range b.all() {
 		s := &b.all()[i]
-		if s.kind != kindSharded || b.st.Blocks[s.block].Role == parse.RoleQuery || !strings.EqualFold(col.Name, s.table.Key) {
+		if s.kind != kindSharded || b.st.Blocks[s.block].Role == parse.RoleQuery || !s.written || !strings.EqualFold(col.Name, s.table.Key) {
 			continue
 		}
 		if col.Table >= 0 && (col.Block != s.block || &b.of(s.block)[col.Table] != s) {

@@ -40,14 +40,21 @@ type Copy struct {
 	// Where are the conditions for rows that can matter: a row meets all Filters of one of the lists. Without a list, or
 	// with an empty one, every row can.
 	Where [][]Filter
+	// Few says that the table could be read where it is: it is copied only if few rows matter, so that their values choose
+	// those of other tables.
+	Few bool
+
+	members, lists []int // the places in the statement that it is for, and which of Where is each one's, -1 for none
 }
 
 // Filter is a condition on the columns of one table, for a server to evaluate under the session's state.
 type Filter struct {
-	SQL     string
+	SQL     string   // with Of, a text for people
 	Columns []string // lower case: all of them must be the table's
 	// Strings and Numbers say which literals SQL compares the columns with.
 	Strings, Numbers bool
+	// Of are the values of which the column is one; nil where SQL is the condition.
+	Of *Values
 }
 
 func (*Gather) plan() {}
@@ -97,24 +104,36 @@ func (c *Copy) String() string {
 	if out += strings.Join(ids, "+"); len(ids) == 0 {
 		out += "nowhere"
 	}
-	if where := c.Condition(nil); where != "" {
+	if where, _ := c.Condition(nil); where != "" {
 		out += " where " + where
+	}
+	if c.Few {
+		out += " if they are few"
 	}
 	return out
 }
 
-// Condition is what Where demands, "" for nothing, of the Filters that usable takes; nil takes all.
-func (c *Copy) Condition(usable func(*Filter) bool) string {
+// Condition is what Where demands, "" for nothing. say gives the SQL of a Filter, "" for one that can't be sent and Never for
+// one that no row meets; nil takes all as they are. never says that no row can matter.
+func (c *Copy) Condition(say func(*Filter) string) (where string, never bool) {
 	var any []string
 	for _, list := range c.Where {
 		var all []string
 		for i := range list {
-			if usable == nil || usable(&list[i]) {
-				all = append(all, list[i].SQL)
+			sql := list[i].SQL
+			if say != nil {
+				sql = say(&list[i])
+			}
+			if sql != "" {
+				all = append(all, sql)
 			}
 		}
-		if len(all) == 0 {
-			return ""
+		switch {
+		case slices.Contains(all, Never):
+			never = true
+			continue
+		case len(all) == 0:
+			return "", false
 		}
 		any = append(any, strings.Join(all, " AND "))
 	}
@@ -123,8 +142,11 @@ func (c *Copy) Condition(usable func(*Filter) bool) string {
 			any[i] = "(" + any[i] + ")"
 		}
 	}
-	return strings.Join(any, " OR ")
+	return strings.Join(any, " OR "), never && len(any) == 0
 }
+
+// Never is the condition that no row meets.
+const Never = "FALSE"
 
 // gatherRows are the steps of a Gather for EXPLAIN ROUTE.
 func gatherRows(p *Gather) (rows [][]string) {
@@ -138,11 +160,15 @@ func gatherRows(p *Gather) (rows [][]string) {
 			columns = "those of its columns that are named"
 		}
 		for _, s := range c.Shards {
+			brought := "rows"
+			if c.Few {
+				brought = "rows, if they are few,"
+			}
 			sql := "SELECT … FROM " + c.DB + "." + c.Table
-			if where := c.Condition(nil); where != "" {
+			if where, _ := c.Condition(nil); where != "" {
 				sql += " WHERE " + where
 			}
-			add(s.ID, p.From.String(), strings.Join(servers(s, p.From), ", "), sql, "rows for the temporary table "+c.DB+"."+c.Name+", "+columns)
+			add(s.ID, p.From.String(), strings.Join(servers(s, p.From), ", "), sql, brought+" for the temporary table "+c.DB+"."+c.Name+", "+columns)
 		}
 		if len(c.Shards) == 0 {
 			add("", "shardway", "", "", "no row of "+c.DB+"."+c.Table+" can match: the temporary table "+c.DB+"."+c.Name+" is empty")
@@ -345,6 +371,7 @@ func (w *bringing) plan() Plan {
 			return b.unbrought("it would take more than " + strconv.Itoa(maxCopies) + " temporary tables, since MySQL opens each once in a statement")
 		}
 	}
+	p.Copies = w.sorted(p.Copies, p.Shard)
 	p.Why = b.whyBrought()
 	return p
 }
@@ -355,7 +382,7 @@ const maxCopies = 61
 // copy is a copy for some of a table's references.
 func (w *bringing) copy(g *tableGroup, members []int, name string) Copy {
 	b := w.b
-	c := Copy{DB: g.db, Table: g.table, Name: name, Home: b.home(g.db), Listed: g.kind != kindWhole}
+	c := Copy{DB: g.db, Table: g.table, Name: name, Home: b.home(g.db), Listed: g.kind != kindWhole, members: members}
 	var need set
 	for _, i := range members {
 		br, s := &w.list[i], w.source(i)
@@ -368,9 +395,12 @@ func (w *bringing) copy(g *tableGroup, members []int, name string) Copy {
 				list = append(list, f)
 			}
 		}
-		if s.in.count() > 0 {
-			c.Where = append(c.Where, list)
+		if s.in.count() == 0 && g.kind != kindReference {
+			c.lists = append(c.lists, -1)
+			continue
 		}
+		c.lists = append(c.lists, len(c.Where))
+		c.Where = append(c.Where, list)
 	}
 	if slices.Sort(c.Columns); c.All {
 		c.Columns = nil

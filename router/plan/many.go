@@ -15,6 +15,9 @@ type Many struct {
 	// Write says that the reply is one OK, whose affected rows are all parts' together; with Copies, all parts do the same
 	// to copies of one table, in their order and under one clock, and the reply is the first part's.
 	Write, Copies bool
+	// Returning says of a write that its parts answer with rows: they run one after another, a shard may have several, and
+	// the answer is their rows in this order, with Copies the first part's.
+	Returning bool
 	// Numbers is how many rows of an INSERT get a number from their table's sequence, and FirstID the first of the numbers.
 	Numbers int
 	FirstID uint64
@@ -77,6 +80,8 @@ func (p *Many) String() string {
 	}
 	out.WriteString(" " + p.Role.String() + ": ")
 	switch {
+	case p.Returning && !p.Copies:
+		out.WriteString("the rows one part after another")
 	case p.Copies:
 		out.WriteString("the same on each copy")
 	case p.Write:

@@ -152,11 +152,12 @@ type Facts struct {
 	PinWhy     string   // what that state is: "user variables", "temporary table shop.t", …
 	TempTables []string // names of the temporary tables on PinShard: lower case, "db.name"
 
-	User    string   // the client's user, as errors name it
-	Charset string   // character_set_client, lower case
-	Strict  bool     // sql_mode has STRICT_TRANS_TABLES or STRICT_ALL_TABLES; without it more INSERTs are refused
-	FirstID uint64   // the first of the numbers drawn for an INSERT's rows, see Numbers; 0: none were drawn
-	Primary []string // the columns of the primary key of the table that a Pick writes to; nil if not known
+	User    string // the client's user, as errors name it
+	Charset string // character_set_client, lower case
+	Strict  bool   // sql_mode has STRICT_TRANS_TABLES or STRICT_ALL_TABLES; without it more INSERTs are refused
+	FirstID uint64 // the first of the numbers drawn for an INSERT's rows, see Numbers; 0: none were drawn
+	// Primary has the columns of the primary keys of the tables that a Pick writes to, by "db.table" in lower case.
+	Primary map[string][]string
 	ZeroID  bool     // sql_mode has NO_AUTO_VALUE_ON_ZERO: 0 is a value of its own
 	Columns []string // the target's columns in order, without invisible ones, for an INSERT without a column list; nil if not known
 
@@ -224,8 +225,11 @@ func Rows(p Plan, m *shardmap.Map) (columns []string, rows [][]string) {
 			rows = append(rows, []string{number(i + 1), s.ID, p.Role.String(), strings.Join(servers(s, p.Role), ", "), sql, p.Why})
 		}
 		merge := "affected rows are added up"
-		if p.Copies {
+		switch {
+		case p.Copies:
 			merge = "the reply is the first copy's"
+		case p.Returning:
+			merge = "the rows one part after another"
 		}
 		if !p.Write {
 			merge = p.Merge.String()
@@ -234,7 +238,7 @@ func Rows(p Plan, m *shardmap.Map) (columns []string, rows [][]string) {
 	case *Pick:
 		rows = append(rows,
 			[]string{"1", "", "pick", "", p.Rows.String(), p.Why},
-			[]string{"2", "", "write", "", p.Head.String() + " …", "the rows that were chosen, in the same transaction"})
+			[]string{"2", "", "write", "", p.heads(), "the rows that were chosen, in the same transaction"})
 	case *Gather:
 		rows = gatherRows(p)
 	case *Each:

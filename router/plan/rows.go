@@ -178,8 +178,8 @@ func (b *builder) byRow() (*byRow, Plan) {
 	if r.rows, ok = n.Insertion(); !ok || len(r.rows.Rows) != len(ins.Rows) {
 		return nil, refuse(into + ": the statement can't be split by its rows; write it as VALUES (…), (…)")
 	}
-	if b.st.Is(parse.FlagReturning) {
-		return nil, refuse(into + ": RETURNING from several shards, or with numbers of a sequence; leave it out, LAST_INSERT_ID() is the first number")
+	if b.st.Is(parse.FlagReturning) && !b.f.Reopens {
+		return nil, refuse(into + ": " + noReturning)
 	}
 	if ids := &b.ins.ids; ids.n > 0 {
 		for len(ids.given) < len(ins.Rows) {
@@ -224,6 +224,11 @@ func (b *builder) byRows() Plan {
 	}
 	role, _ := b.chooseRole()
 	p := &Many{Role: role, Write: true, Why: "each row goes to the shard of its " + b.ins.table.Key}
+	if p.Returning = b.st.Is(parse.FlagReturning); p.Returning {
+		p.Parts = r.runs()
+		r.number(p)
+		return p
+	}
 	for _, s := range b.m.Shards() {
 		var mine []int
 		for i := range b.ins.rows {
@@ -237,4 +242,19 @@ func (b *builder) byRows() Plan {
 	}
 	r.number(p)
 	return p
+}
+
+// runs are the rows in their order, those that follow one another on a shard together.
+func (r *byRow) runs() (parts []Part) {
+	shards := r.b.ins.rows
+	for from := 0; from < len(shards); {
+		to := from
+		var mine []int
+		for ; to < len(shards) && shards[to] == shards[from]; to++ {
+			mine = append(mine, to)
+		}
+		parts = append(parts, Part{Shard: shards[from], SQL: r.rows.Template(r.b.st.Norm(), mine, r.with), Rows: len(mine)})
+		from = to
+	}
+	return parts
 }

@@ -34,6 +34,9 @@ func (b *builder) beyond() Plan {
 	if p := b.picked("the shards can't each change their own rows: " + why); p != nil {
 		return p
 	}
+	if b.unpicked != "" {
+		why += "; their rows can't be chosen first, since " + b.unpicked
+	}
 	r := b.spread()
 	if refused, ok := r.(*Refuse); ok && why != "" {
 		refused.Message = strings.Replace(refused.Message, ". Statements over several shards aren't supported: ",
@@ -93,9 +96,10 @@ func (b *builder) asks() (list []parse.Table) {
 	}
 	for i := range b.st.Blocks[0].Tables {
 		t := b.st.Blocks[0].Tables[i]
-		if t.DB == "" {
-			t.DB = b.f.DB
+		if t.Source >= 0 || t.Name == "" {
+			continue
 		}
+		t.DB = b.dbOf(&t)
 		list = append(list, t)
 	}
 	return list

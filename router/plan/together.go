@@ -136,7 +136,7 @@ func (t *together) tied(c *parse.Cond, blk int, in []source, i int) bool {
 		return isKey(left, blk, in, i) && t.holds(right, blk, in, i) || isKey(right, blk, in, i) && t.holds(left, blk, in, i)
 	case parse.CondNever:
 		return true
-	case parse.CondUnknown, parse.CondNullSafeEqual, parse.CondIn:
+	case parse.CondUnknown, parse.CondNullSafeEqual, parse.CondIn, parse.CondExists:
 	}
 	return false
 }

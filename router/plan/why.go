@@ -221,7 +221,7 @@ func (b *builder) bound(t *shardmap.Table, by *parse.Cond, op *parse.Operand) st
 		return "a condition that is never true"
 	case parse.CondOr:
 		return key + " by OR"
-	case parse.CondAnd, parse.CondUnknown:
+	case parse.CondAnd, parse.CondUnknown, parse.CondExists:
 	}
 	return key
 }

@@ -1,9 +1,15 @@
 package plan
 
 import (
+	"slices"
+	"strings"
+
 	"shardway/router/parse"
 	"shardway/shardmap"
 )
+
+// noReturning is why a write that answers with rows is refused.
+const noReturning = "RETURNING is MariaDB's"
 
 // copied is the plan of a write to a reference table: every shard does the same to its own copy.
 func (b *builder) copied() Plan {
@@ -13,6 +19,9 @@ func (b *builder) copied() Plan {
 	no := func(why string) Plan {
 		if p := b.picked(fullName(t) + " is a reference table, and the same statement might do something else to each copy: " + why); p != nil {
 			return p
+		}
+		if b.unpicked != "" {
+			why += "; its rows can't be chosen first, since " + b.unpicked
 		}
 		return refuse(verb(st) + " of the reference table " + fullName(t) + ", which has a copy on each of " + in.names(b.m) + ": " + why)
 	}
@@ -32,8 +41,8 @@ func (b *builder) copied() Plan {
 		return no("a function that gives another value at each call would make the copies differ; write the values into it")
 	case st.Is(parse.FlagLimited):
 		return no("LIMIT might take other rows of each copy; say which rows with WHERE")
-	case st.Is(parse.FlagReturning):
-		return no("RETURNING would answer once for each copy; ask with a SELECT")
+	case st.Is(parse.FlagReturning) && !b.f.Reopens:
+		return no(noReturning)
 	case st.Insert != nil && st.Insert.Select >= 0:
 		return no("the rows of a SELECT might come in another order on each shard, and be numbered otherwise; insert them with VALUES")
 	}
@@ -43,7 +52,7 @@ func (b *builder) copied() Plan {
 		}
 	}
 	role, _ := b.chooseRole()
-	p := &Many{Role: role, Write: true, Copies: true, Why: fullName(t) + " is a reference table"}
+	p := &Many{Role: role, Write: true, Copies: true, Returning: st.Is(parse.FlagReturning), Why: fullName(t) + " is a reference table"}
 	var with *numbering
 	if st.Insert != nil && t.Sequence != "" && st.Insert.Rows != nil {
 		ids, problem := b.numbering(st.Insert, t)
@@ -96,11 +105,11 @@ func (b *builder) apart() (p *Many, why string) {
 		return nil, "it depends on what one connection keeps (" + st.Why + ")"
 	case st.Is(parse.FlagLimited):
 		return nil, "LIMIT counts over all shards"
-	case st.Is(parse.FlagReturning):
-		return nil, "RETURNING"
+	case st.Is(parse.FlagReturning) && !b.f.Reopens:
+		return nil, noReturning
 	}
 	for i := range b.all() {
-		if s := &b.all()[i]; s.text.Write && s.kind != kindSharded {
+		if s := &b.all()[i]; s.written && s.kind != kindSharded {
 			return nil, "it writes " + b.name(s.text) + " too"
 		}
 	}
@@ -108,7 +117,7 @@ func (b *builder) apart() (p *Many, why string) {
 	if why != "" {
 		return nil, why
 	}
-	p = &Many{Write: true, Why: "each shard has the rows of " + aliased(t.anchor) + " that it changes"}
+	p = &Many{Write: true, Returning: st.Is(parse.FlagReturning), Why: "each shard has the rows of " + aliased(t.anchor) + " that it changes"}
 	p.Role, _ = b.chooseRole()
 	for i, s := range b.m.Shards() {
 		if t.anchor.in.has(i) {
@@ -116,4 +125,49 @@ func (b *builder) apart() (p *Many, why string) {
 		}
 	}
 	return p, ""
+}
+
+// writes finds out which tables an UPDATE of several writes to where it doesn't say whose the columns are: the one that has
+// a column of that name. Where that isn't known it may be any of them.
+func (b *builder) writes() {
+	st := b.st
+	if st.Kind != parse.Update || len(st.Blocks[0].Tables) < 2 {
+		return
+	}
+	in := b.of(0)
+	at := make([]int, len(st.Assign))
+	for i := range st.Assign {
+		if at[i] = b.assignedSource(&st.Assign[i].Col); at[i] < 0 {
+			return
+		}
+	}
+	for i := range in {
+		in[i].written = slices.Contains(at, i)
+	}
+}
+
+// assignedSource is which of an UPDATE's tables has a column that it assigns; -1 where that isn't known.
+func (b *builder) assignedSource(col *parse.Column) int {
+	if col.Table >= 0 {
+		return col.Table
+	}
+	found := -1
+	for i := range b.st.Blocks[0].Tables {
+		t := &b.st.Blocks[0].Tables[i]
+		if t.Source >= 0 || t.Name == "" || col.Qualifier != "" {
+			continue
+		}
+		columns, ok := b.f.Tables[strings.ToLower(b.dbOf(t)+"."+t.Name)]
+		switch {
+		case !ok:
+			b.ask = true
+			return -1
+		case !slices.ContainsFunc(columns, func(c string) bool { return strings.EqualFold(c, col.Name) }):
+		case found >= 0:
+			return -1 // error 1052
+		default:
+			found = i
+		}
+	}
+	return found
 }

@@ -225,17 +225,17 @@ func (r *run) fencePrimary(ctx context.Context, addr string) string {
 	if err != nil {
 		return fmt.Sprintf("%s can't be fenced: %s", addr, err)
 	}
-	defer n.db.Close()
+	defer n.Close()
 	user, err := n.proxyUser(ctx, r.Options)
 	if err != nil {
 		return fmt.Sprintf("%s can't be fenced: %s", addr, err)
 	}
 	// Not the row: with nobody to acknowledge it, it could wait for ever, and
 	// it would make the server differ from the others.
-	if err := n.readOnly(ctx, func(ctx context.Context) error { _, err := n.kill(ctx, user); return err }); err != nil {
+	if err := n.readOnly(ctx, func(ctx context.Context) error { _, err := n.Kill(ctx, user); return err }); err != nil {
 		return fmt.Sprintf("%s can't be fenced: %s", addr, err)
 	}
-	killed, err := n.kill(ctx, user)
+	killed, err := n.Kill(ctx, user)
 	if err != nil {
 		return fmt.Sprintf("%s is read-only; %s", addr, err)
 	}
@@ -285,7 +285,7 @@ func (r *run) settle(ctx context.Context, n *node, c *candidate) error {
 	if !rep.UsesGTID {
 		return errors.New("it doesn't follow by GTID")
 	}
-	return n.reach(ctx, rep.Received, r.Apply)
+	return n.Reach(ctx, rep.Received, r.Apply)
 }
 
 // release takes the pause back after a failover that came to nothing, unless a
@@ -311,7 +311,7 @@ func (r *run) release(ctx context.Context, err error) error {
 		if writableErr := n.writable(ctx); writableErr != nil {
 			r.report.warn("%s", writableErr)
 		}
-		_ = n.db.Close() // nothing is left unwritten
+		_ = n.Close() // nothing is left unwritten
 	}
 	undo := r.swap(ctx, "undo "+r.pause.String(), func(m *shardmap.Map) (*shardmap.Map, error) { return m.WithPaused(r.shard, "") })
 	if undo != nil {
@@ -327,7 +327,7 @@ func (r *run) finishFailover(ctx context.Context, up alive, to string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	target, n := up.states[to], r.nodes[to]
-	if err := n.raise(ctx, r.stored.Version(), r.pause.String()); err != nil {
+	if err := n.Raise(ctx, r.stored.Version(), r.pause.String()); err != nil {
 		r.report.warn("the fence isn't raised: %s", err)
 	}
 	// After the fence's row, which would wait for a replica too, and before the

@@ -2,28 +2,22 @@ package failover
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"net"
 	"strconv"
-	"strings"
-	"time"
 
-	"github.com/go-sql-driver/mysql"
-
-	"shardway/shardmap/gtid"
+	"shardway/shardmap/server"
 )
 
+// Account is a login at the servers that may change roles. docs/failover.md
+// lists its rights. Its Open is an [Options] Open.
+type Account = server.Account
+
+// FenceQuery is [server.FenceQuery], by which proxies read the fence.
+const FenceQuery = server.FenceQuery
+
 // node is a server of the shard that is being changed.
-type node struct {
-	addr    string
-	db      *sql.DB
-	limit   time.Duration // of each statement
-	mariadb bool
-	version string
-	number  [3]int // of the version
-}
+type node struct{ *server.Server }
 
 // node opens a server, or returns the one that is open.
 func (r *run) node(ctx context.Context, addr string) (*node, error) {
@@ -42,131 +36,39 @@ func open(ctx context.Context, o Options, addr string) (*node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", addr, err)
 	}
-	db.SetMaxOpenConns(1) // so its own connection is easily told from others'
-	n := &node{addr: addr, db: db, limit: o.Statement}
-	if n.version, err = n.text(ctx, "SELECT VERSION()"); err != nil {
-		_ = db.Close()
+	n, err := server.Open(ctx, db, addr, o.Statement)
+	if err != nil {
 		return nil, err
 	}
-	n.mariadb = strings.Contains(n.version, "MariaDB")
-	for i, part := range strings.SplitN(n.version, ".", 3) {
-		digits := part[:len(part)-len(strings.TrimLeft(part, "0123456789"))]
-		n.number[i], _ = strconv.Atoi(digits) // 0 for what is no number
-	}
-	oldest := [3]int{8, 0, 22}
-	if n.mariadb {
-		oldest = [3]int{10, 5, 0}
-	}
-	if n.before(oldest) {
-		_ = db.Close()
-		return nil, fmt.Errorf("%s runs %s; a change of primary needs MariaDB 10.5 or MySQL 8.0.22 at least", addr, n.version)
-	}
-	return n, nil
+	return &node{n}, nil
 }
 
-func (n *node) before(v [3]int) bool {
-	for i := range v {
-		if n.number[i] != v[i] {
-			return n.number[i] < v[i]
-		}
-	}
-	return false
+func (n *node) proxyUser(ctx context.Context, o Options) (string, error) {
+	return n.ProxyUser(ctx, o.ProxyUser)
 }
 
-func (n *node) flavor() string {
-	if n.mariadb {
-		return "MariaDB"
-	}
-	return "MySQL"
-}
-
-// fail names the server and the statement. Passwords are arguments and so not
-// in the statement's text.
-func (n *node) fail(query string, err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("no answer in time: %w", err)
-	}
-	return fmt.Errorf("%s: %.80s: %w", n.addr, query, err)
-}
-
-func (n *node) exec(ctx context.Context, query string, args ...any) error {
-	ctx, cancel := context.WithTimeout(ctx, n.limit)
-	defer cancel()
-	if _, err := n.db.ExecContext(ctx, query, args...); err != nil {
-		return n.fail(query, err)
-	}
-	return nil
-}
-
-// query returns all rows as texts by column name; NULL is left out.
-func (n *node) query(ctx context.Context, query string, args ...any) ([]map[string]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, n.limit)
-	defer cancel()
-	rows, err := n.db.QueryContext(ctx, query, args...)
+// Raise sets the fence of a shard's primary: from now on proxies whose map is
+// older than version get no new connection there, nor at its replicas as soon
+// as they have the row. The fence only ever rises. It makes the table where it
+// is missing. Then Raise kills the connections of o.ProxyUser, which were
+// opened before, and says how many.
+//
+// It fails on a server that is read-only, since the row would make it differ
+// from its primary.
+func Raise(ctx context.Context, o Options, addr string, version uint64, note string) (killed int, err error) {
+	n, err := open(ctx, o.withDefaults(), addr)
 	if err != nil {
-		return nil, n.fail(query, err)
+		return 0, err
 	}
-	defer rows.Close()
-	columns, err := rows.Columns()
+	defer n.Close()
+	if err := n.Raise(ctx, version, note); err != nil {
+		return 0, err
+	}
+	user, err := n.proxyUser(ctx, o)
 	if err != nil {
-		return nil, n.fail(query, err)
+		return 0, err
 	}
-	var all []map[string]string
-	for rows.Next() {
-		cells := make([]sql.NullString, len(columns))
-		to := make([]any, len(columns))
-		for i := range cells {
-			to[i] = &cells[i]
-		}
-		if err := rows.Scan(to...); err != nil {
-			return nil, n.fail(query, err)
-		}
-		row := map[string]string{}
-		for i, c := range cells {
-			if c.Valid {
-				row[columns[i]] = c.String
-			}
-		}
-		all = append(all, row)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, n.fail(query, err)
-	}
-	return all, nil
-}
-
-// text runs a query of one row and one column; NULL is "".
-func (n *node) text(ctx context.Context, query string, args ...any) (string, error) {
-	rows, err := n.query(ctx, query, args...)
-	if err != nil {
-		return "", err
-	}
-	for _, row := range rows {
-		for _, v := range row {
-			return v, nil
-		}
-	}
-	return "", nil
-}
-
-func (n *node) set(ctx context.Context, query string) (gtid.Set, error) {
-	text, err := n.text(ctx, query)
-	if err != nil {
-		return gtid.Set{}, err
-	}
-	s, err := gtid.Parse(text)
-	if err != nil {
-		return s, n.fail(query, err)
-	}
-	return s, nil
-}
-
-// code is the number of a server's error, 0 for other errors.
-func code(err error) uint16 {
-	if e, ok := errors.AsType[*mysql.MySQLError](err); ok {
-		return e.Number
-	}
-	return 0
+	return n.Kill(ctx, user)
 }
 
 // hostPort cuts an address of the map for CHANGE REPLICATION SOURCE.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"shardway/shardmap"
+	"shardway/shardmap/server"
 )
 
 // preflight is what a switchover must know before it begins.
@@ -82,14 +83,14 @@ func (r *run) inspect(ctx context.Context, addr string) (State, error) {
 	}
 	s, err := n.state(ctx)
 	if err != nil {
-		_ = n.db.Close() // nothing is left unwritten
+		_ = n.Close() // nothing is left unwritten
 		delete(r.nodes, addr)
 	}
 	return s, err
 }
 
 func loginFix(err error) string {
-	switch code(err) {
+	switch server.Code(err) {
 	case 1045, 1698:
 		return "give the user and password of an account that may change roles"
 	case 1227:
@@ -106,25 +107,25 @@ func (p *preflight) servers(ctx context.Context, sh *shardmap.Shard, to string, 
 		return
 	}
 	for _, n := range []*node{p.primary, p.target} {
-		s := p.states[n.addr]
+		s := p.states[n.Addr]
 		if !s.LogBin {
-			p.problem(n.addr, "start it with log_bin", "it writes no binary log, so that nobody can follow it")
+			p.problem(n.Addr, "start it with log_bin", "it writes no binary log, so that nobody can follow it")
 		}
 		if !s.LogUpdates {
-			p.problem(n.addr, "start it with log_replica_updates=ON (log_slave_updates on MariaDB)", "it doesn't log what it applies, so that nobody can follow it by GTID")
+			p.problem(n.Addr, "start it with log_replica_updates=ON (log_slave_updates on MariaDB)", "it doesn't log what it applies, so that nobody can follow it by GTID")
 		}
 		if !s.GTID {
-			p.problem(n.addr, "set gtid_mode=ON and enforce_gtid_consistency=ON", "not every transaction has a GTID there")
+			p.problem(n.Addr, "set gtid_mode=ON and enforce_gtid_consistency=ON", "not every transaction has a GTID there")
 		}
-		if _, _, err := hostPort(n.addr); err != nil {
-			p.problem(n.addr, "name it by host and port in the map", "%s", err)
+		if _, _, err := hostPort(n.Addr); err != nil {
+			p.problem(n.Addr, "name it by host and port in the map", "%s", err)
 		}
 		missing, err := n.missingRights(ctx)
 		switch {
 		case err != nil:
-			p.problem(n.addr, "", "%s", err)
+			p.problem(n.Addr, "", "%s", err)
 		case len(missing) > 0:
-			p.problem(n.addr, "GRANT "+strings.Join(missing, ", ")+" ON *.* to it", "the account lacks rights")
+			p.problem(n.Addr, "GRANT "+strings.Join(missing, ", ")+" ON *.* to it", "the account lacks rights")
 		}
 	}
 	if primary.Replica == nil && r.ReplicationUser == "" {
@@ -209,7 +210,7 @@ func (p *preflight) proxies(ctx context.Context, r *run) {
 // missingRights are the rights that the account lacks. Those that it has by a
 // role aren't seen: then the answer is none, and a statement fails later.
 func (n *node) missingRights(ctx context.Context) ([]string, error) {
-	rows, err := n.query(ctx, "SHOW GRANTS")
+	rows, err := n.Query(ctx, "SHOW GRANTS")
 	if err != nil {
 		return nil, err
 	}
@@ -239,9 +240,9 @@ func (n *node) missingRights(ctx context.Context) ([]string, error) {
 		{"PROCESS"},
 		{"RELOAD"},
 	}
-	if n.mariadb {
+	if n.MariaDB {
 		super := "SUPER"
-		if !n.before([3]int{10, 11, 0}) {
+		if !n.Before([3]int{10, 11, 0}) {
 			super = "READ_ONLY ADMIN" // SUPER lost it there
 		}
 		need = [][]string{
@@ -266,7 +267,7 @@ func (n *node) missingRights(ctx context.Context) ([]string, error) {
 // On MySQL nobody can with super_read_only; on MariaDB that is so when it is
 // also the account that changes roles.
 func (n *node) bypass(ctx context.Context, o Options) (bool, error) {
-	if !n.mariadb {
+	if !n.MariaDB {
 		return false, nil
 	}
 	own, err := n.proxyUser(ctx, Options{})

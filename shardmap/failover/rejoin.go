@@ -38,7 +38,7 @@ func (r *run) rejoin(ctx context.Context, sh *shardmap.Shard, addr string) (stri
 	if err != nil {
 		return "", err
 	}
-	is, err := n.isReadOnly(ctx)
+	is, err := n.IsReadOnly(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -47,7 +47,7 @@ func (r *run) rejoin(ctx context.Context, sh *shardmap.Shard, addr string) (stri
 		if err != nil {
 			return "", err
 		}
-		if err := n.readOnly(ctx, func(ctx context.Context) error { _, err := n.kill(ctx, user); return err }); err != nil {
+		if err := n.readOnly(ctx, func(ctx context.Context) error { _, err := n.Kill(ctx, user); return err }); err != nil {
 			return "", err
 		}
 	}
@@ -63,7 +63,7 @@ func (r *run) rejoin(ctx context.Context, sh *shardmap.Shard, addr string) (stri
 	}
 	if errant := s.Executed.Minus(primary.Executed); !errant.IsEmpty() {
 		if s.Replica != nil && (s.Replica.Applier || s.Replica.Receiver != "No") {
-			if err := n.exec(ctx, "STOP "+n.word()); err != nil {
+			if err := n.Exec(ctx, "STOP "+n.word()); err != nil {
 				return "", err
 			}
 		}

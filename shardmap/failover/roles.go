@@ -9,15 +9,7 @@ import (
 	"time"
 
 	"shardway/shardmap/gtid"
-)
-
-// The numbers of servers' errors that mean something here.
-const (
-	errNoDatabase = 1049
-	errNoThread   = 1094
-	errNotOwner   = 1095
-	errNoTable    = 1146
-	errLockWait   = 1205
+	"shardway/shardmap/server"
 )
 
 // readOnly makes the server refuse writes, also by its administrators on
@@ -25,17 +17,17 @@ const (
 // that for a second is handed to unblock, three times at most.
 func (n *node) readOnly(ctx context.Context, unblock func(context.Context) error) error {
 	query := "SET GLOBAL super_read_only = ON"
-	if n.mariadb {
+	if n.MariaDB {
 		query = "SET GLOBAL read_only = ON"
 	}
 	// The server must give up before we do: a statement that is cut off by us
 	// would go on waiting and take effect later.
-	err := n.exec(ctx, "SET SESSION lock_wait_timeout = 1")
+	err := n.Exec(ctx, "SET SESSION lock_wait_timeout = 1")
 	for range 3 {
 		if err != nil {
 			return err
 		}
-		if err = n.exec(ctx, query); code(err) != errLockWait {
+		if err = n.Exec(ctx, query); server.Code(err) != server.ErrLockWait {
 			return err
 		}
 		if unblock == nil {
@@ -44,144 +36,32 @@ func (n *node) readOnly(ctx context.Context, unblock func(context.Context) error
 		if err := unblock(ctx); err != nil {
 			return err
 		}
-		err = n.exec(ctx, "SET SESSION lock_wait_timeout = 1")
+		err = n.Exec(ctx, "SET SESSION lock_wait_timeout = 1")
 	}
-	blockers, _ := n.clients(ctx, "") // an error leaves the message without names
-	return fmt.Errorf("%s can't become read-only: its clients have statements or table locks that don't end%s", n.addr, blockers.text())
+	blockers, _ := n.Clients(ctx, "") // an error leaves the message without names
+	return fmt.Errorf("%s can't become read-only: its clients have statements or table locks that don't end%s", n.Addr, blockers.Text())
 }
 
 // writable lets the server take writes.
 func (n *node) writable(ctx context.Context) error {
-	return n.exec(ctx, "SET GLOBAL read_only = OFF") // takes super_read_only with it
-}
-
-func (n *node) isReadOnly(ctx context.Context) (bool, error) {
-	v, err := n.text(ctx, "SELECT @@GLOBAL.read_only")
-	return v != "0" && v != "OFF", err
-}
-
-// client is a connection to a server.
-type client struct {
-	id            int64
-	user, command string
-	age           time.Duration
-}
-
-type clients []client
-
-func (cs clients) text() string {
-	var parts []string
-	for _, c := range cs {
-		if c.command != "Sleep" || len(cs) < 5 {
-			parts = append(parts, fmt.Sprintf("%d of %s (%s for %s)", c.id, c.user, c.command, c.age))
-		}
-		if len(parts) == 5 {
-			break
-		}
-	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return ", among them " + strings.Join(parts, ", ")
-}
-
-// clients lists the connections of a user, or of all users when it is empty,
-// without our own, replicas and the server's own threads.
-func (n *node) clients(ctx context.Context, user string) (clients, error) {
-	own, err := n.text(ctx, "SELECT CONNECTION_ID()") // there is one: see open
-	if err != nil {
-		return nil, err
-	}
-	rows, err := n.query(ctx, "SHOW PROCESSLIST")
-	if err != nil {
-		return nil, err
-	}
-	var all clients
-	for _, row := range rows {
-		c := client{user: row["User"], command: row["Command"]}
-		switch {
-		case row["Id"] == own, user != "" && c.user != user,
-			strings.HasPrefix(c.command, "Binlog Dump"), strings.HasPrefix(c.command, "Slave_"), c.command == "Daemon",
-			c.user == "system user", c.user == "event_scheduler", c.user == "unauthenticated user":
-			continue
-		}
-		c.id, _ = strconv.ParseInt(row["Id"], 10, 64) // the server's own numbers
-		seconds, _ := strconv.Atoi(row["Time"])
-		c.age = time.Duration(seconds) * time.Second
-		all = append(all, c)
-	}
-	return all, nil
-}
-
-// kill ends the connections of a user, or of all when it is empty, and says how
-// many there were. Our own stays.
-func (n *node) kill(ctx context.Context, user string) (int, error) {
-	list, err := n.clients(ctx, user)
-	if err != nil {
-		return 0, err
-	}
-	killed := 0
-	for _, c := range list {
-		switch err := n.exec(ctx, "KILL "+strconv.FormatInt(c.id, 10)); {
-		case code(err) == errNoThread: // it has gone by itself
-		case code(err) == errNotOwner: // MySQL guards those with SYSTEM_USER
-		case err != nil:
-			return killed, err
-		default:
-			killed++
-		}
-	}
-	return killed, nil
+	return n.Exec(ctx, "SET GLOBAL read_only = OFF") // takes super_read_only with it
 }
 
 // stopReceiver stops receiving; what was received is still applied.
 func (n *node) stopReceiver(ctx context.Context) error {
-	return n.exec(ctx, "STOP "+n.word()+" IO_THREAD")
+	return n.Exec(ctx, "STOP "+n.word()+" IO_THREAD")
 }
 
 func (n *node) startReceiver(ctx context.Context) error {
-	return n.exec(ctx, "START "+n.word()+" IO_THREAD")
+	return n.Exec(ctx, "START "+n.word()+" IO_THREAD")
 }
 
 // stopFollowing ends replication and forgets its source.
 func (n *node) stopFollowing(ctx context.Context) error {
-	if err := n.exec(ctx, "STOP "+n.word()); err != nil {
+	if err := n.Exec(ctx, "STOP "+n.word()); err != nil {
 		return err
 	}
-	return n.exec(ctx, "RESET "+n.word()+" ALL")
-}
-
-// position is what a replica must reach to have all that the server has
-// committed.
-func (n *node) position(ctx context.Context) (gtid.Set, error) {
-	if n.mariadb {
-		return n.set(ctx, "SELECT @@GLOBAL.gtid_current_pos")
-	}
-	return n.set(ctx, "SELECT @@GLOBAL.gtid_executed")
-}
-
-// errBehind is the error of a replica that didn't reach a position in time.
-var errBehind = errors.New("hasn't applied all of it in time")
-
-// reach waits until the replica has applied the position.
-func (n *node) reach(ctx context.Context, position gtid.Set, timeout time.Duration) error {
-	if position.IsEmpty() {
-		return nil
-	}
-	query := "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, ?)"
-	if n.mariadb {
-		query = "SELECT MASTER_GTID_WAIT(?, ?)"
-	}
-	slow := *n
-	slow.limit = timeout + n.limit
-	got, err := slow.text(ctx, query, position.String(), timeout.Seconds())
-	switch {
-	case err != nil:
-		return err
-	case got != "0":
-		return fmt.Errorf("%s %w: %s", n.addr, errBehind, position)
-	}
-	return nil
+	return n.Exec(ctx, "RESET "+n.word()+" ALL")
 }
 
 // login is what a server that has followed nobody logs in with at its source,
@@ -199,10 +79,10 @@ func (n *node) follow(ctx context.Context, addr string, l *login) error {
 		return err
 	}
 	query, args := "CHANGE REPLICATION SOURCE TO SOURCE_HOST=?, SOURCE_PORT=?, SOURCE_AUTO_POSITION=1", []any{host, port}
-	if n.mariadb {
+	if n.MariaDB {
 		query = "CHANGE MASTER TO SOURCE_HOST=?, SOURCE_PORT=?, MASTER_USE_GTID=slave_pos"
 	}
-	if err := n.exec(ctx, "STOP "+n.word()); err != nil {
+	if err := n.Exec(ctx, "STOP "+n.word()); err != nil {
 		return err
 	}
 	if l != nil {
@@ -217,7 +97,7 @@ func (n *node) follow(ctx context.Context, addr string, l *login) error {
 			}
 		}
 		query += fmt.Sprintf(", SOURCE_CONNECT_RETRY=%d, SOURCE_HEARTBEAT_PERIOD=1", retry)
-		if !n.mariadb {
+		if !n.MariaDB {
 			query += ", SOURCE_RETRY_COUNT=604800"
 		}
 		switch secure := l.like != nil && l.like.secure; {
@@ -230,24 +110,24 @@ func (n *node) follow(ctx context.Context, addr string, l *login) error {
 			if l.like.verify {
 				query += ", SOURCE_SSL_VERIFY_SERVER_CERT=1"
 			}
-		case !n.mariadb:
+		case !n.MariaDB:
 			query += ", GET_SOURCE_PUBLIC_KEY=1"
 		}
-		if n.mariadb {
+		if n.MariaDB {
 			// What it wrote as a primary isn't in the position that it has of
 			// its time as a replica.
-			if err := n.exec(ctx, "SET GLOBAL gtid_slave_pos = @@GLOBAL.gtid_current_pos"); err != nil {
+			if err := n.Exec(ctx, "SET GLOBAL gtid_slave_pos = @@GLOBAL.gtid_current_pos"); err != nil {
 				return err
 			}
 		}
 	}
-	if n.mariadb || n.before([3]int{8, 0, 23}) {
+	if n.MariaDB || n.Before([3]int{8, 0, 23}) {
 		query = strings.ReplaceAll(strings.ReplaceAll(query, "SOURCE_", "MASTER_"), "REPLICATION SOURCE TO", "MASTER TO")
 	}
-	if err := n.exec(ctx, query, args...); err != nil {
+	if err := n.Exec(ctx, query, args...); err != nil {
 		return err
 	}
-	return n.exec(ctx, "START "+n.word())
+	return n.Exec(ctx, "START "+n.word())
 }
 
 // followed waits until both threads of the replica run.
@@ -267,11 +147,11 @@ func (n *node) followed(ctx context.Context, timeout time.Duration) error {
 	case ok:
 		return nil
 	case last != nil:
-		return fmt.Errorf("%s doesn't follow %s: receiver %s, applier %s: %s", n.addr, last.Source, last.Receiver, yes(last.Applier), last.Error)
+		return fmt.Errorf("%s doesn't follow %s: receiver %s, applier %s: %s", n.Addr, last.Source, last.Receiver, yes(last.Applier), last.Error)
 	case err == nil:
 		err = errors.New("isn't set up as a replica")
 	}
-	return fmt.Errorf("%s: %w", n.addr, err)
+	return fmt.Errorf("%s: %w", n.Addr, err)
 }
 
 func yes(b bool) string {
@@ -285,7 +165,7 @@ func yes(b bool) string {
 // keep the source's side: on MariaDB its applier would wait for
 // acknowledgements of its own. A server without semi-sync is left alone.
 func (n *node) semiSync(ctx context.Context, source bool) error {
-	rows, err := n.query(ctx, "SHOW GLOBAL VARIABLES LIKE 'rpl_semi_sync%enabled'")
+	rows, err := n.Query(ctx, "SHOW GLOBAL VARIABLES LIKE 'rpl_semi_sync%enabled'")
 	if err != nil {
 		return err
 	}
@@ -294,9 +174,9 @@ func (n *node) semiSync(ctx context.Context, source bool) error {
 		ofSource := strings.Contains(name, "_source_") || strings.Contains(name, "_master_")
 		switch {
 		case ofSource && on != source:
-			err = n.exec(ctx, "SET GLOBAL "+name+" = "+map[bool]string{true: "ON", false: "OFF"}[source])
+			err = n.Exec(ctx, "SET GLOBAL "+name+" = "+map[bool]string{true: "ON", false: "OFF"}[source])
 		case !ofSource && !source && !on:
-			err = n.exec(ctx, "SET GLOBAL "+name+" = ON")
+			err = n.Exec(ctx, "SET GLOBAL "+name+" = ON")
 		}
 		if err != nil {
 			return err
@@ -306,7 +186,7 @@ func (n *node) semiSync(ctx context.Context, source bool) error {
 }
 
 func (n *node) word() string {
-	if n.mariadb {
+	if n.MariaDB {
 		return "SLAVE"
 	}
 	return "REPLICA"

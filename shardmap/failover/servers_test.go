@@ -138,7 +138,7 @@ func (s *servers) followed(addr string) {
 	s.Helper()
 	n, err := open(s.ctx, s.options().withDefaults(), addr)
 	s.must(err)
-	defer n.db.Close()
+	defer n.Close()
 	s.must(n.followed(s.ctx, 10*time.Second))
 }
 
@@ -169,8 +169,8 @@ func (s *servers) settled() {
 		}
 		n, err := open(s.ctx, s.options().withDefaults(), r.Addr)
 		s.must(err)
-		s.must(n.reach(s.ctx, position.Position, 5*time.Second))
-		_ = n.db.Close()
+		s.must(n.Reach(s.ctx, position.Position, 5*time.Second))
+		_ = n.Close()
 		if got, err := s.c.Server(r.Addr).Text(s.ctx, "SELECT COUNT(*) FROM app.t"); err != nil || got != want {
 			s.Errorf("%s has %s rows, %v, and the primary %s", r.Addr, got, err, want)
 		}

@@ -82,13 +82,13 @@ func Inspect(ctx context.Context, o Options, addr string) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	defer n.db.Close()
+	defer n.Close()
 	return n.state(ctx)
 }
 
 func (n *node) state(ctx context.Context) (State, error) {
-	s := State{Addr: n.addr, Flavor: n.flavor(), Version: n.version}
-	rows, err := n.query(ctx, `SHOW GLOBAL VARIABLES WHERE Variable_name IN ('server_id','server_uuid','read_only','super_read_only','log_bin',
+	s := State{Addr: n.Addr, Flavor: n.Flavor(), Version: n.Version}
+	rows, err := n.Query(ctx, `SHOW GLOBAL VARIABLES WHERE Variable_name IN ('server_id','server_uuid','read_only','super_read_only','log_bin',
 		'log_slave_updates','log_replica_updates','gtid_mode','gtid_strict_mode','gtid_executed','gtid_binlog_state','gtid_binlog_pos','gtid_slave_pos','gtid_current_pos')
 		OR Variable_name LIKE 'rpl_semi_sync%enabled'`)
 	if err != nil {
@@ -112,29 +112,29 @@ func (n *node) state(ctx context.Context) (State, error) {
 	}
 	executed, position := "gtid_executed", "gtid_executed"
 	s.GTID, s.StrictGTID = vars["gtid_mode"] == "ON", true
-	if n.mariadb {
+	if n.MariaDB {
 		executed, position = "gtid_binlog_state", "gtid_current_pos"
 		s.GTID, s.StrictGTID = true, on("gtid_strict_mode")
 	}
 	if s.Executed, err = gtid.Parse(vars[executed]); err != nil {
-		return s, n.fail(executed, err)
+		return s, n.Fail(executed, err)
 	}
 	if s.Position, err = gtid.Parse(vars[position]); err != nil {
-		return s, n.fail(position, err)
+		return s, n.Fail(position, err)
 	}
 	has := s.Position
-	if n.mariadb {
+	if n.MariaDB {
 		// Without what it wrote itself: a replica is compared with others by
 		// what it has of their primary.
 		if has, err = gtid.Parse(vars["gtid_slave_pos"]); err != nil {
-			return s, n.fail("gtid_slave_pos", err)
+			return s, n.Fail("gtid_slave_pos", err)
 		}
 	}
 	if s.Replica, err = n.replica(ctx, has); err != nil {
 		return s, err
 	}
 	if s.SemiSync.Source {
-		rows, err := n.query(ctx, "SHOW GLOBAL STATUS WHERE Variable_name IN ('Rpl_semi_sync_master_clients','Rpl_semi_sync_source_clients')")
+		rows, err := n.Query(ctx, "SHOW GLOBAL STATUS WHERE Variable_name IN ('Rpl_semi_sync_master_clients','Rpl_semi_sync_source_clients')")
 		if err != nil {
 			return s, err
 		}
@@ -151,10 +151,10 @@ func truth(v string) bool { return v == "ON" || v == "1" || v == "YES" }
 // replica reads how the server follows another. Has is what it has applied.
 func (n *node) replica(ctx context.Context, has gtid.Set) (*Replica, error) {
 	query := "SHOW REPLICA STATUS"
-	if n.mariadb {
+	if n.MariaDB {
 		query = "SHOW SLAVE STATUS"
 	}
-	rows, err := n.query(ctx, query)
+	rows, err := n.Query(ctx, query)
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
@@ -177,13 +177,13 @@ func (n *node) replica(ctx context.Context, has gtid.Set) (*Replica, error) {
 	}
 	received := row["Retrieved_Gtid_Set"]
 	r.UsesGTID = row["Auto_Position"] == "1"
-	if n.mariadb {
+	if n.MariaDB {
 		received = row["Gtid_IO_Pos"]
 		r.UsesGTID = row["Using_Gtid"] != "" && row["Using_Gtid"] != "No"
 	}
 	got, err := gtid.Parse(received)
 	if err != nil {
-		return nil, n.fail(query, err)
+		return nil, n.Fail(query, err)
 	}
 	r.Received = got.Union(has)
 	return r, nil
@@ -204,7 +204,7 @@ func (s *State) follows(source *State) bool {
 
 // long lists open transactions. An account that may not see them sees none.
 func (n *node) long(ctx context.Context) []Transaction {
-	rows, err := n.query(ctx, `SELECT t.trx_mysql_thread_id AS thread, p.USER AS user, p.HOST AS host, TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) AS age
+	rows, err := n.Query(ctx, `SELECT t.trx_mysql_thread_id AS thread, p.USER AS user, p.HOST AS host, TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) AS age
 		FROM information_schema.INNODB_TRX t JOIN information_schema.PROCESSLIST p ON p.ID = t.trx_mysql_thread_id
 		WHERE t.trx_started < NOW() - INTERVAL 1 SECOND AND p.USER <> 'system user' ORDER BY t.trx_started`)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"shardway/shardmap"
+	"shardway/shardmap/server"
 )
 
 // The steps of a switchover, in their order, as [Step] names them.
@@ -108,7 +109,7 @@ func (r *run) switchover(ctx context.Context, to string) error {
 	if p.promoted {
 		// It may have been restarted since, and then it takes writes.
 		if p.primary != nil {
-			if err := r.step(ctx, stepReadOnly, func(ctx context.Context) (string, error) { return p.primary.addr, r.makeReadOnly(ctx, p) }); err != nil {
+			if err := r.step(ctx, stepReadOnly, func(ctx context.Context) (string, error) { return p.primary.Addr, r.makeReadOnly(ctx, p) }); err != nil {
 				return err
 			}
 		}
@@ -120,16 +121,16 @@ func (r *run) switchover(ctx context.Context, to string) error {
 
 // prepare does what may take its time, before the pause.
 func (r *run) prepare(ctx context.Context, p *preflight) error {
-	if err := p.primary.makeFence(ctx); err != nil {
+	if err := p.primary.MakeFence(ctx); err != nil {
 		return err
 	}
-	at, err := p.primary.position(ctx)
+	at, err := p.primary.Position(ctx)
 	if err != nil {
 		return err
 	}
-	err = p.target.reach(ctx, at, r.MaxLag)
-	if errors.Is(err, errBehind) {
-		return refuse(p.target.addr, "wait until it has caught up, or choose another", "it doesn't have within %s what the primary had: %s", r.MaxLag, at)
+	err = p.target.Reach(ctx, at, r.MaxLag)
+	if errors.Is(err, server.ErrBehind) {
+		return refuse(p.target.Addr, "wait until it has caught up, or choose another", "it doesn't have within %s what the primary had: %s", r.MaxLag, at)
 	}
 	return err
 }
@@ -153,16 +154,16 @@ func (r *run) handOver(ctx context.Context, p *preflight) error {
 	if err != nil {
 		return err
 	}
-	err = r.step(ctx, stepReadOnly, func(ctx context.Context) (string, error) { return p.primary.addr, r.makeReadOnly(ctx, p) })
+	err = r.step(ctx, stepReadOnly, func(ctx context.Context) (string, error) { return p.primary.Addr, r.makeReadOnly(ctx, p) })
 	if err != nil {
 		return err
 	}
 	err = r.step(ctx, stepCatchUp, func(ctx context.Context) (string, error) {
-		at, err := p.primary.position(ctx)
+		at, err := p.primary.Position(ctx)
 		if err != nil {
 			return "", err
 		}
-		return p.target.addr, p.target.reach(ctx, at, r.MaxLag)
+		return p.target.Addr, p.target.Reach(ctx, at, r.MaxLag)
 	})
 	if err != nil {
 		return err
@@ -176,7 +177,7 @@ func (r *run) handOver(ctx context.Context, p *preflight) error {
 	if err != nil {
 		return err
 	}
-	return r.step(ctx, stepPromote, func(ctx context.Context) (string, error) { return p.target.addr, r.promote(ctx, p.target) })
+	return r.step(ctx, stepPromote, func(ctx context.Context) (string, error) { return p.target.Addr, r.promote(ctx, p.target) })
 }
 
 // makeReadOnly makes the old primary refuse writes. Connections of proxies that
@@ -190,8 +191,8 @@ func (r *run) makeReadOnly(ctx context.Context, p *preflight) error {
 				return err
 			}
 		}
-		n, err := p.primary.kill(ctx, user)
-		r.report.warn("%d connections were killed at %s, because statements or table locks kept it from becoming read-only", n, p.primary.addr)
+		n, err := p.primary.Kill(ctx, user)
+		r.report.warn("%d connections were killed at %s, because statements or table locks kept it from becoming read-only", n, p.primary.Addr)
 		return err
 	})
 }
@@ -199,12 +200,12 @@ func (r *run) makeReadOnly(ctx context.Context, p *preflight) error {
 // fenceOff raises the fence of the old primary, so that a proxy of which nobody
 // knows gets no new connection there, and kills what those that are late have.
 func (r *run) fenceOff(ctx context.Context, p *preflight, late []string, none bool) (string, error) {
-	is, err := p.primary.isReadOnly(ctx)
+	is, err := p.primary.IsReadOnly(ctx)
 	if err != nil {
 		return "", err
 	}
 	if !is { // else a run before this one has raised it
-		if err := p.primary.raise(ctx, r.stored.Version(), r.pause.String()); err != nil {
+		if err := p.primary.Raise(ctx, r.stored.Version(), r.pause.String()); err != nil {
 			return "", err
 		}
 	}
@@ -218,11 +219,11 @@ func (r *run) fenceOff(ctx context.Context, p *preflight, late []string, none bo
 	if err != nil {
 		return "", err
 	}
-	n, err := p.primary.kill(ctx, user)
+	n, err := p.primary.Kill(ctx, user)
 	r.report.Fenced = late
 	if len(late) > 0 {
 		r.report.warn("%d connections of %s at %s were killed: %s didn't leave it within %s; clients whose transactions these were get an error after which they can try again",
-			n, user, p.primary.addr, strings.Join(late, ", "), r.Drain)
+			n, user, p.primary.Addr, strings.Join(late, ", "), r.Drain)
 	}
 	return fmt.Sprintf("%s, %d connections killed", text, n), err
 }
@@ -240,7 +241,7 @@ func (r *run) promote(ctx context.Context, n *node) error {
 	again, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Statement)
 	defer cancel()
 	_, _ = poll(again, 100*time.Millisecond, func() (bool, error) {
-		is, lost := n.isReadOnly(again)
+		is, lost := n.IsReadOnly(again)
 		if lost == nil && !is {
 			err = nil
 		}
@@ -267,7 +268,7 @@ func (r *run) finish(ctx context.Context, sh *shardmap.Shard, p *preflight) erro
 	var wg sync.WaitGroup
 	began := time.Now()
 	wg.Go(func() { warnings = r.follow(ctx, sh, p) })
-	err := r.hand(ctx, p.target.addr)
+	err := r.hand(ctx, p.target.Addr)
 	wg.Wait()
 	r.report.Warnings = append(r.report.Warnings, warnings...)
 	if err != nil {
@@ -278,7 +279,7 @@ func (r *run) finish(ctx context.Context, sh *shardmap.Shard, p *preflight) erro
 			return err
 		}
 	}
-	r.done(Step{Name: stepFollow, Text: fmt.Sprintf("%d servers follow %s", len(r.nodes)-1, p.target.addr), Took: time.Since(began)})
+	r.done(Step{Name: stepFollow, Text: fmt.Sprintf("%d servers follow %s", len(r.nodes)-1, p.target.Addr), Took: time.Since(began)})
 	return nil
 }
 
@@ -316,7 +317,7 @@ func (r *run) hand(ctx context.Context, to string) error {
 // semi-sync if the old one had that. What fails is a warning.
 func (r *run) follow(ctx context.Context, sh *shardmap.Shard, p *preflight) (warnings []string) {
 	warn := func(format string, args ...any) { warnings = append(warnings, fmt.Sprintf(format, args...)) }
-	old, target := p.states[sh.Primary.Addr], p.states[p.target.addr]
+	old, target := p.states[sh.Primary.Addr], p.states[p.target.Addr]
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for addr, n := range r.nodes {
@@ -324,7 +325,7 @@ func (r *run) follow(ctx context.Context, sh *shardmap.Shard, p *preflight) (war
 			continue
 		}
 		wg.Go(func() {
-			err := r.followOne(ctx, n, p.target.addr, p.states[addr], target.Replica, old.SemiSync.on())
+			err := r.followOne(ctx, n, p.target.Addr, p.states[addr], target.Replica, old.SemiSync.on())
 			if err != nil {
 				mu.Lock()
 				defer mu.Unlock()

@@ -83,7 +83,7 @@ func (r *run) giveWay(ctx context.Context, err error) error {
 		return err
 	}
 	if n, nodeErr := r.node(ctx, sh.Primary.Addr); nodeErr == nil {
-		if is, readErr := n.isReadOnly(ctx); readErr == nil && is {
+		if is, readErr := n.IsReadOnly(ctx); readErr == nil && is {
 			return errors.Join(err, r.undo(ctx, r.pause))
 		}
 	}
@@ -156,7 +156,7 @@ func (r *run) undoTarget(ctx context.Context, sh *shardmap.Shard, to string) err
 		}
 		return n.follow(ctx, sh.Primary.Addr, &login{user: r.ReplicationUser, password: r.ReplicationPassword})
 	case s.Replica.Receiver == "No" || !s.Replica.Applier:
-		return n.exec(ctx, "START "+n.word())
+		return n.Exec(ctx, "START "+n.word())
 	}
 	return nil
 }

@@ -23,25 +23,25 @@ const (
 // has an original name, and a text has no decimals, which it has 31 of before (MySQL). Whether there is such a table goes by how many rows the server has, and by whether it finds
 // out before that no row can match: one server with all rows decides otherwise than one with a part of them. WITH ROLLUP,
 // such a table's columns aren't those of the original table and may be NULL.
-func planned(defs [][]byte, rollup bool) [][]byte {
+//
+// A column of a derived table is one of the tables in it where the server has merged it with the statement, one of a
+// temporary table where it hasn't, and none where it is the same in all rows.
+func planned(defs [][]byte, derived []string, rollup bool) [][]byte {
 	out := make([][]byte, len(defs))
 	for i, def := range defs {
-		out[i] = plannedOne(slices.Clone(def), rollup)
+		out[i] = plannedOne(slices.Clone(def), derived, rollup)
 	}
 	return out
 }
 
-func plannedOne(def []byte, rollup bool) []byte {
+func plannedOne(def []byte, derived []string, rollup bool) []byte {
+	def, table := ofTable(def, derived)
 	at := 0
-	table := false
 	for field := range 6 { // catalog, database, table, original table, name, original name
 		if at >= len(def) || at+1+int(def[at]) > len(def) {
 			return def
 		}
 		n := int(def[at]) // names are short
-		if field == 2 {
-			table = n > 0
-		}
 		if field == 5 && !table || field == 3 && rollup {
 			def = slices.Delete(def, at+1, at+1+n)
 			def[at], n = 0, 0
@@ -67,10 +67,33 @@ func plannedOne(def []byte, rollup bool) []byte {
 				flags &^= flagBlob
 			}
 		}
-		if typ := &def[at+flagsAt-1]; *typ == typeLongLong && binary.LittleEndian.Uint32(def[at+3:]) < 10 {
+		width, least := binary.LittleEndian.Uint32(def[at+3:]), uint32(10)
+		if rollup {
+			least = 12 // an INT column is one of these too
+		}
+		if typ := &def[at+flagsAt-1]; *typ == typeLongLong && width < least {
 			*typ = typeLong // a temporary table of MySQL's has an INT for it
 		}
 	}
 	binary.LittleEndian.PutUint16(def[at+flagsAt:], flags)
 	return def
+}
+
+// ofTable says whether a column is one of a table, and is the definition without the names of its table where it isn't.
+func ofTable(def []byte, derived []string) ([]byte, bool) {
+	catalog, rest := lenenc(def)
+	from := len(def) - len(rest) + int(catalog)
+	var names [3]string // the database, the table, the original table
+	p := def[from:]
+	for i := range names {
+		n, rest := lenenc(p)
+		names[i], p = string(rest[:n]), rest[n:]
+	}
+	switch {
+	case names[1] == "":
+		return def, false
+	case !slices.Contains(derived, names[1]):
+		return def, true
+	}
+	return slices.Concat(def[:from], []byte{0, 0, 0}, p), false
 }

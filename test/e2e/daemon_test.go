@@ -102,7 +102,11 @@ func (d *daemon) wait(deadline time.Time, why string) {
 // launch starts a daemon that may not be ready for long, as serveIn does.
 func (e *env) launch(namespace string, s settings, shardmap string) *daemon {
 	e.Helper()
-	path, err := daemonBinary()
+	binary := e.binary
+	if binary == nil {
+		binary = daemonBinary
+	}
+	path, err := binary()
 	e.must(err)
 	dir, err := os.MkdirTemp("", "swd")
 	e.must(err)

@@ -21,9 +21,10 @@ type statement struct {
 	only      cluster.Flavor
 	refused   uint16
 	unordered bool
-	folds     bool // texts that are equal in a collation may stand for one another
-	planned   bool // what the server's plan shows of itself in the columns may differ
-	converted bool // how many warnings there are may differ
+	folds     bool     // texts that are equal in a collation may stand for one another
+	planned   bool     // what the server's plan shows of itself in the columns may differ
+	derived   []string // of what is planned: names of what is no table
+	converted bool     // how many warnings there are may differ
 	rows      bool
 	code      bool
 	textOnly  bool
@@ -301,7 +302,7 @@ func (s *statement) difference(got, want *answer) string {
 		diff("error", s.error(g.Err), s.error(w.Err))
 		if s.planned {
 			rollup := strings.Contains(s.text, "WITH ROLLUP")
-			diff("columns", quoted(planned(g.Columns, rollup)), quoted(planned(w.Columns, rollup)))
+			diff("columns", quoted(planned(g.Columns, s.derived, rollup)), quoted(planned(w.Columns, s.derived, rollup)))
 		} else if !s.rows {
 			diff("columns", quoted(g.Columns), quoted(w.Columns))
 		}

@@ -39,7 +39,9 @@ func TestGather(t *testing.T) {
 			e.Logf("note: %d statements answered alike, %d refused", compared, refused)
 		}
 		e.gatherEnds(d)
-		e.gatherLimits(e.serve(settings{"limits": "{gather_rows: 100}"}))
+		few := e.serve(settings{"limits": "{gather_rows: 100}"})
+		e.gatherLimits(few)
+		e.gatherKeys(few)
 	})
 }
 
@@ -187,4 +189,31 @@ func (e *env) gatherLimits(d *daemon) {
 	}
 	_, err = w.query("ROLLBACK")
 	e.must(err)
+}
+
+// gatherKeys joins a few rows with those of tables that have more than the limit: most of these stay where they are.
+func (e *env) gatherKeys(d *daemon) {
+	w, plain := e.dial(d, nil), e.plain(nil)
+	defer plain.close()
+	for _, q := range []string{
+		"SELECT COUNT(*), MAX(o.id) FROM users u JOIN orders o ON o.user_id = u.age WHERE u.id BETWEEN 3 AND 9",
+		"SELECT COUNT(*), MAX(o.id) FROM orders o JOIN counters c ON o.id = c.n + 0 AND o.user_id = c.id WHERE c.n IN (4, 5)",
+		"SELECT COUNT(*), MAX(o.id) FROM counters c LEFT JOIN orders o ON o.id = c.n WHERE c.n BETWEEN 4 AND 30",
+		"SELECT COUNT(*), MAX(o.id) FROM orders o WHERE o.user_id IN (SELECT age FROM users WHERE id < 0)",
+		"SELECT COUNT(*), MAX(o.id) FROM orders o WHERE EXISTS (SELECT 1 FROM users u WHERE u.age = o.user_id AND u.id < 0)",
+		"SELECT COUNT(*), MAX(o.id) FROM kinds k JOIN users u ON u.id = k.id + 0 AND u.age = k.u8 JOIN orders o ON o.user_id = u.age",
+		"SELECT COUNT(*), MAX(o.id) FROM users u JOIN orders o ON o.user_id = u.age WHERE u.id = 3 AND u.name = 'nobody'",
+		"SELECT COUNT(*), MAX(o.id) FROM countries c JOIN users u ON u.country = c.code JOIN orders o ON o.user_id = u.age WHERE c.name = 'Polska'",
+	} {
+		got, err := w.one(q)
+		if err != nil {
+			e.Errorf("%s: %v", q, err)
+			continue
+		}
+		want, err := plain.one(q)
+		e.must(err)
+		if got != want {
+			e.Errorf("%s: %s, want %s", q, got, want)
+		}
+	}
 }

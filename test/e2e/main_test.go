@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -15,7 +16,12 @@ import (
 
 // daemonBinary is the daemon under test: SHARDWAY_BINARY, or built here with the race
 // detector.
-var daemonBinary = sync.OnceValues(func() (string, error) {
+var daemonBinary = sync.OnceValues(func() (string, error) { return build("shardway-race", "-race") })
+
+// plainBinary is the daemon as users have it, for tests that run long: SHARDWAY_BINARY, or built here.
+var plainBinary = sync.OnceValues(func() (string, error) { return build("shardway", "-tags", "gms_pure_go") })
+
+func build(name string, flags ...string) (string, error) {
 	if path := os.Getenv("SHARDWAY_BINARY"); path != "" {
 		return filepath.Abs(path)
 	}
@@ -24,13 +30,13 @@ var daemonBinary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	atExit(func() { _ = os.RemoveAll(dir) })
-	path := filepath.Join(dir, "shardway")
-	cmd := exec.Command("go", "build", "-race", "-o", path, "shardway/cmd/shardway")
+	path := filepath.Join(dir, name)
+	cmd := exec.Command("go", slices.Concat([]string{"build"}, flags, []string{"-o", path, "shardway/cmd/shardway"})...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the daemon: %w\n%s", err, out)
 	}
 	return path, nil
-})
+}
 
 // clusters are the servers that the tests share, started when first used.
 var clusters = map[cluster.Flavor]func() (*cluster.Cluster, error){
@@ -70,9 +76,10 @@ func TestMain(m *testing.M) {
 // env is what a test has: the cluster of one kind, and a database of its own.
 type env struct {
 	*testing.T
-	ctx context.Context
-	c   *cluster.Cluster
-	db  cluster.Data
+	ctx    context.Context
+	c      *cluster.Cluster
+	db     cluster.Data
+	binary func() (string, error) // of its daemons; daemonBinary when nil
 }
 
 func (e *env) mysql() bool { return e.c.Flavor == cluster.MySQL }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +20,8 @@ import (
 // Of the random statements.
 const (
 	statementsPerSchema = 500
+	schemasAtOnce       = 4 // while one waits for a server the others go on
+	schemasWithRace     = 2 // the first ones, by the build with the race detector
 	writesPercent       = 22
 	maxDifferences      = 10 // of one schema, before it isn't worth going on
 )
@@ -48,8 +52,10 @@ func TestRandomStatements(t *testing.T) {
 			if why := f.Missing(); why != "" {
 				t.Skip(why)
 			}
-			if _, err := daemonBinary(); err != nil {
-				t.Fatal(err)
+			for _, binary := range []func() (string, error){daemonBinary, plainBinary} {
+				if _, err := binary(); err != nil {
+					t.Fatal(err)
+				}
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour)
 			defer cancel()
@@ -58,16 +64,30 @@ func TestRandomStatements(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = c.Close() }()
-			left := fromEnv(t, "SHARDWAY_STATEMENTS", 1000)
+			statements, first := fromEnv(t, "SHARDWAY_STATEMENTS", 10_000), fromEnv(t, "SHARDWAY_SEED", 1)
 			var sum tally
-			for seed := fromEnv(t, "SHARDWAY_SEED", 1); left > 0; seed++ {
-				n := min(left, statementsPerSchema)
-				left -= n
-				t.Run(fmt.Sprintf("seed%d", seed), func(t *testing.T) {
-					e := &env{T: t, ctx: ctx, c: c}
-					e.random(uint64(seed), n, &sum)
+			var schemas atomic.Int64
+			var running sync.WaitGroup
+			for i := range schemasAtOnce {
+				running.Go(func() {
+					for {
+						schema := int(schemas.Add(1)) - 1
+						n := min(statements-schema*statementsPerSchema, statementsPerSchema)
+						if n <= 0 {
+							return
+						}
+						seed := first + schema
+						t.Run(fmt.Sprintf("seed%d", seed), func(t *testing.T) {
+							e := &env{T: t, ctx: ctx, c: c, binary: plainBinary}
+							if schema < schemasWithRace {
+								e.binary = daemonBinary
+							}
+							e.random(fmt.Sprintf("random%d", i), uint64(seed), n, &sum)
+						})
+					}
 				})
 			}
+			running.Wait()
 			t.Logf("note: %d statements answered alike, %d refused, %d different", sum.alike, sum.refused, sum.different)
 			for _, why := range sum.refusals() {
 				t.Logf("note: refused %s", why)
@@ -78,17 +98,27 @@ func TestRandomStatements(t *testing.T) {
 
 // tally counts what became of statements.
 type tally struct {
+	mu                        sync.Mutex
 	alike, refused, different int
 	why                       map[string]int    // refused statements by their errors
 	first                     map[string]string // one of each
 }
 
-func (s *tally) refuse(text string, e *wireError) {
+// count counts a statement among those that are told by n.
+func (s *tally) count(n *int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	*n++
+}
+
+func (s *tally) refuse(db, text string, e *wireError) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.refused++
 	if s.why == nil {
 		s.why, s.first = map[string]int{}, map[string]string{}
 	}
-	why := strings.TrimPrefix(e.Message, "shardway: ")
+	why := strings.ReplaceAll(strings.TrimPrefix(e.Message, "shardway: "), db+".", "")
 	if len(why) > 100 {
 		why = why[:100]
 	}
@@ -110,11 +140,11 @@ func (s *tally) refusals() []string {
 // pair is one client's connection to each side.
 type pair struct{ ours, plain *wire }
 
-// random runs n statements over the schema of a seed.
-func (e *env) random(seed uint64, n int, sum *tally) {
+// random runs n statements over the schema of a seed, which is a database of this name.
+func (e *env) random(name string, seed uint64, n int, sum *tally) {
 	e.Helper()
 	schema := grammar.NewSchema(seed, e.mysql())
-	e.db = cluster.Data{Name: "random", Slots: 16, Script: schema.Script(), Shards: 1 + int(seed%4)}
+	e.db = cluster.Data{Name: name, Slots: 16, Script: schema.Script(), Shards: 1 + int(seed%4)}
 	for _, t := range schema.Tables {
 		switch t.Place {
 		case grammar.Sharded:
@@ -144,7 +174,7 @@ func (e *env) random(seed uint64, n int, sum *tally) {
 		s := g.Next(writesPercent)
 		text := e.try(p, s, i%2 == 1, sum)
 		if text != "" {
-			sum.different++
+			sum.count(&sum.different)
 			if s.Read() {
 				s, text = e.shrink(p, s, i%2 == 1, text)
 			}
@@ -172,7 +202,7 @@ func (e *env) random(seed uint64, n int, sum *tally) {
 // try runs a statement on both sides and says how the answers differ; empty when they don't, or when it was refused.
 func (e *env) try(p *pair, s *grammar.Statement, prepared bool, sum *tally) string {
 	e.Helper()
-	one := statement{text: s.Text(), unordered: !s.Ordered(), folds: s.Folds(), planned: s.Planned()}
+	one := statement{text: s.Text(), unordered: !s.Ordered(), folds: s.Folds(), planned: s.Planned(), derived: s.Derived()}
 	if prepared {
 		one.text, one.args = s.Prepared()
 		one.hasArgs = true
@@ -183,7 +213,7 @@ func (e *env) try(p *pair, s *grammar.Statement, prepared bool, sum *tally) stri
 	}
 	if refused := got.err(); refused != nil && strings.HasPrefix(refused.Message, "shardway:") {
 		if sum != nil {
-			sum.refuse(one.text, refused)
+			sum.refuse(e.db.Name, one.text, refused)
 		}
 		return ""
 	}
@@ -195,7 +225,7 @@ func (e *env) try(p *pair, s *grammar.Statement, prepared bool, sum *tally) stri
 	one.converted = one.planned && got.warnings() != want.warnings() && e.conversions(p.ours) && e.conversions(p.plain)
 	text := one.difference(got, want)
 	if text == "" && sum != nil {
-		sum.alike++
+		sum.count(&sum.alike)
 	}
 	return text
 }

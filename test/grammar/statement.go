@@ -60,6 +60,20 @@ func (s *Statement) Planned() bool {
 	})
 }
 
+// Derived are the names of what the statement reads that is a query and no table.
+func (s *Statement) Derived() []string {
+	if s.q == nil {
+		return nil
+	}
+	var names []string
+	for _, from := range s.q.from {
+		if from.primary == nil {
+			names = append(names, from.alias)
+		}
+	}
+	return names
+}
+
 func folds(q *query) bool {
 	if q.folds {
 		return true

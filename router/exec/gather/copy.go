@@ -1,6 +1,7 @@
 package gather
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -224,8 +225,11 @@ func (c *Copy) Relax() string {
 // Drop ends the temporary table.
 func (c *Copy) Drop() string { return "DROP TEMPORARY TABLE IF EXISTS " + c.target }
 
-// Select reads the rows that meet a condition, "" for all.
-func (c *Copy) Select(db, table, where string) string {
+// All is the number of rows that Select reads without a bound.
+const All uint64 = math.MaxUint64
+
+// Select reads at most so many of the rows that meet a condition, "" for any.
+func (c *Copy) Select(db, table, where string, most uint64) string {
 	var out strings.Builder
 	out.WriteString("SELECT ")
 	for i := range c.columns {
@@ -252,7 +256,7 @@ func (c *Copy) Select(db, table, where string) string {
 	if where != "" {
 		out.WriteString(" WHERE " + where)
 	}
-	out.WriteString(" LIMIT 18446744073709551615") // whatever the session's sql_select_limit is
+	out.WriteString(" LIMIT " + strconv.FormatUint(most, 10)) // whatever the session's sql_select_limit is
 	return out.String()
 }
 

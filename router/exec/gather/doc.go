@@ -4,6 +4,7 @@
 // of it: a [Copy], which gives the statement that makes the temporary table, the one that reads the rows, and the INSERTs
 // that store them. A [Filling] brings the rows from each [Source] into the copy, in batches, so that memory doesn't grow
 // with their number; [StoreError] is the error of the server that takes them. An Index has its columns as [IndexPart]s.
+// [Keys] are the values of a copied column by which the rows of another table are chosen at their shards.
 //
 // # Guarantees
 //

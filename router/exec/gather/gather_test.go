@@ -62,7 +62,7 @@ func TestCopy(t *testing.T) {
 			if got := c.Create(true); got != tc.fallback {
 				t.Errorf("plain\n%s\nwant\n%s", got, tc.fallback)
 			}
-			if got := c.Select("shop", "users", "`f` > 1"); got != tc.read {
+			if got := c.Select("shop", "users", "`f` > 1", All); got != tc.read {
 				t.Errorf("select\n%s\nwant\n%s", got, tc.read)
 			}
 		})

@@ -95,7 +95,7 @@ func (x *Index) rank() int {
 // Has reports whether the table has all columns of a list, in lower case, and each meets ok.
 func (t *Table) Has(names []string, ok func(*Column) bool) bool {
 	for _, name := range names {
-		c := t.column(name)
+		c := t.Column(name)
 		if c == nil || !ok(c) {
 			return false
 		}
@@ -103,7 +103,8 @@ func (t *Table) Has(names []string, ok func(*Column) bool) bool {
 	return true
 }
 
-func (t *Table) column(name string) *Column {
+// Column is the table's column of that name, nil for none.
+func (t *Table) Column(name string) *Column {
 	for i := range t.Columns {
 		if strings.EqualFold(t.Columns[i].Name, name) {
 			return &t.Columns[i]

@@ -48,7 +48,7 @@ func BenchmarkMerge(b *testing.B) {
 			row := encodeRow(columns, false, "0000000000", fmt.Sprintf("customer %d of the shop", i), "1234.50", "2024-02-29 10:00:00.000001", "\x000123456789", "pads not")
 			from[i] = &again{row: row, at: 1, next: i, step: shards, until: b.N}
 		}
-		m, err := New(p, same(encodeAll(columns), shards), Options{Space: spaces})
+		m, err := New(p, same(encodeAll(columns), shards), Options{Padding: spaces})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -90,7 +90,7 @@ func TestRowsAllocateNothing(t *testing.T) {
 					row := encodeRow(columns, false, "0000000000", "text", "1234.50", "12.5", "\x000123456789", "pads not")
 					from[i] = &again{row: row, at: 1, step: 1, until: n}
 				}
-				m, err := New(p, same(encodeAll(columns), 2), Options{Space: spaces})
+				m, err := New(p, same(encodeAll(columns), 2), Options{Padding: spaces})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -44,7 +44,7 @@ func FuzzRows(f *testing.F) {
 				{Column: 0, Op: plan.SumAvg, With: []int{2, 0}},
 			}},
 		} {
-			m, err := New(p, same(encodeAll(columns), 2), Options{Binary: bin, Space: spaces})
+			m, err := New(p, same(encodeAll(columns), 2), Options{Binary: bin, Padding: spaces})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -76,7 +76,7 @@ func TestSums(t *testing.T) {
 		for _, r := range want {
 			wanted = append(wanted, encodeRow(columns, bin, r...))
 		}
-		m, err := New(p, same(encodeAll(columns), 3), Options{Binary: bin, Space: spaces})
+		m, err := New(p, same(encodeAll(columns), 3), Options{Binary: bin, Padding: spaces})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,7 +96,7 @@ func TestOneRow(t *testing.T) {
 	both(t, func(t *testing.T, bin bool) {
 		row := func(values ...string) []byte { return encodeRow(columns, bin, values...) }
 		run := func(from ...Source) []string {
-			m, err := New(p, same(encodeAll(columns), len(from)), Options{Binary: bin, Space: spaces})
+			m, err := New(p, same(encodeAll(columns), len(from)), Options{Binary: bin, Padding: spaces})
 			if err != nil {
 				t.Fatal(err)
 			}

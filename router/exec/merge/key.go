@@ -18,7 +18,7 @@ const (
 	formNumber  form = iota // by value.n alone
 	formBytes               // byte by byte, the shorter first
 	formDecimal             // the text of a decimal
-	formWeight              // the weight of a text, padded with the key's space
+	formWeight              // the weight of a text, padded as its collation pads
 )
 
 // key is a plan.Key for the columns at hand.
@@ -29,8 +29,10 @@ type key struct {
 	read   func(c *column, v []byte) (uint64, bool) // of formNumber
 	weight int                                      // of formWeight: the column with it
 	coll   int                                      // and with the collation's name
-	space  []byte                                   // the weight of a space; empty for a collation that doesn't pad
-	named  bool                                     // space is known, as it is once a row has come
+	pad    Padding                                  // of formWeight
+	named  bool                                     // pad is known, as it is once a row has come
+
+	computed bool // a server sorts by an expression
 }
 
 // value is a value by which rows are compared.
@@ -138,11 +140,23 @@ func (k *key) compare(a, b *value) int {
 		c = cmp.Compare(a.n, b.n)
 	case k.form == formDecimal:
 		c = compareDecimals(a.b, b.b)
-	case k.form == formWeight && len(k.space) > 0:
-		c = comparePadded(a.b, b.b, k.space)
+	case k.form == formWeight && len(k.pad.Space) > 0:
+		c = comparePadded(a.b, b.b, k.pad.Space)
 	default:
 		c = bytes.Compare(a.b, b.b)
 	}
+	if k.desc {
+		return -c
+	}
+	return c
+}
+
+// sorted says which of two values a server puts first: it may do so where they are equal.
+func (k *key) sorted(a, b *value) int {
+	if !k.computed || !k.pad.Cut || a.null || b.null {
+		return k.compare(a, b)
+	}
+	c := bytes.Compare(a.b, b.b)
 	if k.desc {
 		return -c
 	}

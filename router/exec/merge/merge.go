@@ -11,9 +11,8 @@ import (
 type Options struct {
 	Binary bool     // the rows are those of an EXECUTE
 	Shards []string // the names of the sources, for errors
-	// Space gives the weight of a space in a collation that compares as if the shorter text went on with spaces, and
-	// nothing for one that doesn't. An UnmergeableError says that weights of the collation can't be compared so.
-	Space func(collation string) ([]byte, error)
+	// Padding says how texts of a collation are compared. An UnmergeableError says that their weights can't be.
+	Padding func(collation string) (Padding, error)
 	// MaxRows and MaxBytes limit the groups that are kept because their order isn't their keys'; 0 for no limit.
 	MaxRows, MaxBytes uint64
 }
@@ -23,6 +22,15 @@ func (o *Options) shard(i int) string {
 		return o.Shards[i]
 	}
 	return "?"
+}
+
+// Padding is how a collation compares texts of different lengths.
+type Padding struct {
+	// Space is the weight of a space where texts are compared as if the shorter one went on with spaces; else empty.
+	Space []byte
+	// Cut says that the server, though the collation pads, sorts expressions as if the shorter text went on with zeros, as
+	// MariaDB does in collations of bytes, latin1_bin and the like.
+	Cut bool
 }
 
 // Source gives the rows of one server. A row is valid until the next one is asked for; the error after the last is
@@ -147,7 +155,7 @@ func (m *Merger) keys(list []plan.Key, equal bool) ([]key, error) {
 			return nil, unmergeable("%s, column %d (%s), is rounded when it is written as text: its order is known to a server alone",
 				&m.layout.columns[k.column], k.column+1, m.layout.columns[k.column].name)
 		}
-		k.desc = list[i].Desc
+		k.desc, k.computed = list[i].Desc, list[i].Computed
 		keys = append(keys, k)
 	}
 	return keys, nil

@@ -76,15 +76,17 @@ func TestOrderOfTypes(t *testing.T) {
 	})
 }
 
-// spaces knows two collations: one that pads and one that doesn't.
-func spaces(name string) ([]byte, error) {
+// spaces knows three collations: one that pads, one that does so but for the order of expressions, and one that doesn't.
+func spaces(name string) (Padding, error) {
 	switch name {
 	case "pads":
-		return []byte{0, 0x20}, nil
+		return Padding{Space: []byte{0, 0x20}}, nil
+	case "cuts":
+		return Padding{Space: []byte{0, 0x20}, Cut: true}, nil
 	case "pads not":
-		return nil, nil
+		return Padding{}, nil
 	default:
-		return nil, unmergeable("no such collation: %s", name)
+		return Padding{}, unmergeable("no such collation: %s", name)
 	}
 }
 
@@ -106,6 +108,7 @@ func TestOrderOfText(t *testing.T) {
 		columns := []column{colText, colBlob, colText}
 		for collation, values := range map[string][]string{
 			"pads":     {null, "\x01", "a\x01", "a", "A ", "a  ", "a!", "ab", "B"},
+			"cuts":     {null, "", "\x01", "a", "A\x01", "A ", "a  ", "a!", "ab", "B"},
 			"pads not": {null, "", "\x01", "a", "A\x01", "A ", "a  ", "a!", "ab", "B"},
 		} {
 			var all, want [][]byte
@@ -114,11 +117,11 @@ func TestOrderOfText(t *testing.T) {
 				want = append(want, encodeRow(columns[:1], bin, v))
 			}
 			for _, shards := range []int{1, 3} {
-				p := &plan.Merge{Visible: 1, Appended: 2, Order: []plan.Key{{Column: 0, Weight: 1, Collation: 2}}}
+				p := &plan.Merge{Visible: 1, Appended: 2, Order: []plan.Key{{Column: 0, Weight: 1, Collation: 2, Computed: true}}}
 				if shards == 3 {
-					p = &plan.Merge{Visible: -1, Appended: 2, Order: []plan.Key{{Column: 0, Weight: -2, Collation: -1}}}
+					p = &plan.Merge{Visible: -1, Appended: 2, Order: []plan.Key{{Column: 0, Weight: -2, Collation: -1, Computed: true}}}
 				}
-				m, err := New(p, same(encodeAll(columns), shards), Options{Binary: bin, Space: spaces})
+				m, err := New(p, same(encodeAll(columns), shards), Options{Binary: bin, Padding: spaces})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -138,7 +141,7 @@ func TestOrderOfText(t *testing.T) {
 			}
 		}
 		row := encodeRow(columns, bin, "a", wide("a"), "unknown")
-		m, err := New(&plan.Merge{Visible: 1, Appended: 2, Order: []plan.Key{{Column: 0, Weight: 1, Collation: 2}}}, same(encodeAll(columns), 1), Options{Binary: bin, Space: spaces})
+		m, err := New(&plan.Merge{Visible: 1, Appended: 2, Order: []plan.Key{{Column: 0, Weight: 1, Collation: 2}}}, same(encodeAll(columns), 1), Options{Binary: bin, Padding: spaces})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -209,7 +212,7 @@ func TestOrderAgainstSort(t *testing.T) {
 			all = all[min(len(all), int(p.Offset.N)):]
 			all = all[:min(len(all), int(p.Limit.N))]
 		}
-		m, err := New(p, same(encodeAll(columns), shards), Options{Binary: bin, Space: spaces})
+		m, err := New(p, same(encodeAll(columns), shards), Options{Binary: bin, Padding: spaces})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -82,11 +82,11 @@ func (m *Merger) collation(k *key, r *row) error {
 	if name == nil {
 		return nil // of a NULL that has none
 	}
-	space, err := m.options.Space(string(name))
+	pad, err := m.options.Padding(string(name))
 	if err != nil {
 		return err
 	}
-	k.space, k.named = space, true
+	k.pad, k.named = pad, true
 	return nil
 }
 
@@ -111,8 +111,12 @@ func (t *tree) before(a, b int) bool {
 	if x.done || y.done {
 		return !x.done || y.done && a < b
 	}
-	c := compareKeys(t.m.order, x.keys, y.keys)
-	return c < 0 || c == 0 && a < b
+	for i := range t.m.order {
+		if c := t.m.order[i].sorted(&x.keys[i], &y.keys[i]); c != 0 {
+			return c < 0
+		}
+	}
+	return a < b
 }
 
 // first is the row that comes next, nil when there is none.

@@ -20,6 +20,8 @@ type Result struct {
 	SetsUserVar bool // SELECT … INTO @a
 	Into        bool // SELECT … INTO
 	File        bool // INTO OUTFILE or DUMPFILE
+	// Whole says that nothing was changed but collations, RETURNING and the row alias: the clauses are as the text has them.
+	Whole bool
 }
 
 // TableFunction is the name of the table that stands for JSON_TABLE(…) and the like.
@@ -30,6 +32,7 @@ const TableFunction = "\x01"
 func Build(src *digest.Source, first int) (*Result, bool) {
 	b := &bridge{src: src, verb: src.Tokens[first].Up}
 	ok := b.run(first)
+	b.out.Whole = !b.cut
 	return &b.out, ok
 }
 
@@ -44,6 +47,8 @@ type bridge struct {
 	locked  bool   // FOR UPDATE or FOR SHARE seen
 	steps   int    // tokens looked at ahead, which bounds the time that hostile texts take
 	changed bool
+	kept    bool // what is changed now leaves the clauses as they are
+	cut     bool // something else was changed
 }
 
 const maxSteps = 1_000_000
@@ -52,7 +57,7 @@ const maxSteps = 1_000_000
 func (b *bridge) blank(i, j int) {
 	if j > i {
 		b.src.Blank(b.src.Tokens[i].A, b.src.Tokens[j-1].B)
-		b.changed = true
+		b.changed, b.cut = true, b.cut || !b.kept
 		b.i = j - 1
 	}
 }
@@ -156,7 +161,7 @@ func (b *bridge) run(first int) bool {
 // put replaces the tokens from i up to but without j.
 func (b *bridge) put(i, j int, text string) {
 	b.src.Put(b.src.Tokens[i].A, b.src.Tokens[j-1].B, text)
-	b.changed = true
+	b.changed, b.cut = true, b.cut || !b.kept
 }
 
 // groupEnd returns the token after the group whose parenthesis is token i; i when there is none.
@@ -211,8 +216,15 @@ func (b *bridge) rowAlias() {
 				b.out.RowAlias = append(b.out.RowAlias, b.src.Name(t))
 			}
 		}
-		b.blank(b.i, end)
+		b.keeping(func() { b.blank(b.i, end) })
 	}
+}
+
+// keeping makes a change that leaves the clauses as they are.
+func (b *bridge) keeping(change func()) {
+	b.kept = true
+	change()
+	b.kept = false
 }
 
 // list handles VALUES (1, 2) as a statement of its own, and notes where an INSERT's rows start.
@@ -237,7 +249,7 @@ func (b *bridge) returning() {
 	}
 	end := len(b.src.Tokens) - 1
 	b.out.Returning = b.src.Fragment(b.tok(b.i).B, b.tok(end).A)
-	b.blank(b.i, end)
+	b.keeping(func() { b.blank(b.i, end) })
 }
 
 // afterQualify are words that can follow QUALIFY's condition.
@@ -467,6 +479,6 @@ func (b *bridge) charset(up string) {
 		name = "utf8"
 	}
 	if t.B-t.A >= len(name) && (up == "COLLATE" || len(b.open) > 0) && strings.ToLower(b.src.Str(t)) != name {
-		b.put(b.i+1, b.i+2, name)
+		b.keeping(func() { b.put(b.i+1, b.i+2, name) })
 	}
 }

@@ -9,6 +9,7 @@ import (
 // Change is an UPDATE, a DELETE, or an INSERT or REPLACE of a SELECT's rows, clause by clause. A clause that isn't there is
 // empty.
 type Change struct {
+	With    Range // the common table expressions, with the word
 	Verb    Range // with its modifiers; of INSERT with the table, too
 	Columns Range // of INSERT: the column list without its parentheses
 	Targets []Range
@@ -20,6 +21,8 @@ type Change struct {
 	Limit   Range
 	Select  Range // of INSERT
 	Tail    Range // of INSERT: ON DUPLICATE KEY UPDATE and what follows
+	// Returning is the clause with its word.
+	Returning Range
 }
 
 // Assigned is one assignment of SET.
@@ -28,7 +31,10 @@ type Assigned struct{ Column, Value Range }
 // Change takes a statement apart; false for other statements, and for those whose clauses can't be told apart.
 func (n *Norm) Change() (*Change, bool) {
 	c := &Change{}
-	switch n.token(0).Up {
+	if n.token(0).Up == "WITH" {
+		c.With = Range{0, n.until(n.All(), "UPDATE", "DELETE")}
+	}
+	switch n.token(c.With.To).Up {
 	case "UPDATE":
 		return c, n.update(c)
 	case "DELETE":
@@ -73,8 +79,8 @@ func (n *Norm) until(r Range, words ...string) int {
 
 func (n *Norm) update(c *Change) bool {
 	end := n.All().To
-	from := n.modifiers(1, "LOW_PRIORITY", "IGNORE")
-	c.Verb = Range{0, from}
+	from := n.modifiers(c.With.To+1, "LOW_PRIORITY", "IGNORE")
+	c.Verb = Range{c.With.To, from}
 	set := n.until(Range{from, end}, "SET")
 	if set == end {
 		return false
@@ -95,11 +101,9 @@ func (n *Norm) update(c *Change) bool {
 	return n.tail(c, Range{at, end})
 }
 
-// tail reads WHERE, ORDER BY and LIMIT.
+// tail reads WHERE, ORDER BY, LIMIT and RETURNING.
 func (n *Norm) tail(c *Change, r Range) bool {
-	if n.until(r, "RETURNING") != r.To {
-		return false
-	}
+	r, c.Returning = n.returning(r)
 	limit := n.until(r, "LIMIT")
 	order := n.until(Range{r.From, limit}, "ORDER")
 	where := n.until(Range{r.From, order}, "WHERE")
@@ -110,10 +114,16 @@ func (n *Norm) tail(c *Change, r Range) bool {
 	return true
 }
 
+// returning parts RETURNING from what is before it.
+func (n *Norm) returning(r Range) (before, clause Range) {
+	at := n.until(r, "RETURNING")
+	return Range{r.From, at}, Range{at, r.To}
+}
+
 func (n *Norm) delete(c *Change) bool {
 	end := n.All().To
-	i := n.modifiers(1, "LOW_PRIORITY", "QUICK", "IGNORE")
-	c.Verb = Range{0, i}
+	i := n.modifiers(c.With.To+1, "LOW_PRIORITY", "QUICK", "IGNORE")
+	c.Verb = Range{c.With.To, i}
 	at := n.until(Range{i, end}, "WHERE", "ORDER", "LIMIT", "RETURNING")
 	if n.token(i).Up != "FROM" { // DELETE a, b FROM …
 		from := n.until(Range{i, at}, "FROM")
@@ -158,14 +168,14 @@ func (n *Norm) insertSelect(c *Change) bool {
 			i = to
 		}
 	}
-	at := end
+	var all Range
+	all, c.Returning = n.returning(Range{i, end})
+	at := all.To
+	end = all.To
 	for j := i; j+2 < end; j++ {
 		if n.token(j).Up == "ON" && n.token(j+1).Up == "DUPLICATE" && n.token(j).Kind == digest.TokWord {
 			at = j
 		}
-	}
-	if n.until(Range{i, end}, "RETURNING") != end {
-		return false
 	}
 	c.Select, c.Tail = Range{i, at}, Range{at, end}
 	return !c.Select.Empty()

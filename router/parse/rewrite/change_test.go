@@ -18,6 +18,10 @@ func TestChange(t *testing.T) {
 		{"DELETE QUICK FROM t LIMIT 3", "verb DELETE QUICK|from t|||LIMIT ?"},
 		{"INSERT INTO t (a, b) SELECT 1, 2 FROM u ON DUPLICATE KEY UPDATE a = 3", "verb INSERT INTO t|columns a, b|select SELECT ?, ? FROM u|tail ON DUPLICATE KEY UPDATE a = ?"},
 		{"REPLACE d.t (SELECT * FROM u)", "verb REPLACE d.t|select (SELECT * FROM u)|tail "},
+		{"DELETE FROM t WHERE a ORDER BY b LIMIT 2 RETURNING a, b", "verb DELETE|from t|WHERE a|ORDER BY b|LIMIT ?|RETURNING a, b"},
+		{"INSERT INTO t SELECT 1 ON DUPLICATE KEY UPDATE a = 3 RETURNING *", "verb INSERT INTO t|select SELECT ?|tail ON DUPLICATE KEY UPDATE a = ?|RETURNING *"},
+		{"WITH x AS (SELECT 1 FROM u), y AS (SELECT 2) UPDATE t JOIN x SET a = 1", "with WITH x AS (SELECT ? FROM u), y AS (SELECT ?)|verb UPDATE|from t JOIN x|a <- ?|||"},
+		{"WITH x AS (SELECT 1) DELETE t FROM t JOIN x", "with WITH x AS (SELECT ?)|verb DELETE|targets t|from t JOIN x|||"},
 	} {
 		n := norm(t, c.sql, 0)
 		ch, ok := n.Change()
@@ -27,6 +31,9 @@ func TestChange(t *testing.T) {
 		}
 		s := func(r rewrite.Range) string { return strings.TrimSpace(rewrite.New(n).Copy(r).String()) }
 		parts := []string{"verb " + s(ch.Verb)}
+		if !ch.With.Empty() {
+			parts = []string{"with " + s(ch.With), "verb " + s(ch.Verb)}
+		}
 		if !ch.Columns.Empty() {
 			parts = append(parts, "columns "+s(ch.Columns))
 		}
@@ -46,11 +53,14 @@ func TestChange(t *testing.T) {
 			}
 			parts = append(parts, s(ch.Where), s(ch.OrderBy), s(ch.Limit))
 		}
+		if !ch.Returning.Empty() {
+			parts = append(parts, s(ch.Returning))
+		}
 		if got := strings.Join(parts, "|"); got != c.want {
 			t.Errorf("%q\n got %s\nwant %s", c.sql, got, c.want)
 		}
 	}
-	for _, sql := range []string{"SELECT 1", "INSERT INTO t VALUES (1)", "DELETE FROM t RETURNING a", "WITH x AS (SELECT 1) UPDATE t SET a = 1"} {
+	for _, sql := range []string{"SELECT 1", "INSERT INTO t VALUES (1)", "WITH x AS (SELECT 1) SELECT * FROM x", "WITH x AS (SELECT 1) INSERT INTO t SELECT 1"} {
 		if _, ok := norm(t, sql, 0).Change(); ok {
 			t.Errorf("%q is read", sql)
 		}

@@ -422,8 +422,10 @@ func number(e ast.ExprNode) bool {
 	switch e := e.(type) {
 	case *ast.ParenthesesExpr:
 		return number(e.Expr)
-	case *ast.BinaryOperationExpr:
+	case *ast.BinaryOperationExpr, *ast.UnaryOperationExpr:
 		return true // arithmetic, comparison, logic and bits: none gives text
+	case *ast.FuncCallExpr:
+		return numeric[e.FnName.L]
 	case *ast.AggregateFuncExpr:
 		switch strings.ToLower(e.F) {
 		case ast.AggFuncCount, ast.AggFuncSum, ast.AggFuncAvg:
@@ -431,6 +433,16 @@ func number(e ast.ExprNode) bool {
 		}
 	}
 	return false
+}
+
+// numeric are functions that give numbers, whatever they are given.
+var numeric = map[string]bool{
+	"abs": true, "ascii": true, "bit_count": true, "bit_length": true, "ceil": true, "ceiling": true, "char_length": true, "character_length": true,
+	"crc32": true, "datediff": true, "day": true, "dayofmonth": true, "dayofweek": true, "dayofyear": true, "exp": true, "field": true,
+	"find_in_set": true, "floor": true, "hour": true, "instr": true, "length": true, "ln": true, "locate": true, "log": true, "log10": true,
+	"log2": true, "microsecond": true, "minute": true, "mod": true, "month": true, "octet_length": true, "ord": true, "position": true,
+	"pow": true, "power": true, "quarter": true, "round": true, "second": true, "sign": true, "sqrt": true, "strcmp": true, "to_days": true,
+	"truncate": true, "unix_timestamp": true, "week": true, "weekday": true, "year": true,
 }
 
 // finder notes what is anywhere in an expression, but not in its subqueries.

@@ -34,6 +34,8 @@ type Merge struct {
 type Key struct {
 	Column, Weight, Collation int
 	Desc                      bool
+	// Computed says that a server sorts by an expression, which MariaDB does otherwise than by a column in some collations.
+	Computed bool
 }
 
 // NoColumn stands for a column that isn't there.

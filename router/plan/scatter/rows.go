@@ -200,7 +200,9 @@ func (s *builder) rows() (why string) {
 			// It would be appended to the select list.
 			return "ORDER BY an expression that GROUP BY hasn't, under ONLY_FULL_GROUP_BY"
 		}
-		s.merge.Order = append(s.merge.Order, s.key(e, at, it.Desc, key))
+		k := s.key(e, at, it.Desc, key)
+		k.Computed = e.Column == nil && k.Weight != NoColumn && !s.whole
+		s.merge.Order = append(s.merge.Order, k)
 	}
 	return ""
 }

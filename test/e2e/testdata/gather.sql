@@ -25,6 +25,43 @@ SELECT u.id, o.id FROM users u LEFT JOIN (orders o JOIN countries c ON c.code = 
 SELECT a.id, b.id, c.id FROM users a LEFT JOIN users b ON b.id = a.id + 60 LEFT JOIN users c ON c.id = b.id - 1 WHERE a.id < 3 ORDER BY a.id;
 
 
+# --- rows that another table's values leave where they are
+SELECT c.id, k.id FROM kinds k JOIN counters c ON c.id = k.u64 ORDER BY c.id;
+SELECT c.id, k.i64 FROM counters c JOIN kinds k ON k.i64 = c.id WHERE c.n < 3 ORDER BY c.id;
+SELECT c.id, u.id FROM counters c LEFT JOIN users u ON u.id = c.n AND u.age > 30 WHERE c.id > 5 ORDER BY c.id;
+SELECT c.id, u.id FROM users u LEFT JOIN counters c ON c.id = u.age WHERE u.country = 'de' ORDER BY u.id;
+SELECT c.id, u.id FROM users u LEFT JOIN counters c ON c.n = u.age AND c.id = 33 ORDER BY u.id;
+SELECT c.id, u.id FROM users u RIGHT JOIN counters c ON c.n = u.age WHERE u.age < 40 OR u.age IS NULL ORDER BY c.id, u.id;
+SELECT u.id, o.id, c.n FROM users u LEFT JOIN (orders o JOIN counters c ON c.id = o.total) ON o.user_id = u.age WHERE u.country = 'fr' ORDER BY u.id, o.id, c.id;
+SELECT u.id, o.id, c.n FROM users u LEFT JOIN orders o ON o.user_id = u.age LEFT JOIN counters c ON c.id = o.id - 4000 WHERE u.country = 'fr' AND o.note IS NULL ORDER BY u.id, o.id;
+SELECT u.name, o.id FROM users u JOIN orders o ON o.user_id = u.age WHERE u.name = 'nobody' ORDER BY u.id;
+SELECT COUNT(*), MIN(o.id) FROM users u JOIN orders o ON o.user_id = u.age WHERE u.id = 4 AND u.country = 'zz';
+# rows
+SELECT o.id FROM orders o WHERE o.user_id IN (SELECT age FROM users WHERE country = 'jp') ORDER BY o.id;
+SELECT o.id FROM orders o WHERE o.user_id NOT IN (SELECT age FROM users WHERE country = 'jp' AND age IS NOT NULL) ORDER BY o.id;
+SELECT o.id FROM orders o WHERE o.user_id IN (SELECT age FROM users WHERE country = 'jp') OR o.total > 70 ORDER BY o.id;
+# rows
+SELECT o.id FROM orders o WHERE EXISTS (SELECT 1 FROM users u WHERE u.age = o.user_id AND u.country = 'jp') ORDER BY o.id;
+SELECT o.id FROM orders o WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.age = o.user_id AND u.country = 'jp') ORDER BY o.id;
+SELECT o.id FROM orders o WHERE EXISTS (SELECT COUNT(*) FROM users u WHERE u.age = o.user_id AND u.country = 'jp') ORDER BY o.id;
+# rows
+SELECT o.id FROM orders o WHERE EXISTS (SELECT 1 FROM users u WHERE u.age = o.user_id AND u.country = 'jp' LIMIT 0) ORDER BY o.id;
+SELECT o.id, (SELECT COUNT(*) FROM users u WHERE u.age = o.user_id), (SELECT MAX(c.n) FROM counters c WHERE c.n = o.total) FROM orders o WHERE o.user_id BETWEEN 20 AND 29 ORDER BY o.id;
+SELECT u.id, c.name, d.code FROM countries c JOIN users u ON u.country = c.code JOIN kinds k ON k.id = u.id LEFT JOIN countries d ON d.code = u.country ORDER BY u.id;
+SELECT s.token, n.txt FROM notes n JOIN users u ON u.id = n.user_id JOIN sessions s ON s.user_id = u.age WHERE n.id < 9 ORDER BY s.token;
+SELECT s.data, t.data FROM sessions s JOIN sessions t ON t.token = s.token WHERE s.user_id IN (3, 12, 45) AND t.user_id < 40 ORDER BY s.token;
+SELECT d.id, e.id FROM odd d JOIN odd e ON e.low = d.low LEFT JOIN odd f ON f.wide = d.wide AND f.n > 3 WHERE d.n = 3 ORDER BY d.id, e.id, f.id;
+SELECT d.id, e.n FROM odd d JOIN odd e ON e.z = d.z WHERE d.n < 13 ORDER BY d.id;
+SELECT k.id, l.id FROM kinds k JOIN kinds l ON l.bn = k.bn AND l.vb = k.vb WHERE k.u8 = 255 ORDER BY 1, 2;
+SELECT k.id, l.id FROM kinds k JOIN kinds l ON l.c = k.c AND l.vc = k.vc WHERE k.u8 >= 0 ORDER BY 1, 2;
+SELECT k.id, l.id FROM kinds k LEFT JOIN kinds l ON l.tx = k.tx AND l.e = k.e AND l.st = k.st AND l.y = k.y AND l.dc = k.dc WHERE k.u8 >= 0 ORDER BY 1, 2;
+WITH t AS (SELECT u.id, o.total FROM users u JOIN orders o ON o.user_id = u.age WHERE u.country = 'pl') SELECT a.id, b.total FROM t a JOIN t b ON b.id = a.id WHERE a.total < 50 ORDER BY 1, 2;
+SELECT u.id FROM users u JOIN orders o ON o.user_id = u.age WHERE u.country = 'de' UNION SELECT c.id FROM counters c JOIN users u ON u.age = c.id WHERE u.country = 'fr' ORDER BY 1;
+SET sql_mode = 'PAD_CHAR_TO_FULL_LENGTH';
+SELECT k.id, l.id, LENGTH(l.c) FROM kinds k JOIN kinds l ON l.c = k.c WHERE k.u8 >= 0 ORDER BY 1, 2;
+SELECT u.id, c.name FROM countries c LEFT JOIN users u ON u.country = c.code AND u.id < 9 JOIN kinds k ON k.id < u.id ORDER BY u.id, k.id;
+SET sql_mode = DEFAULT;
+
 # --- aggregates over joins
 SELECT u.country, COUNT(*), SUM(o.total), AVG(o.total), MIN(o.placed), MAX(o.note) FROM users u JOIN orders o ON o.user_id = u.id + 1 GROUP BY u.country ORDER BY u.country;
 SELECT u.country, COUNT(DISTINCT o.total) n FROM users u JOIN orders o ON o.user_id = u.id + 1 GROUP BY u.country HAVING n > 5 ORDER BY n, u.country;
@@ -204,6 +241,14 @@ COMMIT;
 SELECT ABS(?) x FROM users a JOIN users b ON a.id = b.id + 1 ORDER BY a.id LIMIT 3;
 # args 5
 SELECT a.score * ? x FROM users a JOIN users b ON a.id = b.id + 1 ORDER BY a.id LIMIT 3;
+
+# args -10
+SELECT DISTINCT ABS(?) FROM users;
+
+# --- texts that are equal in a collation that pads, but that MariaDB sorts by their bytes where they are computed
+SELECT id, age FROM users ORDER BY CONVERT(IF(id MOD 3, 'a', 'a ') USING latin1) COLLATE latin1_bin, age, id;
+SELECT id, age FROM users ORDER BY CONVERT(ELT(1 + ABS(id) MOD 4, '', ' ', '\t', 'b') USING ascii) COLLATE ascii_bin DESC, age, id LIMIT 40;
+SELECT token FROM sessions ORDER BY IF(user_id MOD 2, LEFT(token, 3), CONCAT(LEFT(token, 3), ' ')), user_id DESC LIMIT 50;
 
 # --- ordered twice by the same aggregate function
 SELECT country, MAX(name) FROM users GROUP BY country ORDER BY MAX(name), 1, 2 LIMIT 4;

@@ -1,4 +1,4 @@
-package failover
+package server
 
 import (
 	"crypto/tls"
@@ -11,8 +11,8 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// Account is a login at the servers that may change roles. docs/failover.md
-// lists its rights.
+// Account is a login at the servers. docs/failover.md and docs/operations.md
+// list the rights that it needs for what it is used for.
 type Account struct {
 	User, Password string
 	// TLS gives the encryption for a server's host; nil is none.
@@ -23,7 +23,7 @@ type Account struct {
 	DialTimeout time.Duration
 }
 
-// Open opens the server at an address of the map. It is an [Options] Open.
+// Open opens the server at an address of the map. The caller closes it.
 func (a Account) Open(addr string) (*sql.DB, error) {
 	c := mysql.NewConfig()
 	c.User, c.Passwd, c.InterpolateParams = a.User, a.Password, true

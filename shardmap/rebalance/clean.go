@@ -1,0 +1,247 @@
+package rebalance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"shardway/shardmap"
+	"shardway/shardmap/gtid"
+	"shardway/shardmap/rebalance/follow"
+	"shardway/shardmap/rebalance/rows"
+	"shardway/shardmap/server"
+)
+
+// cleaning removes the copies of a move, which nobody reads any more, and drops
+// the move.
+func (v *mover) cleaning(ctx context.Context, mv *shardmap.Move) error {
+	v.settle(false)
+	v.phase(PhaseClean, "wait for proxies")
+	v.mu.Lock()
+	v.reached = time.Time{}
+	v.mu.Unlock()
+	v.update(func(p *MoveProgress) {
+		p.Rows, p.RowsTotal, p.Tables, p.TablesDone, p.Lag, p.Error = 0, 0, 0, 0, -1, ""
+	})
+	sh := mv.Copies()
+	// A statement that was planned when the shard owned the slots still, or
+	// before it had copies, doesn't leave them out.
+	if err := v.r.passed(ctx, sh, v.r.current().Version(), v.say); err != nil {
+		return err
+	}
+	c := &cleaner{v: v, mv: mv}
+	defer c.close()
+	if err := c.open(ctx, sh); err != nil {
+		return err
+	}
+	for _, t := range c.tables {
+		if err := c.clean(ctx, t); err != nil {
+			return err
+		}
+	}
+	if err := c.replicasHaveIt(ctx); err != nil {
+		return err
+	}
+	if err := v.r.point("cleaned"); err != nil {
+		return err
+	}
+	c.dropStates(ctx, mv)
+	if err := v.r.point("drop"); err != nil {
+		return err
+	}
+	_, err := v.r.swap(ctx, v.db, v.id, "move "+v.id+" is over", []shardmap.MoveState{shardmap.MoveCleaning}, func(*shardmap.Move) bool { return false })
+	return err
+}
+
+// cleaner removes the copies of a move.
+type cleaner struct {
+	v        *mover
+	mv       *shardmap.Move
+	side     *side
+	replicas []*server.Server
+	state    *state
+	tables   []*table
+	size     int // rows of the next chunk
+}
+
+func (c *cleaner) close() {
+	c.side.close()
+	closeAll(c.replicas)
+}
+
+func (c *cleaner) open(ctx context.Context, sh *shardmap.Shard) (err error) {
+	v := c.v
+	c.size = v.r.Chunk
+	if c.side, err = v.connect(ctx, sh, sh.Primary.Addr); err != nil {
+		return err
+	}
+	c.replicas, _ = v.r.replicas(ctx, sh) // for their lag; at the end all are needed
+	if _, err := makeState(ctx, c.side.db, c.side.addr); err != nil {
+		return err
+	}
+	c.state = &state{s: c.side.s, addr: c.side.addr, token: v.r.token, db: v.db, move: v.id, kind: kindClean}
+	known, err := c.state.load(ctx)
+	if err != nil {
+		return err
+	}
+	if !known {
+		if err := c.state.create(ctx); err != nil {
+			return err
+		}
+	}
+	rest := uint64(0)
+	for _, t := range c.mv.Database.Tables {
+		if t.Reference && !c.lastThere(sh) {
+			continue
+		}
+		shape, err := rows.Describe(ctx, c.side.db, c.mv.Database.Name, t.Name)
+		if errors.Is(err, rows.ErrNoTable) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		e := &table{name: t.Name, shape: shape, tableState: c.state.tables[t.Name], total: uint64(max(shape.Rows, 0))}
+		if t.Sharded() {
+			e.where = c.mv.SlotSQL(t, "")
+			e.total = e.total * uint64(len(c.mv.Slots())) / uint64(len(c.mv.Slots())+len(c.mv.Database.Owned(sh.ID)))
+		}
+		c.tables = append(c.tables, e)
+		rest += max(e.total, e.copied)
+		v.update(func(p *MoveProgress) { p.Rows += e.copied })
+	}
+	v.update(func(p *MoveProgress) { p.Tables, p.RowsTotal = len(c.tables), rest })
+	return nil
+}
+
+// lastThere says whether nobody needs the reference tables at a shard any more.
+func (c *cleaner) lastThere(sh *shardmap.Shard) bool {
+	if holds(c.mv.Database, sh) {
+		return false
+	}
+	for _, other := range c.mv.Database.Moves() {
+		if other.ID != c.mv.ID && other.Begun() && (other.From == sh || other.To == sh) {
+			return false
+		}
+	}
+	return true
+}
+
+// clean removes the rows of one table, chunk by chunk.
+func (c *cleaner) clean(ctx context.Context, t *table) error {
+	v := c.v
+	v.phase(PhaseClean, t.name)
+	for !t.done {
+		if err := v.r.point("clean"); err != nil {
+			return err
+		}
+		if now := v.move(); now == nil || now.Copies().Primary.Addr != c.side.addr {
+			return errMap
+		} else if now.Hold {
+			v.phase(PhaseHeld, t.name)
+			if !sleep(ctx, 100*time.Millisecond) {
+				return context.Cause(ctx)
+			}
+			continue
+		}
+		if why := v.r.strained(ctx, []*side{c.side}, c.replicas); why != "" {
+			v.say(why)
+			if !sleep(ctx, 200*time.Millisecond) {
+				return context.Cause(ctx)
+			}
+			continue
+		}
+		v.phase(PhaseClean, t.name)
+		began := time.Now()
+		chunk, err := c.side.s.Scan(t.shape, t.where, t.after, rows.Limit{Rows: c.size}).Skip(ctx)
+		if err != nil {
+			return err
+		}
+		if chunk == nil {
+			chunk = &rows.Chunk{Last: true, Range: rows.Range{After: t.after}}
+		}
+		next := tableState{after: chunk.To, done: chunk.Last}
+		n := int64(0)
+		c.state.progress = v.progress()
+		err = c.state.write(ctx, func() error {
+			if n, err = c.side.s.DeleteRange(ctx, t.shape, chunk.Range, t.where); err != nil {
+				return err
+			}
+			next.copied = t.copied + uint64(n)
+			return c.state.table(ctx, t.name, next)
+		})
+		if err != nil {
+			return err
+		}
+		switch took := time.Since(began); {
+		case took > v.r.ChunkTime:
+			c.size = max(c.size/2, 100)
+		case took < v.r.ChunkTime/4:
+			c.size = min(c.size*2, v.r.Chunk)
+		}
+		t.tableState = next
+		v.rate.add(int(n))
+		v.update(func(p *MoveProgress) { p.Rows += uint64(n); p.RowsTotal = max(p.RowsTotal, p.Rows) })
+		if err := v.r.limiter.wait(ctx, int(n)); err != nil {
+			return err
+		}
+	}
+	v.update(func(p *MoveProgress) { p.TablesDone++ })
+	return nil
+}
+
+// replicasHaveIt waits until all replicas have removed the rows, as long as it
+// takes: statements that are planned without the move don't leave them out.
+func (c *cleaner) replicasHaveIt(ctx context.Context) error {
+	at, err := follow.Current(ctx, c.side.db)
+	if err != nil {
+		return err
+	}
+	done := map[string]bool{}
+	for {
+		sh := c.v.r.current().Shard(c.side.shard.ID)
+		why := ""
+		for _, s := range sh.Replicas {
+			if done[s.Addr] {
+				continue
+			}
+			if err := c.replicaHasIt(ctx, s.Addr, at); err != nil {
+				why = fmt.Sprintf("the replica has to remove the rows too, or be taken out of the map: %s", err)
+			} else {
+				done[s.Addr] = true
+			}
+		}
+		c.v.say(why)
+		if why == "" {
+			return nil
+		}
+		if !sleep(ctx, time.Second) {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (c *cleaner) replicaHasIt(ctx context.Context, addr string, at gtid.Set) error {
+	n, err := c.v.r.open(ctx, addr)
+	if err != nil {
+		return err
+	}
+	defer n.Close()
+	return n.Reach(ctx, at, c.v.r.MaxLag)
+}
+
+// dropStates removes what the engine keeps of the move on both sides. Left
+// behind it does no harm.
+func (c *cleaner) dropStates(ctx context.Context, mv *shardmap.Move) {
+	for _, sh := range []*shardmap.Shard{mv.From, mv.To} {
+		e, err := c.v.connect(ctx, sh, sh.Primary.Addr)
+		if err == nil {
+			err = dropState(ctx, e.s, c.v.db, c.v.id, sh == mv.From)
+			e.close()
+		}
+		if err != nil && server.Code(err) != 1146 && server.Code(err) != 1049 {
+			c.v.r.warn("rows of move %s of %s in shardway.rebalances stay: %s", c.v.id, c.v.db, err)
+		}
+	}
+}

@@ -1,0 +1,460 @@
+package rebalance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"shardway/shardmap"
+	"shardway/shardmap/gtid"
+	"shardway/shardmap/rebalance/follow"
+	"shardway/shardmap/rebalance/rows"
+	"shardway/shardmap/server"
+)
+
+// asked says whether the operator wants the side of the copies to own the slots.
+func (f *flow) asked(mv *shardmap.Move) bool {
+	if mv.State == shardmap.MoveCopying {
+		return switches(mv) && !mv.Hold
+	}
+	return mv.Want == shardmap.WantUndo
+}
+
+// wantsSwitch is asked, if that may be tried now.
+func (f *flow) wantsSwitch(mv *shardmap.Move) bool {
+	v := f.v
+	switch first := f.goesFirst(mv); {
+	case !f.asked(mv) || time.Now().Before(v.next):
+		return false
+	case first != "":
+		v.say("move " + first + " has the reference tables and goes first")
+		return false
+	case mv.State == shardmap.MoveMoved && v.strays() > 0 && !v.r.AllowStrays:
+		v.say("rows were written past the proxies at " + f.to.addr + ", which going back would undo: `shardctl rebalance status` shows these strays")
+		return false
+	}
+	v.say("")
+	return true
+}
+
+// waits says whether the engine has nothing to do for the move but to follow.
+func (v *mover) waits() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.p.Wait != ""
+}
+
+// goesFirst names the move that must be switched before this one, or is "": the
+// one that brings the reference tables along, or back.
+func (f *flow) goesFirst(mv *shardmap.Move) string {
+	if holds(mv.Database, mv.Copies()) || f.state.carries {
+		return ""
+	}
+	for _, other := range mv.Database.Moves() {
+		if other.ID != mv.ID && other.Copies() == mv.Copies() && other.State == mv.State {
+			if mv.State == shardmap.MoveMoved || carries(other) {
+				return other.ID
+			}
+		}
+	}
+	return ""
+}
+
+// cut is a switch under way.
+type cut struct {
+	*flow
+	primary *server.Server // of the owner until then
+	began   time.Time
+	version uint64 // of the map with the pause
+	fenced  []string
+	last    gtid.Set // what the owner has had, when nobody writes there any more
+	back    *state   // what is kept at the former owner from then on; nil after an undo
+}
+
+// trySwitch lets the side of the copies own the slots. What isn't done within
+// PauseLimit is taken back; done says that it wasn't.
+func (f *flow) trySwitch(ctx context.Context, mv *shardmap.Move) (done bool, err error) {
+	v := f.v
+	if n := f.behind(); n > limitBehind {
+		v.say(fmt.Sprintf("%d rows have changed since they were compared, more than %d", n, limitBehind))
+		return false, f.pause(ctx)
+	}
+	c := &cut{flow: f}
+	if err := c.prepare(ctx); err != nil {
+		if ctx.Err() != nil || isFinal(err) || errors.Is(err, errCrash) {
+			return false, err
+		}
+		v.takenBack(err)
+		return false, nil
+	}
+	defer c.primary.Close()
+	f.limit = max(v.r.PauseLimit/2, 100*time.Millisecond)
+	defer func() { f.limit = v.r.Statement }()
+	paused, next := shardmap.MovePaused, shardmap.MoveMoved
+	if mv.State == shardmap.MoveMoved {
+		paused, next = shardmap.MoveReturning, shardmap.MoveCleaning
+	}
+	v.update(func(p *MoveProgress) { p.Tries++ })
+	c.began = time.Now()
+	within, cancel := context.WithDeadline(ctx, c.began.Add(v.r.PauseLimit))
+	defer cancel()
+	err = c.run(within, mv.State, paused, next)
+	took := time.Since(c.began)
+	why := ""
+	if err != nil {
+		if within.Err() != nil && ctx.Err() == nil {
+			err = c.overdue(err)
+		}
+		why = err.Error()
+	}
+	v.r.paused(Pause{Move: v.id, To: f.to.shard.ID, Took: took, Done: err == nil, Why: why, Fenced: c.fenced})
+	switch {
+	case err == nil:
+		v.tries, v.level = 0, true
+		v.update(func(p *MoveProgress) { p.Pause, p.Error = took, "" })
+		return true, nil
+	case errors.Is(err, errCrash):
+		return false, err
+	}
+	// Also when the engine is to end: nobody waits longer for that.
+	back, cancelBack := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancelBack()
+	if backErr := c.takeBack(back, paused); backErr != nil {
+		return false, fmt.Errorf("%w; and the pause isn't taken back: %w", err, backErr)
+	}
+	if ctx.Err() != nil || isFinal(err) || errors.Is(err, errAgain) || errors.Is(err, errState) || errors.Is(err, errTaken) {
+		return false, err
+	}
+	v.takenBack(err)
+	return false, nil
+}
+
+// overdue says what a switch that took too long was about.
+func (c *cut) overdue(err error) error {
+	return fmt.Errorf("not done within %s: %w", c.v.r.PauseLimit, err)
+}
+
+// takenBack notes a switch that has to be tried again.
+func (v *mover) takenBack(err error) {
+	wait := v.r.Retry << min(v.tries, 10)
+	if limit := time.Minute; wait > limit {
+		wait = limit
+	}
+	v.tries++
+	v.next = time.Now().Add(wait)
+	v.update(func(p *MoveProgress) {
+		p.Error = fmt.Sprintf("the switch was taken back and is tried again in %s: %s", wait, err)
+	})
+}
+
+// takeBack ends the pause: the owner stays the owner.
+func (c *cut) takeBack(ctx context.Context, paused shardmap.MoveState) error {
+	for {
+		_, err := c.v.r.swap(ctx, c.v.db, c.v.id, "take the pause of move "+c.v.id+" back", []shardmap.MoveState{paused}, to(before(paused)))
+		switch {
+		case err == nil, errors.Is(err, errAgain), errors.Is(err, errState):
+			return err
+		}
+		if !sleep(ctx, 50*time.Millisecond) {
+			return err
+		}
+	}
+}
+
+// prepare does what can be done before statements wait.
+func (c *cut) prepare(ctx context.Context) (err error) {
+	v := c.v
+	v.phase(PhaseSwitch, "prepare")
+	if err := v.r.point("prepare"); err != nil {
+		return err
+	}
+	if err := c.openReplicas(ctx); err != nil {
+		return err
+	}
+	// Whoever lags now would make the pause longer.
+	at, err := follow.Current(ctx, c.to.db)
+	if err != nil {
+		return err
+	}
+	for _, n := range c.replicas {
+		if err := n.Reach(ctx, at, v.r.MaxLag); err != nil {
+			return fmt.Errorf("the replica %w", err)
+		}
+	}
+	if c.primary, err = v.r.open(ctx, c.from.addr); err != nil {
+		return err
+	}
+	if err := c.primary.MakeFence(ctx); err != nil {
+		_ = c.primary.Close() // nothing is left unwritten
+		return err
+	}
+	if c.state.kind == kindTo {
+		if _, err := makeState(ctx, c.from.db, c.from.addr); err != nil {
+			_ = c.primary.Close()
+			return err
+		}
+	}
+	if err := v.r.fleet.read(ctx); err != nil {
+		_ = c.primary.Close()
+		return err
+	}
+	return c.catchUp(ctx)
+}
+
+func (c *cut) step(name string) error {
+	c.v.update(func(p *MoveProgress) { p.Phase, p.Step = PhaseSwitch, name })
+	return c.v.r.point(name)
+}
+
+// run is the switch, from the map that pauses the slots to the one with the new
+// owner.
+func (c *cut) run(ctx context.Context, was, paused, next shardmap.MoveState) error {
+	v := c.v
+	if err := c.step("pause"); err != nil {
+		return err
+	}
+	m, err := v.r.swap(ctx, v.db, v.id, "pause move "+v.id, []shardmap.MoveState{was}, to(paused))
+	if err != nil {
+		return err
+	}
+	c.version = m.Version()
+	if err := c.step("wait for proxies"); err != nil {
+		return err
+	}
+	if err := c.drain(ctx); err != nil {
+		return err
+	}
+	if err := c.step("last position"); err != nil {
+		return err
+	}
+	if err := c.lastPosition(ctx); err != nil {
+		return err
+	}
+	if err := c.step("last comparison"); err != nil {
+		return err
+	}
+	if err := c.lastComparison(ctx); err != nil {
+		return err
+	}
+	if c.state.kind == kindTo {
+		if err := c.step("state at the source"); err != nil {
+			return err
+		}
+		if err := c.keepBack(ctx); err != nil {
+			return err
+		}
+	}
+	if err := c.step("replicas"); err != nil {
+		return err
+	}
+	if err := c.lastReplicas(ctx); err != nil {
+		return err
+	}
+	if err := c.step("store"); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return c.store(ctx, paused, next)
+}
+
+// drain waits until no proxy has a write or a transaction for the slots, and
+// follows meanwhile, so that little is left.
+func (c *cut) drain(ctx context.Context) error {
+	v := c.v
+	for {
+		if err := v.r.fleet.read(ctx); err != nil {
+			return err
+		}
+		lost := v.r.fleet.lost(c.from.shard.ID)
+		if len(lost) > 0 {
+			killed, err := v.r.fence(ctx, c.primary, c.version, lost)
+			if err != nil {
+				return err
+			}
+			v.r.fenced(c.from.shard.ID, lost, killed)
+			c.fenced = append(c.fenced, lost...)
+		}
+		busy := v.r.fleet.waiting(func(p *shardmap.Proxy) bool { return p.LeftMove(v.db, v.id, c.version) })
+		if len(busy) == 0 {
+			return nil
+		}
+		if err := c.catchUp(ctx); err != nil {
+			return c.busy(err, busy)
+		}
+		if !sleep(ctx, pollProxies) {
+			return c.busy(context.Cause(ctx), busy)
+		}
+	}
+}
+
+func (c *cut) busy(err error, busy []string) error {
+	return fmt.Errorf("transactions that have touched the slots haven't ended, or the map isn't served yet, at %s: %w", strings.Join(busy, ", "), err)
+}
+
+// lastPosition follows to where nobody has written the rows any more. Branches
+// that were prepared by then must have ended.
+func (c *cut) lastPosition(ctx context.Context) error {
+	at, err := follow.Current(ctx, c.from.db)
+	if err != nil {
+		return err
+	}
+	for {
+		if err := c.followTo(ctx, at); err != nil {
+			return err
+		}
+		if c.stream.Keep().Contains(at) {
+			c.last = at
+			return nil
+		}
+		if !sleep(ctx, 2*time.Millisecond) {
+			return fmt.Errorf("an XA branch is prepared at %s and hasn't ended, XA RECOVER there shows it: %w", c.from.addr, context.Cause(ctx))
+		}
+		now, err := follow.Current(ctx, c.from.db)
+		if err != nil {
+			return err
+		}
+		if err := c.followTo(ctx, now); err != nil {
+			return err
+		}
+	}
+}
+
+// lastComparison compares the rows that are behind, with nothing moving.
+func (c *cut) lastComparison(ctx context.Context) error {
+	if err := follow.Await(ctx, c.from.db, c.stream.Position()); err != nil {
+		return err
+	}
+	for c.behind() > 0 {
+		if err := c.recheck(ctx, true); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("%d rows haven't been found equal, such as that of %s: %w", c.behind(), c.differing(), err)
+		}
+	}
+	return c.save(ctx)
+}
+
+// keepBack writes at the source what the way back begins with: where to follow
+// the target from, and which of the source's transactions are no strays.
+func (c *cut) keepBack(ctx context.Context) error {
+	at, err := follow.Current(ctx, c.to.db)
+	if err != nil {
+		return err
+	}
+	b := &state{
+		s: c.from.s, addr: c.from.addr, token: c.state.token, db: c.state.db, move: c.state.move, kind: kindBack,
+		position: at, straysFrom: c.stream.Keep(), straysKnown: c.stream.Position().GTID,
+		progress: c.v.progress(),
+	}
+	// The source keeps no slot: then nobody writes its reference tables.
+	d := c.mv.Database
+	b.carries = d.Default != c.mv.From && len(d.Owned(c.mv.From.ID)) == len(c.mv.Slots())
+	b.progress.State = shardmap.MoveMoved
+	ctx, cancel := c.whole(ctx)
+	defer cancel()
+	return b.transaction(ctx, func() error {
+		if err := b.recreate(ctx); err != nil {
+			return err
+		}
+		for _, t := range d.Tables {
+			if err := b.table(ctx, t.Name, tableState{done: true}); err != nil {
+				return err
+			}
+		}
+		_, err := b.s.Exec(ctx, "DELETE FROM shardway.rebalance_strays WHERE db = ? AND move = ?", b.db, b.move)
+		return err
+	})
+}
+
+// lastReplicas waits until the replicas of the new owner have all.
+func (c *cut) lastReplicas(ctx context.Context) error {
+	at, err := follow.Current(ctx, c.to.db)
+	if err != nil {
+		return err
+	}
+	for _, n := range c.replicas {
+		deadline, _ := ctx.Deadline()
+		if err := n.Reach(ctx, at, max(time.Until(deadline), time.Millisecond)); err != nil {
+			return fmt.Errorf("the replica %w", err)
+		}
+	}
+	return nil
+}
+
+// store stores the map with the new owner. When the answer is lost, the pause
+// lasts until it is known: whoever takes it back could undo what is done.
+func (c *cut) store(ctx context.Context, paused, next shardmap.MoveState) error {
+	v := c.v
+	for {
+		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.r.Statement)
+		_, err := v.r.swap(within, v.db, v.id, fmt.Sprintf("move %s: %s owns the slots", v.id, c.to.shard.ID), []shardmap.MoveState{paused}, to(next))
+		cancel()
+		if err == nil {
+			return v.r.point("stored")
+		}
+		if errors.Is(err, errAgain) || errors.Is(err, errState) {
+			return err
+		}
+		known, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.r.Statement)
+		m, loadErr := v.r.store.Load(known)
+		cancel()
+		if loadErr == nil {
+			if mv := find(m, v.db, v.id); mv != nil && mv.State == next {
+				v.r.setMap(m)
+				return v.r.point("stored")
+			}
+			if ctx.Err() != nil {
+				return err // it isn't stored, and time is over
+			}
+		}
+		sleep(context.WithoutCancel(ctx), 50*time.Millisecond)
+	}
+}
+
+func (r *run) paused(p Pause) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.report.Pauses = append(r.report.Pauses, p)
+}
+
+// rowText is a row as people read it, "" when it isn't there.
+func rowText(ctx context.Context, s *rows.Session, t *rows.Table, key rows.Key, where string) (string, error) {
+	var columns []string
+	for _, i := range t.Key {
+		columns = append(columns, shardmap.QuoteName(t.Columns[i].Name))
+	}
+	query := "SELECT * FROM " + t.String() + " WHERE (" + strings.Join(columns, ",") + ") = (" + string(key) + ")"
+	if where != "" {
+		query += " AND " + where
+	}
+	list, err := s.Query(ctx, query)
+	if err != nil {
+		return "", err
+	}
+	defer list.Close()
+	names, err := list.Columns()
+	if err != nil || !list.Next() {
+		return "", errors.Join(err, list.Err())
+	}
+	cells, at := make([]*string, len(names)), make([]any, len(names))
+	for i := range cells {
+		at[i] = &cells[i]
+	}
+	if err := list.Scan(at...); err != nil {
+		return "", err
+	}
+	var parts []string
+	for i, name := range names {
+		value := "NULL"
+		if cells[i] != nil {
+			value = fmt.Sprintf("%.200q", *cells[i])
+		}
+		parts = append(parts, name+"="+value)
+	}
+	return strings.Join(parts, ", "), nil
+}

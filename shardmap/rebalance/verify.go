@@ -1,0 +1,214 @@
+package rebalance
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"shardway/shardmap/rebalance/follow"
+	"shardway/shardmap/rebalance/rows"
+)
+
+// verify compares all copies with the owner's rows, chunk by chunk, while the
+// binary log is followed. What differs is noted as behind, and settled by
+// recheck. Of what is equal at a moment, every later change is in the binary log
+// after it, and notes it as behind.
+func (f *flow) verify(ctx context.Context) error {
+	if err := f.v.r.point("verify"); err != nil {
+		return err
+	}
+	f.tracks = true
+	for _, t := range f.tables {
+		f.v.phase(PhaseVerify, t.name)
+		if err := f.verifyTable(ctx, t); err != nil {
+			return err
+		}
+	}
+	f.verified, f.v.level = true, true
+	return nil
+}
+
+func (f *flow) verifyTable(ctx context.Context, t *table) error {
+	after, size := rows.Key(""), f.v.r.Chunk
+	for {
+		if now := f.v.move(); now == nil || changedMove(f.mv, now) && (now.State != f.mv.State || cancelled(now)) {
+			return errMap
+		}
+		if err := f.catchUp(ctx); err != nil {
+			return err
+		}
+		if f.behind() > batch {
+			if err := f.recheck(ctx, false); err != nil {
+				return err
+			}
+		}
+		e := f.reader(ctx)
+		began := time.Now()
+		c, err := e.s.Scan(t.shape, t.where, after, rows.Limit{Rows: size}).Skip(ctx)
+		if err != nil {
+			return err
+		}
+		if c == nil {
+			return nil
+		}
+		if err := f.compare(ctx, e, t, c.Range); err != nil {
+			return err
+		}
+		switch took := time.Since(began); {
+		case took > f.v.r.ChunkTime:
+			size = max(size/2, 100)
+		case took < f.v.r.ChunkTime/4:
+			size = min(size*2, 4*f.v.r.Chunk)
+		}
+		if c.Last {
+			return nil
+		}
+		after = c.To
+	}
+}
+
+// both runs one thing on the side that is read and one on that of the copies.
+func both(a, b func() error) error {
+	var wg sync.WaitGroup
+	var err error
+	wg.Go(func() { err = a() })
+	other := b()
+	wg.Wait()
+	if err != nil {
+		return err
+	}
+	return other
+}
+
+// compare notes the rows of a range that differ as behind.
+func (f *flow) compare(ctx context.Context, e *side, t *table, r rows.Range) error {
+	var mine, theirs rows.Sum
+	err := both(
+		func() (err error) { theirs, err = e.s.Checksum(ctx, t.shape, r, t.where); return err },
+		func() (err error) { mine, err = f.to.s.Checksum(ctx, t.shape, r, t.where); return err })
+	if err != nil || mine == theirs {
+		return err
+	}
+	var here, there map[rows.Key]rows.Hash
+	err = both(
+		func() (err error) { there, err = e.s.Hashes(ctx, t.shape, r, t.where); return err },
+		func() (err error) { here, err = f.to.s.Hashes(ctx, t.shape, r, t.where); return err })
+	if err != nil {
+		return err
+	}
+	for _, key := range rows.Differing(there, here) {
+		if _, ok := t.behind[key]; !ok {
+			t.behind[key] = change{at: time.Now()}
+		}
+	}
+	return nil
+}
+
+// How often a row may be found to differ without having changed meanwhile: then
+// it is copied again, and found to differ so often, it is an error.
+const (
+	repairAfter = 2
+	giveUpAfter = 5
+)
+
+// unsure is how long a row counts as behind after it was read again. On MariaDB
+// the end of an XA branch is in the binary log an instant before others see it,
+// and nothing says when that is over.
+const unsure = 50 * time.Millisecond
+
+// recheck compares the rows that are behind. Those that are equal are so no
+// longer: whatever changes them later is in the binary log. Nothing else is
+// going on when last is set: then all of them are compared.
+func (f *flow) recheck(ctx context.Context, last bool) error {
+	if f.behind() == 0 {
+		return nil
+	}
+	if err := follow.Await(ctx, f.from.db, f.stream.Position()); err != nil {
+		return err
+	}
+	for _, t := range f.tables {
+		var keys []rows.Key
+		for key, c := range t.behind {
+			if last || time.Since(c.at) >= unsure {
+				keys = append(keys, key)
+			}
+		}
+		for len(keys) > 0 {
+			some := keys[:min(batch, len(keys))]
+			keys = keys[len(some):]
+			if err := f.recheckKeys(ctx, t, some); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (f *flow) recheckKeys(ctx context.Context, t *table, keys []rows.Key) error {
+	var here, there map[rows.Key]rows.Hash
+	whole, cancel := f.whole(ctx)
+	defer cancel()
+	err := both(
+		func() (err error) { there, err = f.from.s.HashesOf(whole, t.shape, keys, t.where); return err },
+		func() (err error) { here, err = f.to.s.HashesOf(whole, t.shape, keys, t.where); return err })
+	if err != nil {
+		return err
+	}
+	differ := map[rows.Key]bool{}
+	for _, key := range rows.Differing(there, here) {
+		differ[key] = true
+	}
+	was := map[rows.Key]change{}
+	for _, key := range keys {
+		if differ[key] {
+			was[key] = t.behind[key]
+		} else {
+			delete(t.behind, key)
+		}
+	}
+	if len(differ) == 0 {
+		return nil
+	}
+	// What has changed before that moment is in the binary log up to now.
+	if err := f.catchUp(ctx); err != nil {
+		return err
+	}
+	var again []rows.Key
+	for key := range differ {
+		c, ok := t.behind[key]
+		if !ok || c != was[key] {
+			if !ok {
+				t.behind[key] = change{at: time.Now()} // a key with another text
+			}
+			continue // it has changed, and was read again
+		}
+		c.tries++
+		t.behind[key] = c
+		switch {
+		case c.tries >= giveUpAfter:
+			return stop("%s differs between %s and %s in the row with the key %s though it was copied again and again; `shardctl rebalance` cancel and see what both have",
+				t.shape, f.from.addr, f.to.addr, key)
+		case c.tries >= repairAfter:
+			again = append(again, key)
+		}
+	}
+	if len(again) > 0 {
+		f.v.r.warn("move %s of %s: %d rows of %s differed and were copied again, such as that with the key %s", f.v.id, f.v.db, len(again), t.shape, again[0])
+		return f.again(ctx, t, again, true)
+	}
+	return nil
+}
+
+// limitBehind is the number of rows that a switch may have to compare at its end.
+const limitBehind = 2000
+
+// differing are some rows that are behind, for an error.
+func (f *flow) differing() string {
+	for _, t := range f.tables {
+		for key := range t.behind {
+			return fmt.Sprintf("%s, key %s", t.shape, key)
+		}
+	}
+	return "none"
+}
