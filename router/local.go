@@ -12,7 +12,7 @@ import (
 )
 
 // runLocal does what a session does itself.
-func (s *session) runLocal(ctx context.Context, o *Options, t *text, p *plan.Local) error {
+func (s *session) runLocal(ctx context.Context, o *Options, t *text, p *plan.Local, m *shardmap.Map) error {
 	if p.Op != plan.OpDiagnostics {
 		defer func() {
 			s.affected = 0
@@ -24,7 +24,7 @@ func (s *session) runLocal(ctx context.Context, o *Options, t *text, p *plan.Loc
 	}
 	switch p.Op {
 	case plan.OpBegin:
-		return s.begin(ctx, o, t)
+		return s.begin(ctx, t, m)
 	case plan.OpCommit, plan.OpRollback:
 		return s.end(ctx, t)
 	case plan.OpSavepoint, plan.OpRollbackTo, plan.OpReleaseSavepoint:
@@ -46,7 +46,7 @@ func (s *session) runLocal(ctx context.Context, o *Options, t *text, p *plan.Loc
 	}
 }
 
-func (s *session) begin(ctx context.Context, o *Options, t *text) error {
+func (s *session) begin(ctx context.Context, t *text, m *shardmap.Map) error {
 	if err := s.unlockTables(); err != nil {
 		return err
 	}
@@ -54,11 +54,11 @@ func (s *session) begin(ctx context.Context, o *Options, t *text) error {
 		if err := s.x.CommitSilently(ctx); err != nil {
 			return err
 		}
+		s.claim.Restart(m)
 	}
 	s.x.Begin(string(t.sql), t.st.Tx.ReadOnly, t.st.Tx.ReadWrite)
 	if t.st.Tx.Snapshot {
 		// A snapshot is of the moment when it is asked for, so it can't wait for the first statement on a shard.
-		m := o.Maps.Current()
 		home := m.DefaultShard(s.x.Schema())
 		shards := []*shardmap.Shard{home}
 		if s.x.CrossShard() != exec.CrossShardForbid {
@@ -76,6 +76,7 @@ func (s *session) begin(ctx context.Context, o *Options, t *text) error {
 				s.x.Abandon()
 				return err
 			}
+			s.claim.Saw(shard.ID, m)
 		}
 	}
 	return s.ok()

@@ -54,6 +54,8 @@ type Options struct {
 	LoginTimeout   time.Duration // from accept to the end of the login; 10s when 0
 	StallTimeout   time.Duration // after which a client that doesn't read its reply is cut off; 60s when 0
 	QueryTimeout   time.Duration // after which a statement is stopped at its server; 0 means never
+	// HoldTimeout is how long a statement waits for slots that are paused; 10s when 0.
+	HoldTimeout time.Duration
 	// TxMaxAge is how long a transaction may be open, TxIdle how long its client may be idle in it; 0 means for ever.
 	TxMaxAge, TxIdle time.Duration
 

@@ -20,7 +20,7 @@ func (s *session) visible(name string, t *Table) {
 		// As SHOW PROCESSLIST shows them without the PROCESS privilege.
 		user := slices.Index(t.Columns, "user")
 		hides = func(row []any) bool { return row[user] != s.entered }
-	case "shards", "map":
+	case "shards", "map", "rebalances":
 		database := slices.Index(t.Columns, "database")
 		hides = func(row []any) bool {
 			db, ok := row[database].(string)

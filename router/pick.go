@@ -54,6 +54,7 @@ type picking struct {
 	o *Options
 	t *text
 	p *plan.Pick
+	m *shardmap.Map // by which all of its statements are planned: what it uses of that map was said
 
 	rowsSQL, tail string
 	heads         []string // of the targets
@@ -71,9 +72,9 @@ type picking struct {
 }
 
 // runPick chooses rows and writes them, in one transaction.
-func (s *session) runPick(ctx context.Context, o *Options, t *text, p *plan.Pick) error {
+func (s *session) runPick(ctx context.Context, o *Options, t *text, p *plan.Pick, m *shardmap.Map) error {
 	s.event.Way, s.event.Shard, s.event.Role = WayMany, several, exec.Primary.String()
-	w := &picking{s: s, o: o, t: t, p: p}
+	w := &picking{s: s, o: o, t: t, p: p, m: m}
 	if p.Returning != nil && t.execution != nil {
 		return protocol.Errorf(1235, "42000", "shardway: RETURNING of a prepared statement whose rows are chosen first (%s); send it as text", p.Why)
 	}
@@ -150,7 +151,7 @@ func (w *picking) choose(ctx context.Context) error {
 		// The client's character set may not have all characters, and then a key would be another row's.
 		return s.x.Under("character_set_results", "'utf8mb4'", func() error {
 			return s.x.Keep(m, func() (err error) {
-				warnings, err = s.inner(ctx, w.o, newText(sql), locked)
+				warnings, err = s.inner(ctx, w.o, w.m, newText(sql), locked)
 				return err
 			})
 		})
@@ -343,7 +344,7 @@ func (w *picking) run(ctx context.Context, target *plan.Target, sql string, n in
 	t := newText(sql)
 	var warnings *protocol.Result
 	columns, rows, reply, err := s.replyOf(func() (err error) {
-		warnings, err = s.inner(ctx, w.o, t, false)
+		warnings, err = s.inner(ctx, w.o, w.m, t, false)
 		return err
 	})
 	if refused, ok := err.(*innerRefused); ok { //nolint:errorlint // it is returned as it is
@@ -393,13 +394,18 @@ func newText(sql string) *text { return &text{sql: []byte(sql)} }
 
 // inner plans and runs a statement that is part of another one. Its reply goes to the session's present client; warnings is
 // what SHOW WARNINGS would say of it, nil for none.
-func (s *session) inner(ctx context.Context, o *Options, t *text, locked bool) (warnings *protocol.Result, err error) {
+func (s *session) inner(ctx context.Context, o *Options, m *shardmap.Map, t *text, locked bool) (warnings *protocol.Result, err error) {
 	d := new(parse.Digest)
 	t.st = s.parse(o, d, t.sql)
 	t.args = d.Args
-	planned, err := s.planToRun(ctx, t, o.Maps.Current())
+	planned, err := s.planToRun(ctx, t, m)
 	if err != nil {
 		return nil, err
+	}
+	if !locked {
+		if err := s.snapshot(t.st, planned, plan.Moving(planned), m); err != nil {
+			return nil, err
+		}
 	}
 	var out exec.Outcome
 	switch p := planned.(type) {

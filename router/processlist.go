@@ -71,6 +71,9 @@ func (s *session) processlist(o *Options, binary, full bool) error {
 		command, state := "Sleep", ""
 		if activity(c.doing.Load()) == running {
 			command, state = "Query", "executing"
+			if c.endWait.Load() != nil {
+				state = "waiting for slots that move"
+			}
 		}
 		row := []any{
 			uint64(c.id), c.user, c.addr, db, command, int64(time.Since(time.Unix(0, c.since.Load())).Seconds()), state, c.running(most),
@@ -152,6 +155,7 @@ func (s *session) killUser(ctx context.Context, name, host string, query bool) e
 		case c.session == s:
 			own = true
 		case query:
+			c.stopWaiting(interrupted())
 			kills.Go(func() { _ = c.x.Kill(ctx) }) // one that can't be told isn't known to go on either
 		default:
 			kills.Go(func() { c.cut(ctx) })
@@ -173,6 +177,11 @@ func unquotedName(name string) string {
 	return strings.ReplaceAll(name[1:len(name)-1], name[:1]+name[:1], name[:1])
 }
 
+// interrupted is the error of a statement that was killed.
+func interrupted() *protocol.Error {
+	return protocol.Errorf(1317, "70100", "Query execution was interrupted")
+}
+
 // kill ends another client of the same user, or its statement alone, by Shardway's own connection ids. An administrator
 // may end those of all users.
 func (s *session) kill(ctx context.Context, id uint64, query bool) error {
@@ -186,11 +195,12 @@ func (s *session) kill(ctx context.Context, id uint64, query bool) error {
 	var err error
 	switch {
 	case query && victim == s:
-		return protocol.Errorf(1317, "70100", "Query execution was interrupted")
+		return interrupted()
 	case query:
+		victim.stopWaiting(interrupted())
 		err = victim.x.Kill(ctx)
 	case victim == s:
-		_ = s.conn.WriteError(protocol.Errorf(1317, "70100", "Query execution was interrupted"))
+		_ = s.conn.WriteError(interrupted())
 		return errLeave
 	default:
 		victim.cut(ctx)

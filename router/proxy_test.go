@@ -63,6 +63,9 @@ func (f *fakeServer) texts() []string {
 
 func (f *fakeServer) handle(s *fakemysql.Session, cmd protocol.Command, payload []byte) {
 	status := protocol.StatusAutocommit
+	if s.Values["@@autocommit"] == "0" {
+		status = 0
+	}
 	if s.Values["tx"] != "" {
 		status |= protocol.StatusInTrans
 	}
@@ -111,6 +114,9 @@ func (f *fakeServer) handle(s *fakemysql.Session, cmd protocol.Command, payload 
 		ok := protocol.OK{Status: status}
 		if m := setOne.FindStringSubmatch(sql); m != nil {
 			s.Values["@@"+m[1]] = m[2]
+			if m[1] == "autocommit" && m[2] == "0" {
+				ok.Status = protocol.StatusSessionStateChanged // 0 would be autocommit
+			}
 			ok.Changes = []protocol.Change{{Kind: protocol.ChangeSysVar, Name: m[1], Value: m[2]}}
 		}
 		s.OK(ok)
@@ -122,6 +128,9 @@ func (f *fakeServer) handle(s *fakemysql.Session, cmd protocol.Command, payload 
 	case strings.HasPrefix(upper, "SELECT @@"):
 		s.Result(fakemysql.Table([]string{"v"}, []any{s.Values[sql[len("SELECT "):]]}), false, status)
 	case strings.HasPrefix(upper, "SELECT"), strings.HasPrefix(upper, "SHOW"):
+		if status == 0 && strings.Contains(upper, " FROM ") {
+			s.Values["tx"], status = "open", protocol.StatusInTrans
+		}
 		s.Result(fakemysql.Table([]string{"server"}, []any{f.name}), false, status)
 	default:
 		s.OK(protocol.OK{Status: status, AffectedRows: 1})

@@ -124,7 +124,6 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 	if answered, err := s.ownVariables(ctx, o, t); answered {
 		return err
 	}
-	m := o.Maps.Current()
 	switch {
 	case t.st.Kind == parse.Several:
 		return s.notOne(ctx, o, t.sql)
@@ -141,16 +140,11 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 			return err
 		}
 	}
-	planned, err := s.planToRun(ctx, t, m)
+	planned, m, err := s.claimed(ctx, o, t)
 	if err != nil {
 		return err
 	}
 	f := &s.facts
-	if pick, ok := planned.(*plan.Pick); ok {
-		if planned, err = s.withKeys(ctx, t, m, f, pick); err != nil {
-			return err
-		}
-	}
 	switch p := planned.(type) {
 	case *plan.One:
 		s.event.Way, s.event.Shards = WayOne, 1
@@ -170,7 +164,7 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 		if f.TxReadOnly {
 			return s.readOnlyError(o)
 		}
-		return s.runPick(ctx, o, t, p)
+		return s.runPick(ctx, o, t, p, m)
 	case *plan.Gather:
 		return s.runGather(ctx, o, t, p)
 	case *plan.Each:
@@ -184,7 +178,7 @@ func (s *session) run(ctx context.Context, o *Options, t *text) error {
 	case *plan.Load:
 		return s.load(ctx, o, t, p)
 	case *plan.Local:
-		return s.runLocal(ctx, o, t, p)
+		return s.runLocal(ctx, o, t, p, m)
 	case *plan.Refuse:
 		s.event.Way = WayRefused
 		return &protocol.Error{Code: p.Code, State: p.State, Message: p.Message}

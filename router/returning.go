@@ -28,7 +28,7 @@ func (w *picking) none(ctx context.Context) error {
 		return err
 	}
 	w.answer.columns, _, _, err = w.s.replyOf(func() error {
-		_, err := w.s.inner(ctx, w.o, newText(sql), false)
+		_, err := w.s.inner(ctx, w.o, w.m, newText(sql), false)
 		return err
 	})
 	if refused, ok := err.(*innerRefused); ok { //nolint:errorlint // it is returned as it is

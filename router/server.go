@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"shardway/protocol"
+	"shardway/router/claims"
 )
 
 // ErrServerClosed is what Serve returns after Shutdown.
@@ -29,6 +30,7 @@ type Server struct {
 	nextID   atomic.Uint32
 	draining atomic.Bool
 	counters counters
+	claims   *claims.Registry
 	failures failures
 
 	mu        sync.Mutex
@@ -58,6 +60,7 @@ func New(o Options) *Server {
 		stop:      make(chan struct{}),
 	}
 	s.SetOptions(o)
+	s.claims = claims.New(o.Maps)
 	return s
 }
 
@@ -69,6 +72,9 @@ func (s *Server) SetOptions(o Options) {
 	}
 	if o.LoginTimeout <= 0 {
 		o.LoginTimeout = 10 * time.Second
+	}
+	if o.HoldTimeout <= 0 {
+		o.HoldTimeout = 10 * time.Second
 	}
 	if o.StallTimeout <= 0 {
 		o.StallTimeout = time.Minute
@@ -187,6 +193,15 @@ func (s *Server) Sessions() int {
 	defer s.mu.Unlock()
 	return len(s.sessions)
 }
+
+// Moving lists the moves, as DATABASE/ID, whose slots wait in the current map and which a statement or transaction from
+// before the pause still uses, and gives a channel that is closed when this is over for one of them. It is nil when there
+// are none.
+func (s *Server) Moving() (busy []string, left <-chan struct{}) { return s.claims.Moving() }
+
+// Oldest is the version of the oldest map by which a statement was planned that runs, or of whose transaction one ran; it
+// is that of the current map where there is none.
+func (s *Server) Oldest() uint64 { return s.claims.Oldest() }
 
 // Ready is nil when statements can be served: a map is loaded, every shard has a usable primary, and the server isn't
 // draining. Else it says what is missing.

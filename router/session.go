@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"shardway/protocol"
+	"shardway/router/claims"
 	"shardway/router/exec"
 	"shardway/router/parse"
 	"shardway/router/plan"
@@ -37,6 +38,7 @@ type session struct {
 	started time.Time
 
 	x     *exec.Session
+	claim *claims.Claim // from serve on
 	facts plan.Facts
 	// mode and charset follow from the session's variables at the state of seen.
 	mode parse.Mode
@@ -67,10 +69,11 @@ type session struct {
 	schema  atomic.Pointer[string]
 	attrs   atomic.Pointer[map[string]string]
 	killed  atomic.Bool
-	cutting atomic.Bool  // a cut is under way
-	limit   atomic.Int64 // nanoseconds that the client may be idle
-	expired atomic.Bool  // it was idle for longer
-	inTx    atomic.Int64 // unix nanoseconds: when its transaction was first seen open; 0 when none is
+	cutting atomic.Bool                             // a cut is under way
+	endWait atomic.Pointer[context.CancelCauseFunc] // of a statement that waits for slots
+	limit   atomic.Int64                            // nanoseconds that the client may be idle
+	expired atomic.Bool                             // it was idle for longer
+	inTx    atomic.Int64                            // unix nanoseconds: when its transaction was first seen open; 0 when none is
 }
 
 func newSession(s *Server, o *Options, c *protocol.Conn, id uint32, user *User, client *protocol.Client, login *protocol.Login) *session {
@@ -129,6 +132,8 @@ func (s *session) checkSchema(ctx context.Context, schema string) *protocol.Erro
 
 // serve runs the client's commands until it leaves.
 func (s *session) serve(ctx context.Context) {
+	s.claim = s.srv.claims.Add()
+	defer s.claim.Leave()
 	defer s.x.Close()
 	for {
 		s.become(idle)
@@ -223,6 +228,7 @@ func (s *session) wake() {
 // cut ends the session, and the statement that it runs. It is called from another goroutine.
 func (s *session) cut(ctx context.Context) {
 	s.killed.Store(true)
+	s.stopWaiting(errLeave)
 	s.x.Cut(context.WithoutCancel(ctx))
 	s.conn.Interrupt()
 }
@@ -261,6 +267,7 @@ const notPrepared = 1295
 // ended tells the client of the error that a statement of n bytes ended with, if it is one of the statement's own, and
 // observes the event. What it returns ends the session.
 func (s *session) ended(o *Options, started time.Time, n int, err error) error {
+	s.claim.End(s.x.Bound())
 	if e, ok := errors.AsType[*protocol.Error](err); ok {
 		if s.event.Outcome == OutcomeOK {
 			s.event.Outcome, s.event.Code = OutcomeRefused, e.Code

@@ -89,7 +89,7 @@ func (s *session) stmtPrepare(ctx context.Context, o *Options, payload []byte) e
 			shard, role = s.homeOf(m, st)
 		}
 	case *plan.Gather:
-		if shard, role = p.Shard.ID, roleOf(p.Role); !s.x.Usable(shard) {
+		if shard, role = p.Shard.ID, roleOf(p.Role); !p.Finds() || !s.x.Usable(shard) {
 			shard, role = s.homeOf(m, st)
 		}
 	case *plan.Pick:

@@ -8,10 +8,11 @@ import (
 	"strings"
 	"time"
 
+	"shardway/router/claims"
 	"shardway/router/exec"
 )
 
-// Table is what SHOW SHARDWAY shows of name: "servers", "shards", "map", "sessions", "pools" or "variables".
+// Table is what SHOW SHARDWAY shows of name: "servers", "shards", "map", "rebalances", "sessions", "pools" or "variables".
 func (s *Server) Table(name string) (*Table, error) {
 	switch strings.ToLower(name) {
 	case "servers":
@@ -24,12 +25,16 @@ func (s *Server) Table(name string) (*Table, error) {
 		return s.sessionsTable(), nil
 	case "pools":
 		return s.poolsTable(), nil
+	case "rebalances":
+		return s.rebalancesTable(), nil
+	case "slot_waits": // for metrics
+		return s.slotWaitsTable(), nil
 	case "transactions":
 		return s.transactionsTable(), nil
 	case "variables":
 		return s.variablesTable(), nil
 	}
-	return nil, fmt.Errorf("SHOW SHARDWAY knows SERVERS, SHARDS, MAP, SESSIONS, POOLS, TRANSACTIONS and VARIABLES, not %q", strings.ToUpper(name))
+	return nil, fmt.Errorf("SHOW SHARDWAY knows SERVERS, SHARDS, MAP, REBALANCES, SESSIONS, POOLS, TRANSACTIONS and VARIABLES, not %q", strings.ToUpper(name))
 }
 
 func (s *Server) serversTable() *Table {
@@ -50,6 +55,34 @@ func (s *Server) serversTable() *Table {
 			x.IO, x.SQL, x.Position, x.Heartbeat, x.SplitBrain,
 		})
 	}
+	return t
+}
+
+// rebalancesTable is the moves of slots, with how many of this proxy's statements wait for each.
+func (s *Server) rebalancesTable() *Table {
+	t := &Table{Columns: []string{"rebalance", "move", "database", "slots", "from", "to", "state", "want", "hold", "by", "waiting"}}
+	waits := s.claims.Waits().Now
+	for _, db := range s.options.Load().Maps.Current().Databases() {
+		for _, v := range db.Moves() {
+			t.Rows = append(t.Rows, []any{
+				v.Rebalance(), v.ID, db.Name, slotList(v), v.From.ID, v.To.ID, string(v.State), string(v.Want), v.Hold, v.By,
+				int64(waits[db.Name+"/"+v.ID]),
+			})
+		}
+	}
+	return t
+}
+
+// slotWaitsTable is how long statements have waited for slots.
+func (s *Server) slotWaitsTable() *Table {
+	w := s.claims.Waits()
+	t := &Table{Columns: []string{"count", "seconds"}}
+	row := []any{w.Count, w.Sum.Seconds()}
+	for i, b := range claims.Bounds() {
+		t.Columns = append(t.Columns, "within_"+b.String())
+		row = append(row, w.Within[i])
+	}
+	t.Rows = [][]any{row}
 	return t
 }
 
@@ -220,6 +253,11 @@ func (s *Server) variablesTable() *Table {
 	count("status.probes", s.counters.probes.Load())
 	count("status.login_failures", s.counters.loginFailures.Load())
 	count("status.statements", s.counters.statements.Load())
+	waiting := 0
+	for _, n := range s.claims.Waits().Now {
+		waiting += n
+	}
+	count("status.waiting_statements", uint64(waiting))
 	count("status.panics", s.counters.panics.Load())
 	causal := o.Executor.Cluster().CausalCounts()
 	count("status.causal_known", causal.Known)

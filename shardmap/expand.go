@@ -41,7 +41,7 @@ func (m *Map) Expand(factor int) (*Map, error) {
 
 // resized copies the database with n slots, a multiple of its own.
 func (d *Database) resized(n int) *Database {
-	c := &Database{Name: d.Name, Slots: n, Default: d.Default, ownDefault: d.ownDefault, byName: make(map[string]*Table, len(d.byName))}
+	c := &Database{Name: d.Name, Slots: n, Default: d.Default, ownDefault: d.ownDefault, lacks: d.lacks, byName: make(map[string]*Table, len(d.byName))}
 	c.owners = make([]*Shard, n)
 	for slot := range c.owners {
 		c.owners[slot] = d.owners[slot%d.Slots]

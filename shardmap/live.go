@@ -10,9 +10,10 @@ type Live struct {
 	current atomic.Pointer[Map]
 
 	swap sync.Mutex // held while subscribers run, so that all see the same order
-	mu   sync.Mutex // guards subs and next
+	mu   sync.Mutex // guards subs, next and bell
 	subs []subscriber
 	next int
+	bell chan struct{} // closed and replaced when another map is current
 }
 
 type subscriber struct {
@@ -22,7 +23,7 @@ type subscriber struct {
 
 // NewLive returns a Live whose current map is m, which must not be nil.
 func NewLive(m *Map) *Live {
-	l := &Live{}
+	l := &Live{bell: make(chan struct{})}
 	l.current.Store(m)
 	return l
 }
@@ -39,11 +40,26 @@ func (l *Live) Swap(m *Map) {
 	defer l.swap.Unlock()
 	l.current.Store(m)
 	l.mu.Lock()
+	close(l.bell)
+	l.bell = make(chan struct{})
 	subs := append([]subscriber(nil), l.subs...)
 	l.mu.Unlock()
 	for _, s := range subs {
 		s.f(m)
 	}
+}
+
+// Changed returns a channel that is closed when m isn't the current map any
+// more.
+func (l *Live) Changed(m *Map) <-chan struct{} {
+	l.mu.Lock()
+	bell := l.bell
+	l.mu.Unlock()
+	if l.Current() != m {
+		bell = make(chan struct{})
+		close(bell)
+	}
+	return bell
 }
 
 // Subscribe calls f with each map that becomes current from now on, in order

@@ -47,3 +47,23 @@ func TestLiveOrder(t *testing.T) {
 		t.Errorf("subscribers saw different orders:\n%v\n%v", a, b)
 	}
 }
+
+func TestLiveChanged(t *testing.T) {
+	first := mustParse(t, shopMap)
+	live := shardmap.NewLive(first)
+	rung := live.Changed(first)
+	select {
+	case <-rung:
+		t.Error("it has changed, and nobody changed it")
+	default:
+	}
+	second := first.WithVersion(2)
+	live.Swap(second)
+	<-rung
+	<-live.Changed(first)
+	select {
+	case <-live.Changed(second):
+		t.Error("the new map has changed, and nobody changed it")
+	default:
+	}
+}

@@ -59,6 +59,7 @@ type Database struct {
 	owners     []*Shard
 	moves      []*Move           // ordered by id
 	moving     []*Move           // by slot; nil when no move has begun
+	lacks      []bool            // by Shard.Index, see Holds; nil where every shard holds the tables
 	byName     map[string]*Table // by folded name
 }
 
@@ -77,6 +78,40 @@ func (d *Database) Owned(id string) []int {
 	return slots
 }
 
+// Holds reports whether a shard has the database's listed tables, with copies
+// of its reference tables that are written to: it owns slots, or it is the
+// default shard. Where the database has no slots, every shard does. A shard to
+// which the database's first slots move has none of them until it owns these.
+func (d *Database) Holds(s *Shard) bool { return d.lacks == nil || !d.lacks[s.Index] }
+
+// HoldsAll reports whether every shard of the map holds the tables.
+func (d *Database) HoldsAll() bool { return d.lacks == nil }
+
+// noteHolders finds which shards hold the tables.
+func (d *Database) noteHolders(m *Map) {
+	d.lacks = nil
+	if d.Slots == 0 || d.Default == nil {
+		return
+	}
+	lacks, n := make([]bool, len(m.shards)), len(m.shards)
+	for i := range lacks {
+		lacks[i] = true
+	}
+	holds := func(s *Shard) {
+		if lacks[s.Index] {
+			lacks[s.Index] = false
+			n--
+		}
+	}
+	holds(d.Default)
+	for _, s := range d.owners {
+		holds(s)
+	}
+	if n > 0 {
+		d.lacks = lacks
+	}
+}
+
 // Table returns the listed table of that name, or nil. Names compare without
 // regard to case.
 func (d *Database) Table(name string) *Table {
@@ -87,7 +122,7 @@ func (d *Database) Table(name string) *Table {
 }
 
 // Table is a table that the map lists: sharded by its key, or a reference
-// table with a copy on every shard.
+// table with a copy on every shard that holds the database's tables.
 type Table struct {
 	Database  *Database
 	Name      string

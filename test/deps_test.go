@@ -40,7 +40,7 @@ var imports = map[string][]string{
 	"shardmap/rebalance":   {"shardmap", "shardmap/gtid", "shardmap/server", "shardmap/rebalance/follow", "shardmap/rebalance/rows"},
 
 	"shardmap/rebalance/rows":   {"shardmap"},
-	"shardmap/rebalance/follow": {"shardmap/gtid", "shardmap/rebalance/rows"},
+	"shardmap/rebalance/follow": {"shardmap", "shardmap/gtid", "shardmap/rebalance/rows"},
 
 	"shardmap/rebalance/balance":   {"shardmap"},
 	"shardmap/rebalance/preflight": {"shardmap", "shardmap/failover", "shardmap/rebalance/rows", "shardmap/server"},

@@ -54,21 +54,18 @@ func rebalanceCommands() []command {
 		{
 			name: "rebalance undo", args: "[ID]", max: 1, brief: "gives slots back to the old shards, with every write made since",
 			details: "It is possible from the takeover until finish. The copies on the new shards are removed\nafterwards." + accounts,
-			example: "shardctl -c shardway.yaml rebalance undo", flags: engineFlags, run: rebalanceUndo,
+			example: "shardctl -c shardway.yaml rebalance undo", flags: endFlags, run: rebalanceUndo,
 		},
 		{
 			name: "rebalance finish", args: "[ID]", max: 1, brief: "removes the moved rows from the old shards",
 			details: "After that undo isn't possible. It is refused while rows are known that were written past\nthe proxies at the old shard; `rebalance status` lists them." + accounts,
 			example: "shardctl -c shardway.yaml rebalance finish --yes",
-			flags: func(f *pflag.FlagSet) {
-				engineFlags(f)
-				f.Bool("allow-strays", false, "go on although rows were written past the proxies: they have been seen to")
-			}, run: rebalanceFinish,
+			flags:   endFlags, run: rebalanceFinish,
 		},
 		{
 			name: "rebalance cancel", args: "[ID]", max: 1, brief: "goes back to the state before, whatever has been done",
 			details: "Copies are removed from the new shards. Where they have taken over already, slots and\nwrites go back first, as undo does." + accounts,
-			example: "shardctl -c shardway.yaml rebalance cancel", flags: engineFlags, run: rebalanceCancel,
+			example: "shardctl -c shardway.yaml rebalance cancel", flags: endFlags, run: rebalanceCancel,
 		},
 	}
 }
@@ -92,6 +89,12 @@ func engineFlags(f *pflag.FlagSet) {
 	f.Duration("max-lag", 5*time.Second, "how far replicas of the shard that is written to may be behind; copying waits while they are")
 	f.Duration("pause", time.Second, "how long statements for the slots may wait at the takeover; then it is taken back and tried again later")
 	accountFlags(f)
+}
+
+// endFlags say how to end it.
+func endFlags(f *pflag.FlagSet) {
+	engineFlags(f)
+	f.Bool("allow-strays", false, "go on although rows were written past the proxies: they have been seen to, and are lost")
 }
 
 // asksGoal says whether one of goalFlags asks for something.

@@ -174,6 +174,8 @@ func refuses(s *servers) {
 			[]string{"shop.users: shape: it isn't the same on s0 and s2"}},
 		{"a collision", s2, []string{"INSERT INTO shop.orders (id, user_id, total, placed) VALUES (378, 800, 1, '2026-01-01')"}, []string{"DELETE FROM shop.orders"},
 			[]string{"rows on s0 and on s2 have the same values in index PRIMARY: (378)"}},
+		{"rows of the slots", s2, []string{"INSERT INTO shop.users (id, name, country) VALUES (126, 'stray', 'de')"}, []string{"DELETE FROM shop.users"},
+			[]string{"shop.users: empty slots: s2 has rows in the moved slots already, which s0 owns"}},
 		{"statements in the binary log", s2, []string{"SET GLOBAL binlog_format = 'MIXED'"}, []string{"SET GLOBAL binlog_format = 'ROW'"},
 			[]string{"binlog_format is MIXED", "SET GLOBAL binlog_format = 'ROW'"}},
 		{"a prepared branch", s0, []string{"XA START 'forgotten'", "INSERT INTO shop.settings VALUES ('x','y')", "XA END 'forgotten'", "XA PREPARE 'forgotten'"}, []string{"XA ROLLBACK 'forgotten'"},

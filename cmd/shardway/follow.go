@@ -137,12 +137,15 @@ func (d *daemon) announce(ctx context.Context, fleet shardmap.Fleet) {
 	ticker := time.NewTicker(announceEvery)
 	defer ticker.Stop()
 	for {
-		say()
+		// Before the announcement: what ends while that is under way is announced too.
 		_, left := d.cluster.Paused()
+		_, moved := d.router.Moving()
+		say()
 		select {
 		case <-ticker.C:
 		case <-d.changed:
 		case <-left:
+		case <-moved:
 		case <-ctx.Done():
 			within, cancel := context.WithTimeout(context.WithoutCancel(ctx), announceWithin)
 			defer cancel()
@@ -160,6 +163,8 @@ func (d *daemon) proxy() shardmap.Proxy {
 	// First the version: what is busy then is at least what that version found.
 	p.Serving = d.live.Current().Version()
 	p.Busy, _ = d.cluster.Paused()
+	p.Moving, _ = d.router.Moving()
+	p.Oldest = min(p.Serving, d.router.Oldest())
 	p.Gone = d.cluster.GonePrimaries()
 	p.Refused = d.cluster.Fenced()
 	d.mu.Lock()

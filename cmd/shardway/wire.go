@@ -193,6 +193,7 @@ func routerOptions(p *parts) router.Options {
 		QueryTimeout:   c.Limits.QueryTimeout,
 		GatherRows:     uint64(c.Limits.GatherRows),
 		GatherBytes:    uint64(c.Limits.GatherBytes),
+		HoldTimeout:    c.Failover.HoldTimeout,
 		TxMaxAge:       c.Transactions.MaxAge, TxIdle: c.Transactions.IdleTimeout,
 		Variables: func() [][2]string { return variables(c) },
 	}

@@ -30,6 +30,7 @@ databases:
   shop:
     slots: 4
     owners: {s0: ["0-1"], s1: ["2-3"]}
+    moves: {r1.1: {slots: ["1"], from: s0, to: s1, state: copying}, r1.2: {slots: ["2"], from: s1, to: s0, state: copying}}
     default_shard: s0
     tables:
       users: {key: id, placement: mod}
@@ -74,8 +75,9 @@ func newFakeRouter() *fakeRouter {
 			Columns: []string{"shard", "role", "server", "ceiling", "idle", "busy"},
 			Rows:    [][]any{{"s0", "primary", "127.0.0.1:3310", int64(100), int64(3), int64(4)}},
 		},
-		"sessions":  {Columns: []string{"id", "user", "doing", "pinned_to", "pinned_why"}, Rows: [][]any{{uint64(9), "app", "idle", "s0 x", "xa, cursor; cursor"}, {uint64(10), "app", "running", "", ""}}},
-		"variables": {Columns: []string{"name", "value"}, Rows: [][]any{{"log.level", "info"}, {"status.probes", "17"}}},
+		"slot_waits": {Columns: []string{"count", "seconds", "within_10ms"}, Rows: [][]any{{uint64(2), 0.25, uint64(1)}}},
+		"sessions":   {Columns: []string{"id", "user", "doing", "pinned_to", "pinned_why"}, Rows: [][]any{{uint64(9), "app", "idle", "s0 x", "xa, cursor; cursor"}, {uint64(10), "app", "running", "", ""}}},
+		"variables":  {Columns: []string{"name", "value"}, Rows: [][]any{{"log.level", "info"}, {"status.probes", "17"}}},
 	}}
 }
 
@@ -199,6 +201,10 @@ func TestMetrics(t *testing.T) {
 		`shardway_sessions 42`,
 		`shardway_ready 1`,
 		`shardway_map_version 7`,
+		`shardway_moves{database="shop",state="copying"} 2`,
+		`shardway_move_wait_seconds_bucket{le="0.01"} 1`,
+		`shardway_move_wait_seconds_sum 0.25`,
+		`shardway_move_wait_seconds_count 2`,
 		`shardway_server_up{role="primary",server="127.0.0.1:3310",shard="s0"} 1`,
 		`shardway_server_up{role="replica",server="127.0.0.1:3311",shard="s0"} 0`,
 		`shardway_server_replication_lag_seconds{role="replica",server="127.0.0.1:3311",shard="s0"} 1.5`,

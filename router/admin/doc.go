@@ -9,7 +9,7 @@
 //	/livez                                  200 while the process works
 //	/readyz                                 200 when clients can be served, else 503 and why
 //	/metrics                                Prometheus
-//	/api/v1/status and map, servers, pools, sessions: JSON
+//	/api/v1/status and map, servers, pools, sessions, rebalances: JSON
 //	/debug/pprof/                           profiles; only where a token is set
 //
 // The probes are open to everyone who reaches the address. All else needs the

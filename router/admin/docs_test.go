@@ -32,6 +32,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	f.tables["transactions"] = &router.Table{
 		Columns: []string{"shards_written", "commits", "seconds", "within_1ms"}, Rows: [][]any{{"2", uint64(1), 0.5, uint64(0)}},
 	}
+	f.tables["slot_waits"] = &router.Table{Columns: []string{"count", "seconds", "within_1ms"}, Rows: [][]any{{uint64(1), 0.5, uint64(0)}}}
 	f.tables["variables"], f.tables["pools"], f.tables["servers"] = vars, pools, servers
 	h.Attach(f, testMap(t))
 	m.Observe(&router.Event{Kind: "select", Way: router.WayMany, Shards: 2, Outcome: "error", Code: 1064, Rows: 1})

@@ -79,7 +79,7 @@ func New(o Options) *Handler {
 	guarded("/metrics", promhttp.HandlerFor(h.metrics.registry, promhttp.HandlerOpts{}).ServeHTTP)
 	guarded("/api/v1/status", h.status)
 	guarded("/api/v1/map", h.mapJSON)
-	for _, table := range []string{"servers", "pools", "sessions"} {
+	for _, table := range []string{"servers", "pools", "sessions", "rebalances"} {
 		guarded("/api/v1/"+table, func(w http.ResponseWriter, _ *http.Request) { h.table(w, table) })
 	}
 	for path, f := range map[string]http.HandlerFunc{
@@ -89,7 +89,7 @@ func New(o Options) *Handler {
 		guarded(path, h.profile(f))
 	}
 	guarded("/{$}", func(w http.ResponseWriter, _ *http.Request) {
-		say(w, http.StatusOK, "Shardway "+h.version+"\n\n/livez\n/readyz\n/metrics\n/api/v1/status\n/api/v1/map\n/api/v1/servers\n/api/v1/pools\n/api/v1/sessions\n/debug/pprof/ (with a token)")
+		say(w, http.StatusOK, "Shardway "+h.version+"\n\n/livez\n/readyz\n/metrics\n/api/v1/status\n/api/v1/map\n/api/v1/servers\n/api/v1/pools\n/api/v1/sessions\n/api/v1/rebalances\n/debug/pprof/ (with a token)")
 	})
 	return h
 }

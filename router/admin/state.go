@@ -22,7 +22,7 @@ type state struct {
 	up                       *prometheus.Desc
 	running, pinned, reasons *prometheus.Desc
 	columns, counts          []column
-	commits                  *prometheus.Desc
+	commits, moves, waits    *prometheus.Desc
 }
 
 // column says which metric a column of a table is.
@@ -45,6 +45,8 @@ func newState(source Source, now func() *shardmap.Map) *state {
 		pinned:   prometheus.NewDesc("shardway_sessions_pinned", "Clients that keep a connection to a server between statements.", nil, nil),
 		reasons:  prometheus.NewDesc("shardway_pins", "Connections that clients keep between statements, by reason; one may have several.", []string{"reason"}, nil),
 		commits:  prometheus.NewDesc("shardway_transaction_commit_duration_seconds", "Time of COMMITs of transactions over several shards, by how many shards they have written.", []string{"shards"}, nil),
+		moves:    prometheus.NewDesc("shardway_moves", "Moves of slots in the shard map, by database and state.", []string{"database", "state"}, nil),
+		waits:    prometheus.NewDesc("shardway_move_wait_seconds", "Time that statements waited for slots that were paused while they moved.", nil, nil),
 		up:       prometheus.NewDesc("shardway_server_up", "1 when the server may be used.", server, nil),
 	}
 	add := func(table, name, metric, help string, kind prometheus.ValueType) {
@@ -80,6 +82,7 @@ func newState(source Source, now func() *shardmap.Map) *state {
 	count("status.accepted", "shardway_connections_accepted_total", "Connections that clients and probes opened.", counter)
 	count("status.probes", "shardway_probes_total", "Connections that ended before a login was tried, as load balancers' probes do.", counter)
 	count("status.login_failures", "shardway_login_failures_total", "Logins that were refused.", counter)
+	count("status.waiting_statements", "shardway_waiting_statements", "Statements that wait for slots that are paused while they move.", gauge)
 	count("status.panics", "shardway_session_panics_total", "Sessions that were ended by a fault of Shardway's own.", counter)
 	count("status.causal_known", "shardway_causal_reads_known_total", "Reads of sessions that had written or changed their replica, on a replica known to have what they needed.", counter)
 	count("status.causal_waited", "shardway_causal_reads_waited_total", "Such reads for which the replica was asked or waited for first.", counter)
@@ -112,6 +115,9 @@ func (s *state) Collect(out chan<- prometheus.Metric) {
 	gauge(s.ready, one(s.source.Ready() == nil))
 	if m := s.now(); m != nil {
 		gauge(s.version, float64(m.Version()))
+		for of, n := range countMoves(m) {
+			gauge(s.moves, n, of.database, of.state)
+		}
 	}
 	for _, name := range []string{"servers", "pools"} {
 		t, err := s.source.Table(name)
@@ -128,28 +134,45 @@ func (s *state) Collect(out chan<- prometheus.Metric) {
 		}
 	}
 	if t, err := s.source.Table("transactions"); err == nil && t != nil {
-		s.commitTimes(t, out)
+		for _, row := range t.Rows {
+			histogram(s.commits, t, row, out, text(row[0]))
+		}
+	}
+	if t, err := s.source.Table("slot_waits"); err == nil && t != nil && len(t.Rows) == 1 {
+		histogram(s.waits, t, t.Rows[0], out)
 	}
 	s.collectCounts(out)
 }
 
-// commitTimes sends the times of COMMITs as histograms.
-func (s *state) commitTimes(t *router.Table, out chan<- prometheus.Metric) {
-	for _, row := range t.Rows {
-		buckets := map[float64]uint64{}
-		for i, name := range t.Columns {
-			if text, ok := strings.CutPrefix(name, "within_"); ok {
-				bound, err := time.ParseDuration(text)
-				if n, isCount := row[i].(uint64); err == nil && isCount {
-					buckets[bound.Seconds()] = n
-				}
+// moveKind is what moves are counted by.
+type moveKind struct{ database, state string }
+
+func countMoves(m *shardmap.Map) map[moveKind]float64 {
+	n := map[moveKind]float64{}
+	for _, db := range m.Databases() {
+		for _, v := range db.Moves() {
+			n[moveKind{db.Name, string(v.State)}]++
+		}
+	}
+	return n
+}
+
+// histogram sends a row of times: after its labels come how many there were and their sum in seconds, then how many took
+// no longer than each within_DURATION.
+func histogram(d *prometheus.Desc, t *router.Table, row []any, out chan<- prometheus.Metric, labels ...string) {
+	buckets := map[float64]uint64{}
+	for i, name := range t.Columns {
+		if text, ok := strings.CutPrefix(name, "within_"); ok {
+			bound, err := time.ParseDuration(text)
+			if n, isCount := row[i].(uint64); err == nil && isCount {
+				buckets[bound.Seconds()] = n
 			}
 		}
-		count, counted := row[1].(uint64)
-		seconds, timed := row[2].(float64)
-		if counted && timed {
-			out <- prometheus.MustNewConstHistogram(s.commits, count, seconds, buckets, text(row[0]))
-		}
+	}
+	count, counted := row[len(labels)].(uint64)
+	seconds, timed := row[len(labels)+1].(float64)
+	if counted && timed {
+		out <- prometheus.MustNewConstHistogram(d, count, seconds, buckets, labels...)
 	}
 }
 

@@ -67,7 +67,7 @@ func (w *gathering) conditions(p *plan.Copy, t *gather.Table) (map[*shardmap.Sha
 			return nil, err
 		}
 		if !never {
-			out[shard] = where
+			out[shard] = p.Asked(where, shard)
 		}
 	}
 	return out, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"shardway/protocol"
@@ -28,6 +29,28 @@ type savepoint struct{ name, sql string }
 
 // InTransaction says whether a transaction is open for the client.
 func (s *Session) InTransaction() bool { return s.tx.open || len(s.tx.parts) > 0 }
+
+// Bound says whether the open transaction is at a server.
+func (s *Session) Bound() bool { return len(s.tx.parts) > 0 }
+
+// Repeatable says whether the open transaction reads a shard's rows as they were at its first read there, unless it is
+// known not to.
+func (s *Session) Repeatable(shard string) bool {
+	p := s.partAt(shard)
+	return p != nil && p.Repeatable
+}
+
+// repeatable says whether a transaction that begins now does so.
+func (s *Session) repeatable() bool {
+	level := s.state.get("transaction_isolation") + s.state.get("tx_isolation")
+	for _, next := range s.tx.next {
+		if strings.Contains(strings.ToUpper(next), "ISOLATION") {
+			level = next
+		}
+	}
+	words := strings.Fields(strings.ReplaceAll(strings.ToUpper(level), "-", " "))
+	return !slices.ContainsFunc(words, func(w string) bool { return strings.Contains(w, "COMMITTED") })
+}
 
 // ReadOnlyTransaction says whether the open transaction is READ ONLY.
 func (s *Session) ReadOnlyTransaction() bool { return s.tx.readOnly }
@@ -130,7 +153,7 @@ func (s *Session) takePart(c *backend.Conn, shard, branch string) {
 	if len(s.tx.parts) == 0 {
 		s.tx.cross = s.cross
 	}
-	s.tx.parts = append(s.tx.parts, &xact.Participant{Shard: shard, Conn: c, Branch: branch})
+	s.tx.parts = append(s.tx.parts, &xact.Participant{Shard: shard, Conn: c, Branch: branch, Repeatable: s.repeatable()})
 	s.keep(c, shard, WhyTransaction)
 }
 

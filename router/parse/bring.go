@@ -39,10 +39,19 @@ type DemandPart struct {
 	Arg  int
 }
 
+// Loose is a Demand whose columns have no qualifier, in a block of several tables. It is one on the only table of
+// Blocks[Block].Tables[From:To] that has all its columns, save one of Nulled, which an outer join may fill with NULLs.
+type Loose struct {
+	Demand
+	Block, From, To int
+	Nulled          []int
+}
+
 // Brings is what has to be known of a SELECT to run it on a server that gets the rows from others.
 type Brings struct {
 	Tables  []Bring  // the base tables of its blocks, in their order
 	Commons []Common // its common table expressions, in the order of the text
+	Loose   []Loose
 	Norm    *rewrite.Norm
 	// Why is set instead where the text can't be taken apart.
 	Why string
@@ -56,7 +65,7 @@ func (st *Statement) Brings() *Brings {
 	}
 	a.bringOnce.Do(func() {
 		b := &a.bring
-		b.Tables, b.Why = st.brings(a.text, a.mode)
+		b.Tables, b.Loose, b.Why = st.brings(a.text, a.mode)
 		n, ok := rewrite.NewNorm(a.text, a.mode)
 		switch {
 		case ok:
@@ -72,13 +81,13 @@ func (st *Statement) Brings() *Brings {
 // markName begins the names that take the place of a table's name, to see what the parser makes of it.
 const markName = "shardway mark "
 
-func (st *Statement) brings(text string, mode Mode) ([]Bring, string) {
+func (st *Statement) brings(text string, mode Mode) ([]Bring, []Loose, string) {
 	if st.Is(FlagExecutable) {
-		return nil, "it holds an executable comment that only some servers run"
+		return nil, nil, "it holds an executable comment that only some servers run"
 	}
 	tokens := digest.Split([]byte(text), mode, true)
 	if tokens.Bad != "" {
-		return nil, tokens.Bad
+		return nil, nil, tokens.Bad
 	}
 	var list []Bring
 	at := map[[2]int]int{}
@@ -91,7 +100,7 @@ func (st *Statement) brings(text string, mode Mode) ([]Bring, string) {
 		}
 	}
 	if why := st.places(tokens, mode, list, at); why != "" {
-		return nil, why
+		return nil, nil, why
 	}
 	src := split([]byte(text), mode, true)
 	src.asked = &asked{stars: map[[2]int]bool{}, demands: map[[2]int][]Demand{}}
@@ -106,7 +115,10 @@ func (st *Statement) brings(text string, mode Mode) ([]Bring, string) {
 		}
 		b.Columns, b.All = st.columnsOf(b, tokens, b.All)
 	}
-	return list, ""
+	if whole {
+		src.asked.loose = nil
+	}
+	return list, src.asked.loose, ""
 }
 
 // places finds the token of each table. A name in a text may be a table's, an alias, a column or a common table

@@ -14,6 +14,7 @@ import (
 type asked struct {
 	stars   map[[2]int]bool // every column is needed
 	demands map[[2]int][]Demand
+	loose   []Loose
 }
 
 // demanded is a Demand with the table of its block that it is about; -1 where its columns have no qualifier.
@@ -62,6 +63,9 @@ func (a *analyzer) demand(list []demanded, b, lo, hi int, nulled []int) {
 		if t < 0 && len(a.st.Blocks[b].Tables) == 1 {
 			t = 0
 		}
+		if t < 0 && len(a.asked.loose) < maxLoose {
+			a.asked.loose = append(a.asked.loose, Loose{Demand: d.Demand, Block: b, From: lo, To: hi, Nulled: slices.Clone(nulled)})
+		}
 		if t < lo || t >= hi || slices.Contains(nulled, t) || a.st.Blocks[b].Tables[t].Source >= 0 {
 			continue
 		}
@@ -69,6 +73,9 @@ func (a *analyzer) demand(list []demanded, b, lo, hi int, nulled []int) {
 		a.asked.demands[at] = append(a.asked.demands[at], d.Demand)
 	}
 }
+
+// maxLoose bounds how many conditions are kept whose table isn't known.
+const maxLoose = 100
 
 // demands are the conditions, joined by AND in e, that are about one table each.
 func (a *analyzer) demands(e ast.ExprNode, b int) []demanded {

@@ -49,11 +49,15 @@ func (a *analyzer) rowAlias(o *Operand, ins *Insertion) {
 		return
 	}
 	as := a.src.bridged.RowAlias
-	if !strings.EqualFold(o.Col.Qualifier, as[0]) {
+	named := func(c string) bool { return strings.EqualFold(c, o.Col.Name) }
+	if o.Col.Qualifier == "" && slices.ContainsFunc(ins.Columns, named) || o.Col.Qualifier != "" && !strings.EqualFold(o.Col.Qualifier, as[0]) {
 		return
 	}
-	if cols := as[1:]; len(cols) > 0 {
-		i := slices.IndexFunc(cols, func(c string) bool { return strings.EqualFold(c, o.Col.Name) })
+	if cols := as[1:]; len(cols) > 0 || o.Col.Qualifier == "" {
+		i := slices.IndexFunc(cols, named)
+		if i < 0 && o.Col.Qualifier == "" {
+			return // a column of the table
+		}
 		if i < 0 || i >= len(ins.Columns) {
 			*o = Operand{}
 			return

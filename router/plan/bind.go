@@ -229,7 +229,7 @@ func (b *builder) narrowValue(c *parse.Cond, blk int, in []source) (changed bool
 		}
 		switch loc := t.Locate(v, use); loc.Kind {
 		case shardmap.Placed:
-			if in[i].in.and(only(loc.Shard)) {
+			if in[i].in.and(ofSlot(t, &loc)) {
 				in[i].by, in[i].op, in[i].slot, changed = c, op, loc.Slot, true
 			}
 		case shardmap.Nowhere:
@@ -316,7 +316,7 @@ func (b *builder) member(op *parse.Operand, blk int, in []source, i int) set {
 	}
 	switch loc := in[i].table.Locate(b.value(op), shardmap.Compare); loc.Kind {
 	case shardmap.Placed:
-		return only(loc.Shard)
+		return ofSlot(in[i].table, &loc)
 	case shardmap.Nowhere:
 		return set{}
 	default:

@@ -18,19 +18,23 @@ type builder struct {
 	fuel   int
 
 	need      set // the shards that the statement must reach
+	lack      set // where need is empty: the shards that don't hold all tables that the statement names
 	place     placeReason
 	prefer    *shardmap.Shard // where any shard would do
 	ins       insertNote
 	moves     *shardmap.Table // whose rows an UPDATE gives other keys
 	pick      string          // why the rows of an INSERT … SELECT have to be seen first
 	unpicked  string          // why rows can't be chosen first, where there is more to say than that
-	explained bool            // the statement isn't run
+	explained bool            // the statement isn't run, unless runs
+	runs      bool            // it is explained by running it
 	copies    *shardmap.Table // the reference table that is written to, on several shards
+	wrote     *shardmap.Table // a table that is written to in any slots: a reference table, or one whose key is assigned
 	// What else ties the statement to a shard: a named lock, a sequence, user variables on the pinned connection, the
 	// databases it names.
 	locks, sequence, vars, temps, homely bool
-	ask                                  bool   // the columns of the outermost tables would decide how it is merged
-	gone                                 string // what the session keeps on a shard that the map no longer has
+	ask                                  bool          // the columns of the outermost tables would decide how it is merged
+	wants                                []parse.Table // whose columns would decide which rows are brought
+	gone                                 string        // what the session keeps on a shard that the map no longer has
 }
 
 // Build gives the plan of one statement. args are the values of st's parameters in order: the digest's literals, with
@@ -42,7 +46,7 @@ func Build(st *parse.Statement, args []parse.Value, m *shardmap.Map, f *Facts) P
 	if r, ok := p.(*Refuse); ok && r.asks == nil {
 		r.asks = b.asks()
 	}
-	return p
+	return b.mark(p)
 }
 
 // InsertTarget names the sharded table whose columns Build needs in Facts.Columns for st: the target of an INSERT or
@@ -204,7 +208,7 @@ func (b *builder) use() Plan {
 // wrapped is for EXPLAIN of a statement and SET STATEMENT … FOR one: the inner statement's place with the outer's role.
 func (b *builder) wrapped() Plan {
 	outer := b.st
-	b.st, b.explained = outer.Inner, outer.Kind != parse.Set
+	b.st, b.explained, b.runs = outer.Inner, outer.Kind != parse.Set, outer.Name == "analyze"
 	p := b.placed()
 	if outer.Kind == parse.Set {
 		if _, ok := p.(*One); !ok && !isRefuse(p) {

@@ -29,6 +29,9 @@ func (b *builder) targets() Plan {
 		}
 		return nil
 	case parse.DDL:
+		if p := b.settled(); p != nil {
+			return p
+		}
 		if p := b.databases(); p != nil {
 			return p
 		}
@@ -50,9 +53,13 @@ func (b *builder) targets() Plan {
 
 // writesCopy takes over that the statement writes to a table of which each shard has a copy.
 func (b *builder) writesCopy(s *source) {
-	if in := owners(s.table, b.m); in.count() > 1 || b.st.Insert != nil && s.table.Sequence != "" {
+	b.wrote = s.table
+	in := owners(s.table, b.m)
+	if in.count() > 1 || b.st.Insert != nil && s.table.Sequence != "" {
 		b.copies = s.table
+		return
 	}
+	b.need.or(in)
 }
 
 // allShards refuses a statement that would have to act on each of a table's shards.
@@ -103,13 +110,18 @@ func (b *builder) assigned() Plan {
 	for i := range b.st.Assign {
 		a := &b.st.Assign[i]
 		t := b.assignedTable(&a.Col)
-		if t == nil || onOne(t) {
+		one := t != nil && onOne(t)
+		if t == nil || one && !inMotion(t.Database) {
 			continue
 		}
 		if whole := t.KeyType.Integer() || !t.KeyType.Declared() && t.Placement == shardmap.Mod; !a.Counted || whole {
-			if sameKey(a) || b.sameSlot(a, t) {
+			if b.sameKey(a) || b.sameSlot(a, t) {
 				continue
 			}
+		}
+		if one {
+			b.wrote = t
+			continue
 		}
 		clause := "SET"
 		if b.st.Insert != nil {
@@ -147,10 +159,14 @@ func (b *builder) assignedTable(col *parse.Column) *shardmap.Table {
 }
 
 // sameKey is for `id = id`, which changes nothing, and `id = VALUES(id)`: the key of the row to insert, whose shard this is.
-func sameKey(a *parse.Assignment) bool {
+func (b *builder) sameKey(a *parse.Assignment) bool {
 	v := &a.Val
 	if v.Kind == parse.OperandInserted {
 		return strings.EqualFold(v.Col.Name, a.Col.Name)
+	}
+	if ins := b.st.Insert; ins != nil && ins.Rows != nil {
+		own := func(c *parse.Column) bool { return c.Qualifier == "" || strings.EqualFold(c.Qualifier, ins.Table.Name) }
+		return v.Kind == parse.OperandColumn && strings.EqualFold(v.Col.Name, a.Col.Name) && own(&v.Col) && own(&a.Col)
 	}
 	return v.Kind == parse.OperandColumn && strings.EqualFold(v.Col.Name, a.Col.Name) &&
 		v.Col.Table == a.Col.Table && v.Col.Block == a.Col.Block &&
@@ -203,7 +219,7 @@ func (b *builder) gather() {
 				continue
 			}
 			if s.in.all {
-				s.in = owners(s.table, b.m)
+				s.in = rows(s.table, b.m)
 			}
 			b.need.or(s.in)
 		case kindReference:
@@ -249,6 +265,7 @@ func (b *builder) gather() {
 	if b.homely {
 		b.homes()
 	}
+	b.held()
 	if b.need.count() > 0 {
 		b.place = placeTables
 		if b.homely && len(b.all()) == 0 {
@@ -265,6 +282,7 @@ func (b *builder) gather() {
 		if st.Is(parse.FlagLocks) {
 			// All who lock rows of a reference table must meet at one copy.
 			b.need.or(only(reference.Database.Default))
+			b.held()
 		} else {
 			b.prefer = reference.Database.Default
 		}
@@ -275,6 +293,37 @@ func (b *builder) gather() {
 		b.homes()
 	default:
 		b.place = placeFree
+	}
+}
+
+// held finds tables that not every shard holds. A reference table that some of the shards lack which the statement needs is
+// whole on its database's default shard then.
+func (b *builder) held() {
+	for again := true; again; {
+		again, b.lack = false, set{}
+		for i := range b.all() {
+			s := &b.all()[i]
+			if s.table == nil || s.kind == kindWhole || s.table.Database.HoldsAll() {
+				continue
+			}
+			for _, sh := range b.m.Shards() {
+				if s.table.Database.Holds(sh) {
+					continue
+				}
+				if b.lack.or(only(sh)); s.kind == kindReference && !s.written && b.need.has(sh.Index) {
+					s.kind, s.in, again = kindWhole, only(s.table.Database.Default), true
+				}
+			}
+			if again {
+				b.need.or(s.in)
+				break
+			}
+			if b.need.count() == 0 && b.lack.count() == len(b.m.Shards()) { // no shard holds all
+				b.need.or(only(s.table.Database.Default))
+				again = true
+				break
+			}
+		}
 	}
 }
 
@@ -352,13 +401,7 @@ func (b *builder) choose() Plan {
 	}
 	switch b.need.count() {
 	case 0:
-		if s = tx; s == nil {
-			if s = b.m.Shard(f.PinShard); s == nil {
-				if s = b.prefer; s == nil {
-					s = b.m.DefaultShard(f.DB)
-				}
-			}
-		}
+		s = b.any(tx)
 	default:
 		s = b.m.Shards()[b.need.first()]
 	}
@@ -366,6 +409,24 @@ func (b *builder) choose() Plan {
 		return r
 	}
 	return b.one(s)
+}
+
+// any is the shard for a statement that any shard can answer which holds its tables.
+func (b *builder) any(tx *shardmap.Shard) *shardmap.Shard {
+	holds := func(s *shardmap.Shard) bool { return s != nil && !b.lack.has(s.Index) }
+	if holds(tx) {
+		return tx
+	}
+	if pin := b.m.Shard(b.f.PinShard); holds(pin) {
+		return pin
+	}
+	if holds(b.prefer) {
+		return b.prefer
+	}
+	if s := b.m.DefaultShard(b.f.DB); holds(s) {
+		return s
+	}
+	return b.m.Shards()[slices.IndexFunc(b.m.Shards(), holds)]
 }
 
 // joins refuses to take the open transaction to one more shard where it has to stay on one; nil otherwise.

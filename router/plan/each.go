@@ -25,6 +25,8 @@ type Each struct {
 	Columns []string
 	// Why says what made it run on several shards.
 	Why string
+
+	touches touches
 }
 
 // Defined is a table that a statement makes or changes.

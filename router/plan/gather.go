@@ -22,7 +22,8 @@ type Gather struct {
 	// Why says what made it run on several shards.
 	Why string
 
-	asks []parse.Table
+	asks    []parse.Table
+	touches touches
 }
 
 // Copy is a table whose rows are brought to a temporary one.
@@ -44,7 +45,8 @@ type Copy struct {
 	// those of other tables.
 	Few bool
 
-	members, lists []int // the places in the statement that it is for, and which of Where is each one's, -1 for none
+	members, lists []int           // the places in the statement that it is for, and which of Where is each one's, -1 for none
+	table          *shardmap.Table // nil: the map doesn't list it as sharded
 }
 
 // Filter is a condition on the columns of one table, for a server to evaluate under the session's state.
@@ -90,6 +92,16 @@ func (p *Gather) Reads() int {
 	return len(shards)
 }
 
+// Finds reports whether the tables are there too where the statement is finished, before their rows are brought.
+func (p *Gather) Finds() bool {
+	for i := range p.Copies {
+		if c := &p.Copies[i]; !c.Listed && c.Home != p.Shard {
+			return false
+		}
+	}
+	return true
+}
+
 // String is the table, the shards, and the conditions.
 func (c *Copy) String() string {
 	out := c.DB + "." + c.Table
@@ -110,7 +122,33 @@ func (c *Copy) String() string {
 	if c.Few {
 		out += " if they are few"
 	}
+	for _, s := range c.Shards {
+		if own := c.own(s); own != "" {
+			out += ", on " + s.ID + " where " + own
+		}
+	}
 	return out
+}
+
+// Asked is where with what a shard is asked besides: to leave out the copies that it has of other shards' rows.
+func (c *Copy) Asked(where string, s *shardmap.Shard) string {
+	own := c.own(s)
+	switch {
+	case own == "":
+		return where
+	case where == "":
+		return own
+	default:
+		return "(" + where + ") AND " + own
+	}
+}
+
+// own is the condition for rows that are a shard's own, "" where all are.
+func (c *Copy) own(s *shardmap.Shard) string {
+	if c.table == nil || !foreign(c.table, s) {
+		return ""
+	}
+	return c.table.OwnSQL(s.ID, "")
 }
 
 // Condition is what Where demands, "" for nothing. say gives the SQL of a Filter, "" for one that can't be sent and Never for
@@ -164,11 +202,15 @@ func gatherRows(p *Gather) (rows [][]string) {
 			if c.Few {
 				brought = "rows, if they are few,"
 			}
-			sql := "SELECT … FROM " + c.DB + "." + c.Table
-			if where, _ := c.Condition(nil); where != "" {
+			sql, why := "SELECT … FROM "+c.DB+"."+c.Table, ""
+			where, _ := c.Condition(nil)
+			if where = c.Asked(where, s); where != "" {
 				sql += " WHERE " + where
 			}
-			add(s.ID, p.From.String(), strings.Join(servers(s, p.From), ", "), sql, brought+" for the temporary table "+c.DB+"."+c.Name+", "+columns)
+			if c.own(s) != "" {
+				why = "; " + strangers(c.table.Database, s)
+			}
+			add(s.ID, p.From.String(), strings.Join(servers(s, p.From), ", "), sql, brought+" for the temporary table "+c.DB+"."+c.Name+", "+columns+why)
 		}
 		if len(c.Shards) == 0 {
 			add("", "shardway", "", "", "no row of "+c.DB+"."+c.Table+" can match: the temporary table "+c.DB+"."+c.Name+" is empty")
@@ -193,6 +235,7 @@ func (b *builder) brought() Plan {
 		return b.unbrought(found.Why)
 	}
 	w := bringing{b: b, list: found.Tables, commons: found.Commons, norm: found.Norm}
+	w.settle(found.Loose)
 	w.group()
 	return w.plan()
 }
@@ -265,8 +308,9 @@ type bringing struct {
 type tableGroup struct {
 	db, table string
 	kind      kind
-	members   []int // of list
-	need      set   // the shards on which rows can matter
+	members   []int              // of list
+	need      set                // the shards on which rows can matter
+	listed    *shardmap.Database // nil: the map doesn't list the table
 }
 
 // group sorts the table names of the statement by the tables that they mean.
@@ -291,7 +335,11 @@ func (w *bringing) group() {
 		}
 		if at < 0 {
 			at = len(w.groups)
-			w.groups = append(w.groups, tableGroup{db: db, table: s.text.Name, kind: s.kind})
+			g := tableGroup{db: db, table: s.text.Name, kind: s.kind}
+			if s.table != nil {
+				g.listed = s.table.Database
+			}
+			w.groups = append(w.groups, g)
 		}
 		g := &w.groups[at]
 		g.members = append(g.members, i)
@@ -308,6 +356,8 @@ func (w *bringing) source(i int) *source {
 func (w *bringing) whole(g *tableGroup, s *shardmap.Shard) bool {
 	switch {
 	case w.b.inTx():
+		return false
+	case g.listed != nil && !g.listed.Holds(s):
 		return false
 	case g.kind == kindReference, g.need.count() == 0:
 		return true
@@ -409,7 +459,7 @@ func (w *bringing) copy(g *tableGroup, members []int, name string) Copy {
 	if g.kind == kindReference {
 		from := c.Home
 		for _, id := range b.f.TxShards {
-			if s := b.m.Shard(id); s != nil {
+			if s := b.m.Shard(id); s != nil && g.listed.Holds(s) {
 				from = s // which is in the transaction already
 			}
 		}
@@ -422,6 +472,9 @@ func (w *bringing) copy(g *tableGroup, members []int, name string) Copy {
 	}
 	if g.kind == kindWhole && len(c.Shards) > 0 {
 		c.Home = c.Shards[0]
+	}
+	if g.kind == kindSharded {
+		c.table = w.source(members[0]).table
 	}
 	return c
 }

@@ -79,7 +79,16 @@ func golden(t *testing.T, file string) {
 		}
 		p := build(query, bound(t, args), m, f)
 		got := p.String()
-		fmt.Fprintf(&out, "    %s\n", got)
+		if moves := plan.Moving(p); moves != nil {
+			got += "\ntouches"
+			for _, v := range moves {
+				got += " " + v.ID
+			}
+			if plan.Writes(p) {
+				got += ", and writes"
+			}
+		}
+		fmt.Fprintf(&out, "    %s\n", strings.ReplaceAll(got, "\n", "\n    "))
 		if !*update && got != strings.Join(want, "\n") {
 			t.Errorf("%s:%d: %s\n got: %s\nwant: %s", file, at, query, got, strings.Join(want, "\n"))
 		}

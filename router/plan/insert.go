@@ -38,7 +38,7 @@ func (b *builder) insert(ins *parse.Insertion) Plan {
 		return nil
 	}
 	if onOne(t) && t.Sequence == "" {
-		b.ins = insertNote{table: t, in: only(t.Database.Owner(0))}
+		b.ins = insertNote{table: t, in: b.insertedOn(ins, t)}
 		return nil
 	}
 	into := verb(b.st) + " into " + fullName(t)
@@ -91,7 +91,7 @@ func (b *builder) insert(ins *parse.Insertion) Plan {
 				b.ins.op, b.ins.slot = &row[at], loc.Slot
 			}
 		}
-		b.placeRow(i, loc.Shard)
+		b.placeRow(i, t, &loc)
 	}
 	return nil
 }
@@ -141,7 +141,7 @@ func (b *builder) insertSelect(ins *parse.Insertion, t *shardmap.Table, into str
 		if problem != "" {
 			return refuse(into + ": its SELECT " + problem)
 		}
-		b.ins.in, b.ins.op, b.ins.slot = only(loc.Shard), op, loc.Slot
+		b.ins.in, b.ins.op, b.ins.slot = ofSlot(t, &loc), op, loc.Slot
 		return nil
 	}
 	blk := ins.Select
@@ -159,7 +159,7 @@ func (b *builder) insertSelect(ins *parse.Insertion, t *shardmap.Table, into str
 		}
 		from := in[i].in
 		if from.all {
-			from = owners(in[i].table, b.m)
+			from = rows(in[i].table, b.m)
 		}
 		b.ins.in = from
 		return nil

@@ -97,11 +97,3 @@ func (c *Copy) keyed(key *ties.Key, from *Copy, s *source) {
 		})
 	}
 }
-
-// holder is the table of its block that a column without a qualifier is of, -1 where that isn't known.
-func (w *bringing) holder(c *parse.Column) int {
-	if len(w.b.st.Blocks[c.Block].Tables) == 1 {
-		return 0
-	}
-	return -1
-}

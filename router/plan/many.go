@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 
 	"shardway/router/parse/rewrite"
@@ -27,6 +28,8 @@ type Many struct {
 	Else *Gather
 	// Why says what made it run on several shards, and why the answers can be brought together.
 	Why string
+
+	touches touches
 }
 
 // How rows come together, under the names that those use who read Plans.
@@ -64,11 +67,12 @@ type Part struct {
 	Shard *shardmap.Shard
 	SQL   *rewrite.Template // nil: as the client sent it
 	Rows  int               // how many of an INSERT's rows, where it is split by them
+	Why   string            // what makes its SQL another one than the other parts'; "" for nothing
 }
 
 func (*Many) plan() {}
 
-// String is "many shards role: steps; as the first shard's SQL; why".
+// String is "many shards role: steps; as the SQL; why", with the SQL of parts that have another one after their reason.
 func (p *Many) String() string {
 	var out strings.Builder
 	out.WriteString("many ")
@@ -89,8 +93,22 @@ func (p *Many) String() string {
 	default:
 		out.WriteString(p.Merge.String())
 	}
-	if len(p.Parts) > 0 && p.Parts[0].SQL != nil {
-		out.WriteString("; as " + p.Parts[0].SQL.String())
+	if i := slices.IndexFunc(p.Parts, func(part Part) bool { return part.Why == "" }); i >= 0 && p.Parts[i].SQL != nil {
+		out.WriteString("; as " + p.Parts[i].SQL.String())
 	}
-	return out.String() + "; " + p.Why
+	out.WriteString("; " + p.Why)
+	for i := range p.Parts {
+		if part := &p.Parts[i]; part.Why != "" {
+			out.WriteString("; " + part.Why + ": " + part.SQL.String())
+		}
+	}
+	return out.String()
+}
+
+// why is the reason of a part.
+func (p *Many) why(part *Part) string {
+	if part.Why == "" {
+		return p.Why
+	}
+	return p.Why + "; " + part.Why
 }

@@ -29,6 +29,8 @@ type Pick struct {
 	// that write answer with rows, all of which are the answer.
 	Returning *rewrite.Template
 	Why       string
+
+	touches touches
 }
 
 // Target is a table whose rows a Pick writes.

@@ -56,6 +56,7 @@ type One struct {
 	noted   uint8 // number of notes
 	dropped bool  // there was no room for some
 	notes   [maxNotes]note
+	touches touches
 }
 
 // Local is answered by the session without relaying the statement as it is.
@@ -68,6 +69,8 @@ type Local struct {
 type Load struct {
 	Table  *shardmap.Table   // sharded, or a reference table
 	Shards []*shardmap.Shard // those that have the table, more than one
+
+	touches touches
 }
 
 // Refuse is an error for the client. The session, its transaction and its pins stay as they are.
@@ -222,7 +225,7 @@ func Rows(p Plan, m *shardmap.Map) (columns []string, rows [][]string) {
 			if t := p.Parts[i].SQL; t != nil {
 				sql = t.String()
 			}
-			rows = append(rows, []string{number(i + 1), s.ID, p.Role.String(), strings.Join(servers(s, p.Role), ", "), sql, p.Why})
+			rows = append(rows, []string{number(i + 1), s.ID, p.Role.String(), strings.Join(servers(s, p.Role), ", "), sql, p.why(&p.Parts[i])})
 		}
 		merge := "affected rows are added up"
 		switch {

@@ -32,6 +32,8 @@ func (b *builder) spread() Plan {
 		}
 		on := s.in.names(b.m)
 		switch {
+		case s.kind == kindWhole && s.table != nil:
+			parts = append(parts, fullName(s.table)+" is a reference table without a copy on each of them, and is read on "+on)
 		case s.kind == kindWhole:
 			parts = append(parts, b.name(s.text)+" isn't listed in the map and lives whole on "+on)
 		case s.kind == kindTemporary:
@@ -121,6 +123,9 @@ func (b *builder) words(what string) Plan {
 			}
 			in := owners(t, b.m)
 			if in.count() == 1 {
+				if p := b.moved(d); p != nil && b.st.Kind == parse.DDL {
+					return p
+				}
 				b.need.or(in)
 				b.homely = true
 				continue

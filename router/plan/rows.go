@@ -145,9 +145,9 @@ func (b *builder) rowwise() bool {
 }
 
 // placeRow takes over where a row belongs. The shards of the rows are kept once they differ.
-func (b *builder) placeRow(i int, s *shardmap.Shard) {
-	before := b.ins.in
-	b.ins.in.or(only(s))
+func (b *builder) placeRow(i int, t *shardmap.Table, loc *shardmap.Location) {
+	before, s := b.ins.in, loc.Shard
+	b.ins.in.or(ofSlot(t, loc))
 	if b.ins.rows == nil && (i > 0 && b.ins.in.count() > 1 || b.ins.ids.n > 0) {
 		b.ins.rows = make([]*shardmap.Shard, 0, len(b.st.Insert.Rows))
 		for range i {

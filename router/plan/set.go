@@ -2,6 +2,7 @@ package plan
 
 import (
 	"math/bits"
+	"slices"
 	"strings"
 
 	"shardway/shardmap"
@@ -9,10 +10,14 @@ import (
 
 // set is a set of shards by Shard.Index. The zero value is empty. all means "any shard", before it is known which
 // shards that can be. more holds the words above 63 and is never written to once made, so sets are copied freely.
+//
+// moving goes along: of the slots that led to the shards, it has those that are on their way to another shard, a bit for
+// each move of their table's database that has begun. all has all of them. It is no matter of has, count and the like.
 type set struct {
-	all  bool
-	low  uint64
-	more []uint64
+	all    bool
+	low    uint64
+	more   []uint64
+	moving uint64
 }
 
 var everywhere = set{all: true}
@@ -27,15 +32,44 @@ func only(s *shardmap.Shard) set {
 	return set{more: more}
 }
 
-// owners are the shards that hold rows of a sharded table or copies of a reference table.
-func owners(t *shardmap.Table, m *shardmap.Map) set {
+// ofSlot is the shard of one slot of a table.
+func ofSlot(t *shardmap.Table, loc *shardmap.Location) set {
+	s := only(loc.Shard)
+	if v := t.Database.Moving(loc.Slot); v != nil {
+		s.moving = moveBit(v)
+	}
+	return s
+}
+
+// moveBit is the bit of a move. Moves that share one can't be told apart.
+func moveBit(v *shardmap.Move) uint64 {
+	return 1 << (slices.Index(v.Database.Moves(), v) % 64)
+}
+
+// rows are the shards that hold rows of a sharded table, with all moves.
+func rows(t *shardmap.Table, m *shardmap.Map) set {
+	s := owners(t, m)
+	s.moving = ^uint64(0)
+	return s
+}
+
+// holders are the shards that hold the tables of a database.
+func holders(d *shardmap.Database, m *shardmap.Map) set {
 	var out set
-	if t.Reference {
-		for _, s := range m.Shards() {
+	for _, s := range m.Shards() {
+		if d.Holds(s) {
 			out.or(only(s))
 		}
-		return out
 	}
+	return out
+}
+
+// owners are the shards that hold rows of a sharded table or copies of a reference table.
+func owners(t *shardmap.Table, m *shardmap.Map) set {
+	if t.Reference {
+		return holders(t.Database, m)
+	}
+	var out set
 	var last *shardmap.Shard
 	for slot := range t.Database.Slots {
 		if s := t.Database.Owner(slot); s != last {
@@ -81,6 +115,7 @@ func (s *set) or(o set) {
 		return
 	}
 	s.low |= o.low
+	s.moving |= o.moving
 	switch {
 	case len(o.more) == 0:
 	case len(s.more) == 0:
@@ -95,7 +130,7 @@ func (s *set) or(o set) {
 	}
 }
 
-// and keeps the shards that are in o too and reports whether s changed.
+// and keeps the shards that are in o too and reports whether these are fewer.
 func (s *set) and(o set) bool {
 	switch {
 	case o.all:
@@ -106,6 +141,7 @@ func (s *set) and(o set) bool {
 	}
 	changed := s.low&o.low != s.low
 	s.low &= o.low
+	s.moving &= o.moving
 	if len(s.more) == 0 {
 		return changed
 	}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 
 	"shardway/router/parse"
@@ -89,18 +90,22 @@ func Asks(p Plan) []parse.Table {
 	}
 }
 
-// asks are the tables that has doesn't know, with their databases.
+// asks are the tables whose columns aren't known and would matter, with their databases.
 func (b *builder) asks() (list []parse.Table) {
-	if !b.ask {
-		return nil
-	}
-	for i := range b.st.Blocks[0].Tables {
-		t := b.st.Blocks[0].Tables[i]
-		if t.Source >= 0 || t.Name == "" {
-			continue
+	if b.ask {
+		for i := range b.st.Blocks[0].Tables {
+			t := b.st.Blocks[0].Tables[i]
+			if t.Source >= 0 || t.Name == "" {
+				continue
+			}
+			t.DB = b.dbOf(&t)
+			list = append(list, t)
 		}
-		t.DB = b.dbOf(&t)
-		list = append(list, t)
+	}
+	for _, t := range b.wants {
+		if !slices.ContainsFunc(list, func(other parse.Table) bool { return other.DB == t.DB && other.Name == t.Name }) {
+			list = append(list, t)
+		}
 	}
 	return list
 }
@@ -144,6 +149,9 @@ func (b *builder) scatter() (p *Many, why string) {
 	}
 	if len(p.Parts) == 0 {
 		p.Parts = []Part{{Shard: b.m.Shards()[b.need.first()], SQL: sql}} // no row can matter: one shard says so
+	}
+	if why := b.keepOff(p, t.anchors, shape.Places); why != "" {
+		return nil, why + ", and they can't be left out of its own text"
 	}
 	return p, ""
 }

@@ -16,7 +16,8 @@ type together struct {
 	attached []bool // by source: its rows that matter are where the anchor's row is
 	base     []int  // by block: its first source
 	anchor   *source
-	in       set // the shards of all anchors: each branch of a UNION ALL has one
+	anchors  []*source // each branch of a UNION ALL has one
+	in       set       // the shards of all anchors
 }
 
 func (b *builder) together() (t *together, why string) {
@@ -90,6 +91,7 @@ func (t *together) drop(blk int, in []source) {
 	for i := range in {
 		if in[i].kind == kindSharded && !in[i].text.Outer {
 			t.anchor = &in[i]
+			t.anchors = append(t.anchors, t.anchor)
 			t.in.or(in[i].in)
 			t.attached[t.base[blk]+i] = true
 			return

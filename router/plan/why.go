@@ -163,6 +163,10 @@ func (b *builder) note(out *strings.Builder, n *note, s *shardmap.Shard) {
 	case noteReference:
 		out.WriteString(fullName(n.table) + " is a reference table: any shard")
 	case noteWhole:
+		if n.table != nil {
+			out.WriteString(fullName(n.table) + " is a reference table with a copy on " + s.ID)
+			break
+		}
 		out.WriteString(b.name(n.text) + " isn't listed: whole on " + s.ID)
 	case noteTemporary:
 		out.WriteString(b.name(n.text) + " is a temporary table of the session on " + s.ID)

@@ -47,7 +47,9 @@ func (b *builder) copied() Plan {
 		return no("the rows of a SELECT might come in another order on each shard, and be numbered otherwise; insert them with VALUES")
 	}
 	for i := range b.all() {
-		if s := &b.all()[i]; s.kind != kindNone && s.kind != kindReference {
+		s := &b.all()[i]
+		on := in
+		if s.kind != kindNone && (s.kind != kindReference || on.and(owners(s.table, b.m))) {
 			return no("it reads " + b.name(s.text) + ", which isn't on every shard; read it first, and write the values into it")
 		}
 	}
@@ -96,7 +98,7 @@ func (b *builder) numberedCopies(p *Many, shards []*shardmap.Shard) Plan {
 }
 
 // apart is the plan of an UPDATE or DELETE that each shard can do for its own rows; nil where that isn't so.
-func (b *builder) apart() (p *Many, why string) {
+func (b *builder) apart() (p Plan, why string) {
 	st := b.st
 	switch {
 	case st.Kind != parse.Update && st.Kind != parse.Delete:
@@ -117,14 +119,17 @@ func (b *builder) apart() (p *Many, why string) {
 	if why != "" {
 		return nil, why
 	}
-	p = &Many{Write: true, Returning: st.Is(parse.FlagReturning), Why: "each shard has the rows of " + aliased(t.anchor) + " that it changes"}
-	p.Role, _ = b.chooseRole()
+	many := &Many{Write: true, Returning: st.Is(parse.FlagReturning), Why: "each shard has the rows of " + aliased(t.anchor) + " that it changes"}
+	many.Role, _ = b.chooseRole()
 	for i, s := range b.m.Shards() {
 		if t.anchor.in.has(i) {
-			p.Parts = append(p.Parts, Part{Shard: s})
+			many.Parts = append(many.Parts, Part{Shard: s})
 		}
 	}
-	return p, ""
+	if why := b.keepOff(many, t.anchors, b.placesOf()); why != "" {
+		return &Refuse{Code: 1205, State: "HY000", Message: "shardway: " + verb(st) + ": " + why + ", and this text can't be told to leave them alone: write it plainly, or try again when the move is over (shardctl rebalance status)"}, ""
+	}
+	return many, ""
 }
 
 // writes finds out which tables an UPDATE of several writes to where it doesn't say whose the columns are: the one that has

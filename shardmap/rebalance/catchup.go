@@ -112,7 +112,7 @@ func (f *flow) take(ctx context.Context, changed map[*table]map[rows.Key]bool) e
 	if err := f.v.r.point("take"); err != nil {
 		return err
 	}
-	if err := follow.Await(ctx, f.from.db, f.stream.Position()); err != nil {
+	if err := f.await(ctx); err != nil {
 		return err
 	}
 	total := 0
@@ -133,6 +133,24 @@ func (f *flow) take(ctx context.Context, changed map[*table]map[rows.Key]bool) e
 	f.v.update(func(p *MoveProgress) { p.Changes += uint64(total) })
 	f.state.position = keep
 	return f.save(ctx)
+}
+
+// await waits until all that was followed to can be read at the owner's primary.
+func (f *flow) await(ctx context.Context) error {
+	p := f.stream.Position()
+	if p.File != "" || !f.from.s.MariaDB() {
+		return follow.Await(ctx, f.from.db, p)
+	}
+	// Nothing has come since the start, of which the GTIDs alone are known. The
+	// end of the binary log is behind it.
+	if err := f.from.db.QueryRowContext(ctx, "SELECT @@GLOBAL.server_id").Scan(&p.Server); err != nil {
+		return fmt.Errorf("%s: %w", f.from.addr, err)
+	}
+	var more [2]string
+	if err := f.from.db.QueryRowContext(ctx, "SHOW MASTER STATUS").Scan(&p.File, &p.Offset, &more[0], &more[1]); err != nil {
+		return fmt.Errorf("%s: SHOW MASTER STATUS: %w", f.from.addr, err)
+	}
+	return follow.Await(ctx, f.from.db, p)
 }
 
 // again reads rows by their keys from the owner, which must have all that was

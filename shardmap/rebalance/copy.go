@@ -197,7 +197,7 @@ func (f *flow) reader(ctx context.Context) *side {
 func (f *flow) roundOf(ctx context.Context, e *side, t *table, until time.Time) error {
 	// What is read by the primary must have been committed there.
 	if e == f.from {
-		if err := follow.Await(ctx, e.db, f.stream.Position()); err != nil {
+		if err := f.await(ctx); err != nil {
 			return err
 		}
 	}

@@ -33,7 +33,7 @@ func New(store Store, o Options) *Engine { return &Engine{store: store, o: o.wit
 func (e *Engine) Run(ctx context.Context, id string) (Report, error) {
 	r := &run{
 		Options: e.o, store: e.store, id: id, began: time.Now(), changed: make(chan struct{}),
-		movers: map[string]*mover{}, copying: make(chan struct{}, e.o.Parallel), report: &Report{},
+		movers: map[string]*mover{}, copying: make(chan struct{}, e.o.Parallel), switching: make(chan struct{}, 1), report: &Report{},
 	}
 	r.fleet = newFleet(r)
 	r.limiter = newLimiter(e.o.Limit)
@@ -47,13 +47,15 @@ func (e *Engine) Run(ctx context.Context, id string) (Report, error) {
 // run is one rebalance under way.
 type run struct {
 	Options
-	store   Store
-	id      string
-	token   string // tells this engine from any other
-	began   time.Time
-	fleet   *fleet
-	limiter *limiter
-	copying chan struct{} // a place for each move that may be copied now
+	store     Store
+	id        string
+	token     string // tells this engine from any other
+	began     time.Time
+	fleet     *fleet
+	limiter   *limiter
+	copying   chan struct{} // a place for each move that may be copied now
+	switching chan struct{} // the place for the one that is switched
+	making    sync.Mutex    // of tables, so that two moves don't make the same one
 
 	mu      sync.Mutex
 	m       *shardmap.Map // the newest that is known

@@ -225,6 +225,8 @@ func (f *flow) strained(ctx context.Context) string {
 // describe reads what the tables are on both sides, and makes those that the
 // side of the copies doesn't have.
 func (f *flow) describe(ctx context.Context, carry bool) error {
+	f.v.r.making.Lock()
+	defer f.v.r.making.Unlock()
 	f.tables = nil
 	d := f.mv.Database
 	owned := len(d.Owned(f.from.shard.ID))

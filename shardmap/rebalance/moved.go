@@ -141,53 +141,87 @@ func (l *look) close() {
 	l.side.close()
 }
 
+// seen is a row that a transaction that isn't the engine's has changed.
+type seen struct {
+	t   *table
+	key rows.Key
+}
+
 // all looks at what is there now.
 func (l *look) all(ctx context.Context) error {
-	at, err := follow.Current(ctx, l.f.to.db)
+	f := l.f
+	at, err := follow.Current(ctx, f.to.db)
 	if err != nil {
 		return err
 	}
+	changed := map[seen]*follow.Transaction{}
 	for !l.stream.Reached(at) {
 		tx, err := l.stream.Next(ctx)
 		if err != nil {
 			return err
 		}
-		if len(tx.Marked) == 0 && len(tx.Changed) > 0 {
-			if err := l.stray(ctx, tx); err != nil {
-				return err
+		if len(tx.Marked) == 0 && !l.known(tx) {
+			for _, c := range tx.Changed {
+				// Reference tables are written by nobody else where they are copies.
+				if t := f.table(c.Table); t != nil && t.where != "" {
+					for _, key := range c.Keys {
+						changed[seen{t, key}] = tx
+					}
+				}
 			}
 		}
-		l.f.state.straysFrom = tx.Keep
+		if len(changed) >= batch {
+			if err := l.judge(ctx, changed); err != nil {
+				return err
+			}
+			clear(changed)
+		}
+		if len(changed) == 0 {
+			f.state.straysFrom = tx.Keep
+		}
 	}
+	if len(changed) == 0 {
+		return nil
+	}
+	if err := l.judge(ctx, changed); err != nil {
+		return err
+	}
+	f.state.straysFrom = l.stream.Keep()
 	return nil
 }
 
-// stray records the rows of a transaction that are in the move's slots on either
-// side. Whether they are alike by now says nothing: the engine may have put the
+// known says whether a transaction is from before the switch.
+func (l *look) known(tx *follow.Transaction) bool {
+	id, err := gtid.Parse(tx.GTID)
+	return err == nil && !id.IsEmpty() && l.f.state.straysKnown.Contains(id)
+}
+
+// judge records those of the rows that are in the move's slots on either side.
+// Whether they are alike by now says nothing: the engine may have put the
 // owner's row in place of the stray.
-func (l *look) stray(ctx context.Context, tx *follow.Transaction) error {
+func (l *look) judge(ctx context.Context, changed map[seen]*follow.Transaction) error {
 	f := l.f
-	if id, err := gtid.Parse(tx.GTID); err == nil && !id.IsEmpty() && f.state.straysKnown.Contains(id) {
-		return nil
-	}
-	if err := follow.Await(ctx, f.to.db, tx.Position); err != nil {
+	if err := follow.Await(ctx, f.to.db, l.stream.Position()); err != nil {
 		return err
 	}
-	for _, c := range tx.Changed {
-		t := f.table(c.Table)
-		if t == nil || t.where == "" { // reference tables are written by nobody else when they are copies
-			continue
-		}
-		there, err := f.from.s.HashesOf(ctx, t.shape, c.Keys, t.where)
-		if err != nil {
-			return err
-		}
-		here, err := l.side.s.HashesOf(ctx, t.shape, c.Keys, t.where)
+	by := map[*table][]rows.Key{}
+	for s := range changed {
+		by[s.t] = append(by[s.t], s.key)
+	}
+	for t, keys := range by {
+		var here, there map[rows.Key]rows.Hash
+		err := both(
+			func() (err error) { there, err = f.from.s.HashesOf(ctx, t.shape, keys, t.where); return err },
+			func() (err error) { here, err = l.side.s.HashesOf(ctx, t.shape, keys, t.where); return err })
 		if err != nil {
 			return err
 		}
 		maps.Copy(there, here)
 		for _, key := range slices.Sorted(maps.Keys(there)) {
+			tx := changed[seen{t, key}]
+			if tx == nil { // the key has another text in the row
+				tx = &follow.Transaction{At: time.Now()}
+			}
 			if err := l.record(ctx, t, tx, key); err != nil {
 				return err
 			}

@@ -53,10 +53,9 @@ func (f *flow) goesFirst(mv *shardmap.Move) string {
 		return ""
 	}
 	for _, other := range mv.Database.Moves() {
-		if other.ID != mv.ID && other.Copies() == mv.Copies() && other.State == mv.State {
-			if mv.State == shardmap.MoveMoved || carries(other) {
-				return other.ID
-			}
+		back := other.State == shardmap.MoveMoved || other.State == shardmap.MoveReturning
+		if other.ID != mv.ID && other.Copies() == mv.Copies() && (carries(other) || mv.State == shardmap.MoveMoved && back) {
+			return other.ID
 		}
 	}
 	return ""
@@ -65,12 +64,12 @@ func (f *flow) goesFirst(mv *shardmap.Move) string {
 // cut is a switch under way.
 type cut struct {
 	*flow
-	primary *server.Server // of the owner until then
-	began   time.Time
-	version uint64 // of the map with the pause
-	fenced  []string
-	last    gtid.Set // what the owner has had, when nobody writes there any more
-	back    *state   // what is kept at the former owner from then on; nil after an undo
+	primary     *server.Server // of the owner until then
+	began       time.Time
+	version     uint64 // of the map with the pause
+	fenced      []string
+	last        gtid.Set // what the owner has had, when nobody writes there any more
+	carriesBack bool     // the reference tables come back with an undo
 }
 
 // trySwitch lets the side of the copies own the slots. What isn't done within
@@ -79,6 +78,15 @@ func (f *flow) trySwitch(ctx context.Context, mv *shardmap.Move) (done bool, err
 	v := f.v
 	if n := f.behind(); n > limitBehind {
 		v.say(fmt.Sprintf("%d rows have changed since they were compared, more than %d", n, limitBehind))
+		return false, f.pause(ctx)
+	}
+	// One at a time: whether the reference tables go along depends on who else
+	// has been switched.
+	select {
+	case v.r.switching <- struct{}{}:
+		defer func() { <-v.r.switching }()
+	default:
+		v.phase(PhaseLevel, "")
 		return false, f.pause(ctx)
 	}
 	c := &cut{flow: f}
@@ -325,7 +333,7 @@ func (c *cut) lastPosition(ctx context.Context) error {
 
 // lastComparison compares the rows that are behind, with nothing moving.
 func (c *cut) lastComparison(ctx context.Context) error {
-	if err := follow.Await(ctx, c.from.db, c.stream.Position()); err != nil {
+	if err := c.await(ctx); err != nil {
 		return err
 	}
 	for c.behind() > 0 {
@@ -353,7 +361,8 @@ func (c *cut) keepBack(ctx context.Context) error {
 	}
 	// The source keeps no slot: then nobody writes its reference tables.
 	d := c.mv.Database
-	b.carries = d.Default != c.mv.From && len(d.Owned(c.mv.From.ID)) == len(c.mv.Slots())
+	b.carries = leavesNone(c.mv)
+	c.carriesBack = b.carries
 	b.progress.State = shardmap.MoveMoved
 	ctx, cancel := c.whole(ctx)
 	defer cancel()
@@ -371,6 +380,12 @@ func (c *cut) keepBack(ctx context.Context) error {
 	})
 }
 
+// leavesNone says whether the source of a move has no reference tables that are
+// written to once the target owns the slots.
+func leavesNone(mv *shardmap.Move) bool {
+	return mv.Database.Default != mv.From && len(mv.Database.Owned(mv.From.ID)) == len(mv.Slots())
+}
+
 // lastReplicas waits until the replicas of the new owner have all.
 func (c *cut) lastReplicas(ctx context.Context) error {
 	at, err := follow.Current(ctx, c.to.db)
@@ -386,33 +401,34 @@ func (c *cut) lastReplicas(ctx context.Context) error {
 	return nil
 }
 
-// store stores the map with the new owner. When the answer is lost, the pause
-// lasts until it is known: whoever takes it back could undo what is done.
+// store stores the map with the new owner. When the answer is lost it looks what
+// became of it, until time is over. Taking the pause back is safe even then: it
+// is a compare-and-swap too.
 func (c *cut) store(ctx context.Context, paused, next shardmap.MoveState) error {
 	v := c.v
 	for {
+		others := false
 		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.r.Statement)
-		_, err := v.r.swap(within, v.db, v.id, fmt.Sprintf("move %s: %s owns the slots", v.id, c.to.shard.ID), []shardmap.MoveState{paused}, to(next))
+		_, err := v.r.swap(within, v.db, v.id, fmt.Sprintf("move %s: %s owns the slots", v.id, c.to.shard.ID), []shardmap.MoveState{paused}, func(mv *shardmap.Move) bool {
+			others = next == shardmap.MoveMoved && leavesNone(mv) != c.carriesBack
+			if !others {
+				mv.State = next
+			}
+			return true
+		})
 		cancel()
-		if err == nil {
+		mv := v.move()
+		switch {
+		case others:
+			return errors.New("another move of the source's slots was switched at this moment")
+		case err == nil, errors.Is(err, errState) && mv != nil && mv.State == next:
 			return v.r.point("stored")
-		}
-		if errors.Is(err, errAgain) || errors.Is(err, errState) {
+		case errors.Is(err, errAgain), errors.Is(err, errState):
 			return err
 		}
-		known, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.r.Statement)
-		m, loadErr := v.r.store.Load(known)
-		cancel()
-		if loadErr == nil {
-			if mv := find(m, v.db, v.id); mv != nil && mv.State == next {
-				v.r.setMap(m)
-				return v.r.point("stored")
-			}
-			if ctx.Err() != nil {
-				return err // it isn't stored, and time is over
-			}
+		if !sleep(ctx, 20*time.Millisecond) {
+			return err
 		}
-		sleep(context.WithoutCancel(ctx), 50*time.Millisecond)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"shardway/shardmap/rebalance/follow"
 	"shardway/shardmap/rebalance/rows"
 )
 
@@ -124,7 +123,7 @@ func (f *flow) recheck(ctx context.Context, last bool) error {
 	if f.behind() == 0 {
 		return nil
 	}
-	if err := follow.Await(ctx, f.from.db, f.stream.Position()); err != nil {
+	if err := f.await(ctx); err != nil {
 		return err
 	}
 	for _, t := range f.tables {

@@ -13,6 +13,7 @@ type Data struct {
 	Script []string // makes the tables with all their rows; no statement names the database
 	Tables []Placed // those that the map lists; all others live on the first shard
 	Shards int      // how many of the cluster's shards own slots; 0: all
+	Also   [][]int  // by shard, the slots of which it has rows besides its own; it may be shorter than the shards are many
 }
 
 // Placed is a table that the map lists.
@@ -23,8 +24,8 @@ type Placed struct {
 	Options   string // more keys of the map's table, as `sequence: id`
 }
 
-// slot is SQL that computes the slot of a row.
-func (p Placed) slot(slots int) string {
+// Slot is SQL that computes the slot of a row.
+func (p Placed) Slot(slots int) string {
 	if p.Placement == "crc32" && strings.Contains(p.Options, "fold: rtrim") {
 		return fmt.Sprintf("MOD(CRC32(RTRIM(`%s`)), %d)", p.Key, slots)
 	}
@@ -103,7 +104,7 @@ func (c *Cluster) Load(ctx context.Context, d Data) error {
 		var keep []string
 		for _, t := range d.Tables {
 			if t.Key != "" {
-				keep = append(keep, fmt.Sprintf("DELETE FROM %s.%s WHERE %s NOT BETWEEN %d AND %d", d.Name, t.Name, t.slot(d.Slots), first, last))
+				keep = append(keep, fmt.Sprintf("DELETE FROM %s.%s WHERE %s NOT BETWEEN %d AND %d", d.Name, t.Name, t.Slot(d.Slots), first, last)+d.spared(t, home[s]))
 			}
 		}
 		if home[s] > 0 {
@@ -122,6 +123,14 @@ func (c *Cluster) Load(ctx context.Context, d Data) error {
 		return err
 	}
 	return c.Sync(ctx)
+}
+
+// spared is SQL that goes on with a condition for the rows that a shard doesn't keep.
+func (d Data) spared(t Placed, shard int) string {
+	if shard >= len(d.Also) || len(d.Also[shard]) == 0 {
+		return ""
+	}
+	return " AND " + t.Slot(d.Slots) + " NOT IN (" + strings.Trim(strings.ReplaceAll(fmt.Sprint(d.Also[shard]), " ", ","), "[]") + ")"
 }
 
 // Shop is the sample database of the documentation: users and their orders,

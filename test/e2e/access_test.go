@@ -33,7 +33,7 @@ var writes = []string{
 
 // TestAUserWhoMayOnlyReadWritesNothing sends all that writes, as text and prepared, by itself and in a transaction.
 func TestAUserWhoMayOnlyReadWritesNothing(t *testing.T) {
-	onEach(t, "access", app, func(e *env) {
+	onBoth(t, "access", app, func(e *env) {
 		e.must(e.c.Exec(e.ctx, "USE access", "CREATE TABLE written (id INT AUTO_INCREMENT PRIMARY KEY)",
 			"CREATE FUNCTION writes() RETURNS INT DETERMINISTIC BEGIN INSERT INTO written VALUES (NULL); RETURN 1; END",
 			"CREATE PROCEDURE w() INSERT INTO written VALUES (NULL)"))
@@ -104,7 +104,7 @@ func TestAUserWhoMayOnlyReadWritesNothing(t *testing.T) {
 
 // TestAUserOfOneDatabaseSeesNoRowOfAnother looks for a secret of another database in every answer.
 func TestAUserOfOneDatabaseSeesNoRowOfAnother(t *testing.T) {
-	onEach(t, "mine", app, func(e *env) {
+	onBoth(t, "mine", app, func(e *env) {
 		e.must(e.c.Exec(e.ctx, "DROP DATABASE IF EXISTS theirs", "CREATE DATABASE theirs", "CREATE TABLE theirs.hidden (secret VARCHAR(40), other INT)",
 			"INSERT INTO theirs.hidden VALUES ('topsecret', 1)", "CREATE VIEW theirs.v AS SELECT * FROM theirs.hidden",
 			"CREATE PROCEDURE theirs.p() SELECT * FROM theirs.hidden", "CREATE FUNCTION theirs.f() RETURNS VARCHAR(40) DETERMINISTIC READS SQL DATA RETURN (SELECT secret FROM theirs.hidden)"))

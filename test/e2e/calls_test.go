@@ -11,7 +11,7 @@ import (
 // TestE11PreparedCalls runs prepared CALLs with several results and OUT parameters, which came to a stop elsewhere, and
 // compares every packet's meaning with a plain server.
 func TestE11PreparedCalls(t *testing.T) {
-	onEach(t, "calls", app, func(e *env) {
+	onBoth(t, "calls", app, func(e *env) {
 		for _, sql := range []string{
 			"CREATE PROCEDURE calls.several(IN n INT) BEGIN SELECT n AS a, NULL AS b; SELECT code FROM countries ORDER BY code LIMIT 2; UPDATE notes SET user_id = n WHERE id = 1; END",
 			"CREATE PROCEDURE calls.outs(IN n INT, OUT double_n BIGINT, INOUT txt VARCHAR(40)) BEGIN SET double_n = 2 * n; SELECT n; SET txt = CONCAT(txt, '!'); END",
@@ -105,7 +105,7 @@ func (e *env) sameColumns(q string, got, want []result) {
 // TestE12CursorsAndLongData: a cursor is opened, read in parts, reset, closed with its statement and lost with its
 // transaction; and parameters in parts mix with NULLs. Every reply is compared with a plain server's.
 func TestE12CursorsAndLongData(t *testing.T) {
-	onEach(t, "cursors", app, func(e *env) {
+	onBoth(t, "cursors", app, func(e *env) {
 		d := e.serve(nil)
 		for _, mode := range wireModes {
 			e.Run(mode.name, func(*testing.T) {

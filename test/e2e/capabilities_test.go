@@ -23,7 +23,7 @@ func attributes(pairs ...string) []byte {
 
 // TestQueryAttributes: a client of MySQL 8 and later sends some with each statement, and the statement sees them.
 func TestQueryAttributes(t *testing.T) {
-	onEach(t, "attributes", app, func(e *env) {
+	onBoth(t, "attributes", app, func(e *env) {
 		d := e.serve(nil)
 		with := func(o *wireOptions) { o.caps = capAttributes | capMultiStmts }
 		w, plain := e.dial(d, with), e.plain(with)
@@ -112,7 +112,7 @@ func (s *stmt) attributed(pairs []string, n int64, text string) []byte {
 // TestMariaDBCapabilities: extended metadata is relayed to the clients that can read it, and to no others; metadata
 // caching and bulk execution aren't offered, so that clients do without.
 func TestMariaDBCapabilities(t *testing.T) {
-	onEach(t, "mariacaps", app, func(e *env) {
+	onBoth(t, "mariacaps", app, func(e *env) {
 		d := e.serve(nil)
 		extended := func(o *wireOptions) { o.own = ownBulk | ownExtended | ownCache }
 		w := e.dial(d, extended)

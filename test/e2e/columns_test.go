@@ -18,6 +18,12 @@ const (
 	flagGroup       = 0x8000
 )
 
+// Widths of columns: of an INT, and of the widest text that a server's temporary table has as no BLOB.
+const (
+	widthOfInt = 11
+	widestText = 1<<16 - 4
+)
+
 // planned are column definitions without what depends on the server's plan. A column that comes from a temporary table
 // has no key there, or the one that the temporary table was given, and an aggregate function isn't binary any more (or has a default, MariaDB) and
 // has an original name, and a text has no decimals, which it has 31 of before (MySQL). Whether there is such a table goes by how many rows the server has, and by whether it finds
@@ -57,22 +63,21 @@ func plannedOne(def []byte, derived []string, rollup bool) []byte {
 	if rollup {
 		flags &^= flagNotNull | flagNoDefault
 	}
-	if !table {
+	if width := binary.LittleEndian.Uint32(def[at+3:]); !table {
 		flags &^= flagBinary | flagNoDefault
 		if typ := def[at+flagsAt-1]; typ >= typeBlob-3 { // TINY, MEDIUM and LONG_BLOB are before it, VAR_STRING and STRING behind
 			def[at+flagsAt+2] = 0
-			if rollup { // its width is the temporary table's, and a wide one is a BLOB
+			if rollup || width >= widestText { // its width is the temporary table's, and a wide one is a BLOB
 				def[at+flagsAt-1] = typeBlob
 				clear(def[at+3 : at+7])
 				flags &^= flagBlob
 			}
 		}
-		width, least := binary.LittleEndian.Uint32(def[at+3:]), uint32(10)
-		if rollup {
-			least = 12 // an INT column is one of these too
-		}
-		if typ := &def[at+flagsAt-1]; *typ == typeLongLong && width < least {
-			*typ = typeLong // a temporary table of MySQL's has an INT for it
+		switch typ := &def[at+flagsAt-1]; *typ {
+		case typeShort, typeLong, typeLongLong: // a temporary table of MySQL's may have another one of them for it
+			if width <= widthOfInt {
+				*typ = typeLong
+			}
 		}
 	}
 	binary.LittleEndian.PutUint16(def[at+flagsAt:], flags)

@@ -11,7 +11,7 @@ import (
 
 // TestCommands sends each command by hand.
 func TestCommands(t *testing.T) {
-	onEach(t, "coms", app, func(e *env) {
+	onBoth(t, "coms", app, func(e *env) {
 		d := e.serve(settings{"users": "{app: {password: app, databases: [coms, mysql_other]}, second: {password: two, databases: [coms], read_only: true}}"})
 		alive := func(w *wire, after string) {
 			e.Helper()

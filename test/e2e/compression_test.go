@@ -15,7 +15,7 @@ import (
 
 // TestCompression compresses the connections on both sides, with a driver and with the mysql shell.
 func TestCompression(t *testing.T) {
-	onEach(t, "zipped", app, func(e *env) {
+	onBoth(t, "zipped", app, func(e *env) {
 		for _, server := range []string{"none", "zlib", "zstd"} {
 			d := e.serve(settings{"servers": fmt.Sprintf("{user: shardway, password: secret, compression: %s}", server)})
 			db := e.open(d, func(c *mysql.Config) { e.must(c.Apply(mysql.EnableCompression(true))) })

@@ -15,7 +15,7 @@ var onShard = regexp.MustCompile(` \(shard s\d\)`)
 
 // TestDefine makes, changes and drops tables through Shardway and on the plain server, and compares every reply.
 func TestDefine(t *testing.T) {
-	onEach(t, "define", app, func(e *env) {
+	onBoth(t, "define", app, func(e *env) {
 		d := e.serve(nil)
 		w, plain := e.dial(d, nil), e.plain(nil)
 		const columns = "(id BIGINT NOT NULL, user_id BIGINT NOT NULL, total DECIMAL(12,2) NOT NULL DEFAULT 0, note VARCHAR(20), PRIMARY KEY (user_id, id))"

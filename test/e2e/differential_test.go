@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
 	"os"
@@ -157,7 +158,7 @@ func TestDifferential(t *testing.T) {
 		{name: "prepared_old", prepared: true, change: func(o *wireOptions) { o.without = capDeprecateEOF; o.caps = capFoundRows }},
 	} {
 		t.Run(mode.name, func(t *testing.T) {
-			onEach(t, "diff", app, func(e *env) {
+			onBoth(t, "diff", app, func(e *env) {
 				d := e.serve(nil)
 				compared, refused := e.compare(statements, mode.prepared,
 					func() *wire { return e.dial(d, mode.change) }, func() *wire { return e.plain(mode.change) }, nil)
@@ -306,8 +307,12 @@ func (s *statement) difference(got, want *answer) string {
 		} else if !s.rows {
 			diff("columns", quoted(g.Columns), quoted(w.Columns))
 		}
-		if s.folds {
-			g.Rows, w.Rows = folded(&g, got.prepared != nil), folded(&w, want.prepared != nil)
+		switch {
+		case s.folds:
+			g.Rows, w.Rows = rowsAs(&g, got.prepared != nil, grammar.Fold), rowsAs(&w, want.prepared != nil, grammar.Fold)
+		case s.planned && !slices.EqualFunc(g.Columns, w.Columns, bytes.Equal): // so their rows may be encoded otherwise
+			same := func(cell string) string { return cell }
+			g.Rows, w.Rows = rowsAs(&g, got.prepared != nil, same), rowsAs(&w, want.prepared != nil, same)
 		}
 		if s.unordered {
 			sortRows(g.Rows)
@@ -341,8 +346,8 @@ func (s *statement) error(err *wireError) string {
 	return err.Error()
 }
 
-// folded are the rows of a result with each text as all that are equal to it are written.
-func folded(r *result, binary bool) [][]byte {
+// rowsAs are the rows of a result with each value as cell writes it.
+func rowsAs(r *result, binary bool, cell func(string) string) [][]byte {
 	rows := make([][]byte, len(r.Rows))
 	for i, p := range r.Rows {
 		var cells []string
@@ -352,7 +357,7 @@ func folded(r *result, binary bool) [][]byte {
 			cells = textRow(p)
 		}
 		for j := range cells {
-			cells[j] = grammar.Fold(cells[j])
+			cells[j] = cell(cells[j])
 		}
 		rows[i] = fmt.Appendf(nil, "%q", cells)
 	}

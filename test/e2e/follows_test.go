@@ -15,7 +15,7 @@ func TestB5SessionStateFollowsItsClient(t *testing.T) {
 		prepared, late bool
 	}{{name: "text"}, {name: "prepared", prepared: true}, {name: "late", late: true}} {
 		t.Run(mode.name, func(t *testing.T) {
-			onEach(t, "follows", app, func(e *env) {
+			onBoth(t, "follows", app, func(e *env) {
 				d := e.serve(settings{"pool": "{max_per_server: 3, wait_timeout: 30s}"})
 				others, watcher := e.others(d), e.dial(d, nil)
 				between := func(*wire) { others() }

@@ -31,7 +31,7 @@ func gathered(f cluster.Flavor) cluster.Data {
 // it leaves behind.
 func TestGather(t *testing.T) {
 	statements := readStatements(t, "testdata/gather.sql")
-	onEach(t, "gather", gathered, func(e *env) {
+	onBoth(t, "gather", gathered, func(e *env) {
 		d := e.serve(settings{"limits": "{gather_rows: 100000}"})
 		e.gatherLeavesNothing(d)
 		for _, prepared := range []bool{false, true} {
@@ -204,6 +204,7 @@ func (e *env) gatherKeys(d *daemon) {
 		"SELECT COUNT(*), MAX(o.id) FROM kinds k JOIN users u ON u.id = k.id + 0 AND u.age = k.u8 JOIN orders o ON o.user_id = u.age",
 		"SELECT COUNT(*), MAX(o.id) FROM users u JOIN orders o ON o.user_id = u.age WHERE u.id = 3 AND u.name = 'nobody'",
 		"SELECT COUNT(*), MAX(o.id) FROM countries c JOIN users u ON u.country = c.code JOIN orders o ON o.user_id = u.age WHERE c.name = 'Polska'",
+		"SELECT COUNT(*), MAX(orders.id) FROM users JOIN orders ON user_id = age WHERE country = 'de' AND note = 'order 1' AND name LIKE 'user%'",
 	} {
 		got, err := w.one(q)
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 
 // TestConnectionAttributes: what a client says of itself is shown; what is malformed or too much ends the login.
 func TestConnectionAttributes(t *testing.T) {
-	onEach(t, "attrs", app, func(e *env) {
+	onBoth(t, "attrs", app, func(e *env) {
 		d := e.serve(nil)
 		watcher := e.dial(d, nil)
 		shown := func(w *wire) map[string]string {
@@ -69,7 +69,7 @@ func u(n uint32) string {
 // TestClientFlags: CLIENT_FOUND_ROWS, CLIENT_IGNORE_SPACE and CLIENT_INTERACTIVE do what they do at a server, each for its own
 // client.
 func TestClientFlags(t *testing.T) {
-	onEach(t, "flags", app, func(e *env) {
+	onBoth(t, "flags", app, func(e *env) {
 		d := e.serve(nil)
 		for _, caps := range []uint32{0, capFoundRows, capIgnoreSpace, capInteractive, capFoundRows | capIgnoreSpace | capInteractive} {
 			with := func(o *wireOptions) { o.caps = caps }
@@ -93,7 +93,7 @@ func TestClientFlags(t *testing.T) {
 
 // TestInteractiveTimeout: an interactive client that is idle for interactive_timeout is left, another one isn't.
 func TestInteractiveTimeout(t *testing.T) {
-	onEach(t, "idle", app, func(e *env) {
+	onBoth(t, "idle", app, func(e *env) {
 		e.must(e.c.Exec(e.ctx, "SET GLOBAL interactive_timeout = 1"))
 		e.Cleanup(func() { _ = e.c.Exec(context.Background(), "SET GLOBAL interactive_timeout = 28800") })
 		d := e.serve(nil)

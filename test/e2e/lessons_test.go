@@ -24,7 +24,7 @@ var startUps = map[string]string{
 
 // TestC7StartUpStatementsNeitherFailNorPin: an unparsed SET locked clients to one server.
 func TestC7StartUpStatementsNeitherFailNorPin(t *testing.T) {
-	onEach(t, "startups", app, func(e *env) {
+	onBoth(t, "startups", app, func(e *env) {
 		d := e.serve(nil)
 		watcher := e.dial(d, nil)
 		for name, sqls := range startUps {
@@ -46,7 +46,7 @@ func TestC7StartUpStatementsNeitherFailNorPin(t *testing.T) {
 
 // TestT28TheVersionInTheHandshakeIsTheServers: drivers choose features by it.
 func TestT28TheVersionInTheHandshakeIsTheServers(t *testing.T) {
-	onEach(t, "version", app, func(e *env) {
+	onBoth(t, "version", app, func(e *env) {
 		w, plain := e.dial(e.serve(nil), nil), e.plain(nil)
 		got, err := w.one("SELECT VERSION()")
 		e.must(err)
@@ -60,7 +60,7 @@ func TestT28TheVersionInTheHandshakeIsTheServers(t *testing.T) {
 
 // TestG14AResetForgetsAllButTheSchema: prepared statements, variables and insert ids die, the schema stays.
 func TestG14AResetForgetsAllButTheSchema(t *testing.T) {
-	onEach(t, "resets", app, func(e *env) {
+	onBoth(t, "resets", app, func(e *env) {
 		d := e.serve(settings{"users": "{app: {password: app}}"})
 		ours, plain := e.dial(d, nil), e.plain(nil)
 		var answers [2][]string

@@ -37,7 +37,7 @@ func (w *wire) load(q, file string, packet int) (result, error) {
 // TestJ17LoadDataLocalOverShards: the rows of a client's file go to their shards, and what comes of it is what comes of
 // it on one server that holds all rows.
 func TestJ17LoadDataLocalOverShards(t *testing.T) {
-	onEach(t, "loads", app, func(e *env) {
+	onBoth(t, "loads", app, func(e *env) {
 		if e.mysql() {
 			e.must(e.c.Exec(e.ctx, "SET GLOBAL local_infile = ON"))
 			e.Cleanup(func() { _ = e.c.Exec(e.ctx, "SET GLOBAL local_infile = OFF") })

@@ -11,7 +11,7 @@ import (
 
 // TestJ17LoadDataLocal loads a client's file through Shardway and on a plain server, and compares what comes of it.
 func TestJ17LoadDataLocal(t *testing.T) {
-	onEach(t, "localfile", app, func(e *env) {
+	onBoth(t, "localfile", app, func(e *env) {
 		if e.mysql() {
 			e.must(e.c.Exec(e.ctx, "SET GLOBAL local_infile = ON"))
 			e.Cleanup(func() { _ = e.c.Exec(e.ctx, "SET GLOBAL local_infile = OFF") })

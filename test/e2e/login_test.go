@@ -20,7 +20,7 @@ import (
 
 // TestF13Logins logs in by each plugin, transport and way of TLS, rightly and wrongly.
 func TestF13Logins(t *testing.T) {
-	onEach(t, "login", app, func(e *env) {
+	onBoth(t, "login", app, func(e *env) {
 		files, err := cluster.Certificates(e.TempDir())
 		e.must(err)
 		pem, err := os.ReadFile(files.CA)
@@ -109,7 +109,7 @@ func TestF13Logins(t *testing.T) {
 // TestF13ServerTLS logs in to the servers in all ways of TLS: to MariaDB by mysql_native_password, to MySQL by
 // caching_sha2_password.
 func TestF13ServerTLS(t *testing.T) {
-	onEach(t, "srvtls", app, func(e *env) {
+	onBoth(t, "srvtls", app, func(e *env) {
 		other, err := cluster.Certificates(e.TempDir())
 		e.must(err)
 		for _, c := range []struct {
@@ -152,7 +152,7 @@ func TestF13ServerTLS(t *testing.T) {
 
 // TestCheck runs `shardway check --connect` on what is right and what isn't.
 func TestCheck(t *testing.T) {
-	onEach(t, "checks", app, func(e *env) {
+	onBoth(t, "checks", app, func(e *env) {
 		path, err := daemonBinary()
 		e.must(err)
 		check := func(shardmap string, s settings) (string, error) {
@@ -188,7 +188,7 @@ func TestCheck(t *testing.T) {
 
 // TestDrivers uses Shardway as programs do.
 func TestDrivers(t *testing.T) {
-	onEach(t, "drivers", app, func(e *env) {
+	onBoth(t, "drivers", app, func(e *env) {
 		files, err := cluster.Certificates(e.TempDir())
 		e.must(err)
 		d := e.serve(settings{"tls": fmt.Sprintf("{mode: preferred, cert: %q, key: %q}", files.Cert, files.Key)})

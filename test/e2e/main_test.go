@@ -80,6 +80,8 @@ type env struct {
 	c      *cluster.Cluster
 	db     cluster.Data
 	binary func() (string, error) // of its daemons; daemonBinary when nil
+
+	moves *handMade // nil where no slots move
 }
 
 func (e *env) mysql() bool { return e.c.Flavor == cluster.MySQL }
@@ -93,12 +95,24 @@ func (e *env) must(err error) {
 }
 
 // onEach runs a test on each kind of server, with the data loaded as a database
-// of the given name. Tests run one after the other: they share two cores, and
-// some kill servers.
+// of the given name: on one after the other, for tests that kill servers or go by
+// the time that something takes.
 func onEach(t *testing.T, name string, data func(cluster.Flavor) cluster.Data, test func(e *env)) {
 	t.Helper()
 	for _, f := range cluster.Flavors() {
 		t.Run(string(f), func(t *testing.T) { on(t, f, name, data, test) })
+	}
+}
+
+// onBoth is onEach on both kinds of servers at once, for tests that wait for answers.
+func onBoth(t *testing.T, name string, data func(cluster.Flavor) cluster.Data, test func(e *env)) {
+	t.Helper()
+	var running sync.WaitGroup
+	defer running.Wait()
+	for _, f := range cluster.Flavors() {
+		running.Go(func() {
+			t.Run(string(f), func(t *testing.T) { on(t, f, name, data, test) })
+		})
 	}
 }
 

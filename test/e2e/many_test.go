@@ -155,7 +155,7 @@ func TestManyShards(t *testing.T) {
 	if len(all) < 150 {
 		t.Errorf("%d statements, want at least 150", len(all))
 	}
-	onEach(t, "many", things, func(e *env) {
+	onBoth(t, "many", things, func(e *env) {
 		d := e.serve(nil)
 		for _, mode := range []struct {
 			name     string

@@ -13,7 +13,7 @@ import (
 // literal and bound value, the rows that the server matches and stores are in
 // the slot that the map says.
 func TestPlacement(t *testing.T) {
-	onEach(t, "", nil, func(e *env) {
+	onBoth(t, "", nil, func(e *env) {
 		variable := "SHARDWAY_TEST_MARIADB"
 		if e.c.Flavor == cluster.MySQL {
 			variable = "SHARDWAY_TEST_MYSQL"

@@ -13,7 +13,7 @@ func u32(n uint32) []byte { return binary.LittleEndian.AppendUint32(nil, n) }
 // not sent again, long data, reset, close, cursors, and routing by what is
 // bound.
 func TestE12PreparedStatements(t *testing.T) {
-	onEach(t, "prep", app, func(e *env) {
+	onBoth(t, "prep", app, func(e *env) {
 		d := e.serve(settings{"pool": "{max_per_server: 3, wait_timeout: 30s}"})
 		e.logging()
 		w := e.dial(d, nil)
@@ -150,7 +150,7 @@ func TestE12PreparedStatements(t *testing.T) {
 
 // TestR27LargePackets sends and receives payloads around 16 MiB and twice that.
 func TestR27LargePackets(t *testing.T) {
-	onEach(t, "large", app, func(e *env) {
+	onBoth(t, "large", app, func(e *env) {
 		for _, s := range e.c.Servers() {
 			e.must(s.Exec(e.ctx, "SET GLOBAL max_allowed_packet = 1073741824"))
 		}

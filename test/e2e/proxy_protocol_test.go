@@ -16,7 +16,7 @@ import (
 
 // TestU29ProxyProtocol connects as a load balancer does.
 func TestU29ProxyProtocol(t *testing.T) {
-	onEach(t, "proxied", app, func(e *env) {
+	onBoth(t, "proxied", app, func(e *env) {
 		d := e.serve(settings{"proxy_protocol": "{trusted: [127.0.0.2/32]}"})
 		v2 := append([]byte("\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c"), 198, 51, 100, 7, 127, 0, 0, 1, 0xc3, 0x50, 0x11, 0x36)
 		for header, want := range map[string]string{
@@ -84,7 +84,7 @@ func TestU29ServersAreToldClientsAddresses(t *testing.T) {
 		"pool":           "{max_per_server: 4, multiplex: false}",
 		"proxy_protocol": "{trusted: [127.0.0.4/32]}",
 	}
-	onEach(t, "told", app, func(e *env) {
+	onBoth(t, "told", app, func(e *env) {
 		if e.mysql() {
 			e.refusesHeaders(told)
 			return

@@ -131,7 +131,7 @@ func TestWhereItGoes(t *testing.T) {
 		{"REPLACE INTO sessions VALUES ('where-a', 1, '')", -1, primary},
 		{"UPDATE notes SET user_id = user_id + 1 WHERE id = 1", 0, primary},
 	}
-	onEach(t, "goes", app, func(e *env) {
+	onBoth(t, "goes", app, func(e *env) {
 		d := e.serve(nil)
 		e.logging()
 		const times = 10
@@ -220,7 +220,7 @@ func TestCounters(t *testing.T) {
 // TestTransactionsStay checks that a transaction is on one primary, a READ ONLY
 // one on one replica, and that a second shard is refused without harm.
 func TestTransactionsStay(t *testing.T) {
-	onEach(t, "txs", app, func(e *env) {
+	onBoth(t, "txs", app, func(e *env) {
 		d := e.serve(settings{"transactions": "{cross_shard: forbid}"})
 		e.logging()
 		w := e.dial(d, nil)

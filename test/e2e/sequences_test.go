@@ -130,7 +130,7 @@ func boundNumbers() []statement {
 // TestSequences compares the numbers that rows get, and what a client is told of them, with a plain server's, and has
 // clients of two proxies draw numbers while one is killed.
 func TestSequences(t *testing.T) {
-	onEach(t, "numbers", numbered, func(e *env) {
+	onBoth(t, "numbers", numbered, func(e *env) {
 		config := settings{"users": "{app: {password: app, databases: [numbers]}, reader: {password: reader, databases: [numbers], read_only: true}}"}
 		d := e.serve(config)
 		w, plain := e.dial(d, nil), e.plain(nil)

@@ -12,7 +12,7 @@ import (
 // them share few server connections in a random order, and checks each time
 // that each client has what it set, and only that.
 func TestB5StateDoesNotLeak(t *testing.T) {
-	onEach(t, "state", app, func(e *env) {
+	onBoth(t, "state", app, func(e *env) {
 		d := e.serve(settings{"pool": "{max_per_server: 4, wait_timeout: 30s}"})
 		const clients, rounds, workers = 200, 3000, 8
 		type session struct {
@@ -128,7 +128,7 @@ func TestB5StateDoesNotLeak(t *testing.T) {
 // TestD9InsertIDs checks that each client sees its own insert ids, row counts and
 // found rows over shared connections.
 func TestD9InsertIDs(t *testing.T) {
-	onEach(t, "ids", app, func(e *env) {
+	onBoth(t, "ids", app, func(e *env) {
 		d := e.serve(settings{"pool": "{max_per_server: 3, wait_timeout: 30s}"})
 		var wg sync.WaitGroup
 		for n := range 20 {
@@ -175,7 +175,7 @@ func TestD9InsertIDs(t *testing.T) {
 // temporary tables and locks stay with their client, are nobody else's, and are
 // gone when it resets or leaves.
 func TestH15HeldState(t *testing.T) {
-	onEach(t, "held", app, func(e *env) {
+	onBoth(t, "held", app, func(e *env) {
 		d := e.serve(nil)
 		var wg sync.WaitGroup
 		for n := range 12 {

@@ -13,7 +13,7 @@ import (
 // TestI16SeveralStatements sends texts of several statements to Shardway and to a plain server, and compares every
 // reply: how many there are, their rows, status flags and errors.
 func TestI16SeveralStatements(t *testing.T) {
-	onEach(t, "several", app, func(e *env) {
+	onBoth(t, "several", app, func(e *env) {
 		d := e.serve(settings{"users": "{app: {password: app}}"})
 		for _, mode := range []struct {
 			name   string
@@ -122,7 +122,7 @@ func replies(rs []result) string {
 
 // TestI16DriverWithMultiStatements uses the option of a driver.
 func TestI16DriverWithMultiStatements(t *testing.T) {
-	onEach(t, "severaldrv", app, func(e *env) {
+	onBoth(t, "severaldrv", app, func(e *env) {
 		d := e.serve(nil)
 		db := e.open(d, func(c *mysql.Config) { c.MultiStatements = true })
 		rows, err := db.QueryContext(e.ctx, "SELECT name FROM users WHERE id = 3; UPDATE users SET age = 77 WHERE id = 3; SELECT age FROM users WHERE id = 3")

@@ -79,7 +79,7 @@ var shardLessons = []struct {
 // aggregates that missed shards, guards that saw the top of a statement alone, LIMIT of each shard, text in the order of
 // its bytes.
 func TestA1ToA4WrongResultsOverShards(t *testing.T) {
-	onEach(t, "texts", texts, func(e *env) {
+	onBoth(t, "texts", texts, func(e *env) {
 		d := e.serve(nil)
 		for _, lesson := range shardLessons {
 			e.Run(lesson.name, func(t *testing.T) {

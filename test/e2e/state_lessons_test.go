@@ -40,7 +40,7 @@ func TestC8APinHasAReasonAndAWaitHasADeadline(t *testing.T) {
 
 // TestC7WhatFollowsTheClientKeepsNoConnection: a variable that is computed pinned its client for good.
 func TestC7WhatFollowsTheClientKeepsNoConnection(t *testing.T) {
-	onEach(t, "free", app, func(e *env) {
+	onBoth(t, "free", app, func(e *env) {
 		d := e.serve(nil)
 		watcher := e.dial(d, nil)
 		for _, c := range []struct{ sqls, why string }{
@@ -74,7 +74,7 @@ func TestC7WhatFollowsTheClientKeepsNoConnection(t *testing.T) {
 // TestE10StatementsThatDifferInALiteral: LIMIT 8 and LIMIT 10 were taken for one statement, and its schema and
 // character set were left out of account.
 func TestE10StatementsThatDifferInALiteral(t *testing.T) {
-	onEach(t, "collide", app, func(e *env) {
+	onBoth(t, "collide", app, func(e *env) {
 		d := e.serve(settings{"pool": "{max_per_server: 1, wait_timeout: 30s}"})
 		type prepared struct {
 			w    *wire
@@ -109,7 +109,7 @@ func TestE10StatementsThatDifferInALiteral(t *testing.T) {
 // TestE11WhatCanBePrepared: wrong counts and names of columns, SET and CALL that couldn't be prepared, and a prepared
 // CALL with several results that hung.
 func TestE11WhatCanBePrepared(t *testing.T) {
-	onEach(t, "orm", app, func(e *env) {
+	onBoth(t, "orm", app, func(e *env) {
 		procedure := "/* shardway: shard=s0 */ CREATE PROCEDURE several(IN a INT, OUT b INT) BEGIN SELECT a + 1 AS next; SELECT code, name FROM countries ORDER BY code; SET b = a * 2; END"
 		w, plain := e.dial(e.serve(nil), nil), e.plain(nil)
 		for _, w := range []*wire{w, plain} {
@@ -142,7 +142,7 @@ func TestE11WhatCanBePrepared(t *testing.T) {
 
 // TestE12NullBitmaps: parameters that are NULL were mistaken for others.
 func TestE12NullBitmaps(t *testing.T) {
-	onEach(t, "nulls", app, func(e *env) {
+	onBoth(t, "nulls", app, func(e *env) {
 		w, plain := e.dial(e.serve(nil), nil), e.plain(nil)
 		r := rand.New(rand.NewPCG(12, 12))
 		for range 40 {
@@ -172,7 +172,7 @@ func TestE12NullBitmaps(t *testing.T) {
 
 // TestSTheCollationOfTheHandshakeReachesTheServer: it was lost, or mapped to the default.
 func TestSTheCollationOfTheHandshakeReachesTheServer(t *testing.T) {
-	onEach(t, "charsets", app, func(e *env) {
+	onBoth(t, "charsets", app, func(e *env) {
 		d := e.serve(settings{"pool": "{max_per_server: 2, wait_timeout: 30s}"})
 		others := e.others(d)
 		for _, c := range []struct {

@@ -88,6 +88,7 @@ func TestRandomStatements(t *testing.T) {
 				})
 			}
 			running.Wait()
+			whileMoving(ctx, t, c, fromEnv(t, "SHARDWAY_SEED", 1), fromEnv(t, "SHARDWAY_MOVING", 200))
 			t.Logf("note: %d statements answered alike, %d refused, %d different", sum.alike, sum.refused, sum.different)
 			for _, why := range sum.refusals() {
 				t.Logf("note: refused %s", why)
@@ -156,8 +157,16 @@ func (e *env) random(name string, seed uint64, n int, sum *tally) {
 		case grammar.Whole:
 		}
 	}
+	if e.moves != nil {
+		e.moves.begin(e, seed)
+	}
 	e.must(e.c.Load(e.ctx, e.db))
-	d := e.serve(nil)
+	var d *daemon
+	if e.moves != nil {
+		d = e.moves.start(e)
+	} else {
+		d = e.serve(nil)
+	}
 	p := &pair{e.dial(d, nil), e.plain(nil)}
 	defer func() {
 		p.ours.close()
@@ -168,10 +177,12 @@ func (e *env) random(name string, seed uint64, n int, sum *tally) {
 	bad, inTx := 0, 0 // inTx: so many statements until the transaction ends
 	for i := range n {
 		if inTx == 0 && r.IntN(12) == 0 {
-			e.onBoth(p, "BEGIN")
+			e.both(p, "BEGIN")
 			inTx = 1 + r.IntN(8)
 		}
 		s := g.Next(writesPercent)
+		p.ours.deadline(time.Minute)
+		p.plain.deadline(time.Minute)
 		text := e.try(p, s, i%2 == 1, sum)
 		if text != "" {
 			sum.count(&sum.different)
@@ -190,7 +201,7 @@ func (e *env) random(name string, seed uint64, n int, sum *tally) {
 				inTx = 0
 			}
 			if inTx == 0 {
-				e.onBoth(p, []string{"COMMIT", "ROLLBACK"}[r.IntN(2)])
+				e.both(p, []string{"COMMIT", "ROLLBACK"}[r.IntN(2)])
 			}
 		}
 		if compared {
@@ -247,8 +258,8 @@ func (a *answer) warnings() (n int) {
 	return n
 }
 
-// onBoth runs a statement on both sides, which must answer alike.
-func (e *env) onBoth(p *pair, text string) {
+// both runs a statement on both sides, which must answer alike.
+func (e *env) both(p *pair, text string) {
 	e.Helper()
 	s := statement{text: text}
 	got, err := s.run(p.ours, false)
@@ -286,7 +297,11 @@ func (e *env) sameTables(p *pair, schema *grammar.Schema, seed uint64) {
 		e.must(err)
 		var got [][]string
 		for i, sh := range e.c.Shards {
-			if t.Place == grammar.Whole && i > 0 {
+			switch {
+			case t.Place == grammar.Whole && i > 0, t.Place == grammar.Reference && e.moves != nil && !e.moves.holds(e, i):
+				continue
+			case e.moves != nil && (t.Place == grammar.Sharded || t.Place == grammar.Hashed):
+				got = append(got, e.moves.owned(e, i, t)...)
 				continue
 			}
 			rows, err := e.onServer(sh.Primary, "SELECT * FROM "+e.db.Name+"."+t.Name)

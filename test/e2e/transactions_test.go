@@ -240,7 +240,7 @@ var transactionScripts = map[string]string{
 
 // A transaction over several shards looks to its client as one on one server does.
 func TestTransactions(t *testing.T) {
-	onEach(t, "spread", app, func(e *env) {
+	onBoth(t, "spread", app, func(e *env) {
 		d := e.serve(nil)
 		for name, script := range transactionScripts {
 			e.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 
 // TestUsers logs in with a verifier of a server, with two passwords, and by certificates.
 func TestUsers(t *testing.T) {
-	onEach(t, "users", app, func(e *env) {
+	onBoth(t, "users", app, func(e *env) {
 		ask := "SELECT PASSWORD('geheim')"
 		if e.mysql() {
 			e.must(e.c.Plain.Exec(e.ctx, "DROP USER IF EXISTS verified", "CREATE USER verified IDENTIFIED WITH caching_sha2_password BY 'geheim'"))

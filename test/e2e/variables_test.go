@@ -10,7 +10,7 @@ import (
 // to another value for one client, and looks what the next client has on the
 // same server connection.
 func TestB5EveryVariableStaysWithItsClient(t *testing.T) {
-	onEach(t, "vars", app, func(e *env) {
+	onBoth(t, "vars", app, func(e *env) {
 		d := e.serve(settings{"pool": "{max_per_server: 1, wait_timeout: 3s}"})
 		// What a server counts or draws anew for each connection or statement.
 		own := map[string]bool{

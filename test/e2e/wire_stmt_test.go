@@ -53,6 +53,7 @@ func (w *wire) prepare(q string) (*stmt, error) {
 // Parameter types.
 const (
 	typeTiny     = 1
+	typeShort    = 2
 	typeLong     = 3
 	typeDouble   = 5
 	typeNull     = 6

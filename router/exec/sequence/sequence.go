@@ -192,7 +192,7 @@ func create(ctx context.Context, at Server, m *shardmap.Map, t *shardmap.Table) 
 	}
 	var used uint64
 	for _, shard := range m.Shards() {
-		if !t.Reference && len(t.Database.Owned(shard.ID)) == 0 {
+		if t.Reference && !t.Database.Holds(shard) || !t.Reference && len(t.Database.Owned(shard.ID)) == 0 {
 			continue
 		}
 		n, ok, err := at.Number(ctx, shard.ID, fmt.Sprintf("SELECT MAX(%s) FROM %s.%s WHERE %[1]s BETWEEN 1 AND %[4]d", name(t.Sequence), name(t.Database.Name), name(t.Name), uint64(Max)))

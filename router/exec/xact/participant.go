@@ -15,7 +15,9 @@ type Participant struct {
 	Conn   *backend.Conn
 	Branch string // the XA id as SQL; "" for a plain transaction
 	Wrote  bool   // it may have changed something
-	Ended  bool   // nothing of the transaction is left on Conn
+	// Repeatable says that it reads rows as they were at its first read, unless it is known not to.
+	Repeatable bool
+	Ended      bool // nothing of the transaction is left on Conn
 
 	// Reply is what the server said to the last statement that ended the transaction; Err that the connection is of no
 	// more use.

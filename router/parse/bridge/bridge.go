@@ -44,6 +44,7 @@ type bridge struct {
 	i       int    // the token at hand
 	open    []int  // tokens of the open parentheses
 	values  bool   // INSERT … VALUES or SET seen
+	updates bool   // ON DUPLICATE KEY seen
 	locked  bool   // FOR UPDATE or FOR SHARE seen
 	steps   int    // tokens looked at ahead, which bounds the time that hostile texts take
 	changed bool
@@ -143,7 +144,13 @@ func (b *bridge) run(first int) bool {
 			if b.tok(b.i+1).Up == "LIKE" {
 				b.blank(b.i, b.i+1)
 			}
+		case "DUPLICATE":
+			b.updates = b.updates || b.values && b.tok(b.i-1).Up == "ON"
 		case "VALUES", "VALUE", "SET":
+			if up == "VALUE" && b.updates && b.tok(b.i+1).Up == "(" { // MariaDB's name for VALUES(…), read as the column
+				b.keeping(func() { b.blank(b.i, b.i+1) })
+				continue
+			}
 			b.list(first, up)
 		case "WITHIN":
 			if b.tok(b.i+1).Up == "GROUP" {

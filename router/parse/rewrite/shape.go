@@ -13,8 +13,11 @@ import (
 // part of the expression that holds it.
 type Shape struct {
 	Norm *Norm
-	// Union says that it is a UNION ALL of SELECTs that give their rows as they are: nothing else of it is known.
+	// Union says that it is a UNION ALL of SELECTs that give their rows as they are: nothing else of it is known but Places.
 	Union bool
+	// Places are where the outermost query blocks take a condition, in the order of the text: one, or one for each branch of
+	// the Union. They are nil where that can't be told.
+	Places []Place
 
 	Head     Range // what comes before the select list: WITH …, SELECT DISTINCT …
 	List     Range // the select list
@@ -84,7 +87,9 @@ type Number struct {
 // but Union, and for forms whose clauses it can't tell apart with certainty.
 func NewShape(n *Norm, node ast.StmtNode) *Shape {
 	if union, ok := node.(*ast.SetOprStmt); ok && unionOfRows(n, union) {
-		return &Shape{Norm: n, Union: true}
+		s := &Shape{Norm: n, Union: true}
+		s.branches(union)
+		return s
 	}
 	sel, ok := node.(*ast.SelectStmt)
 	if !ok || sel.Kind != ast.SelectStmtKindSelect || sel.IsInBraces || sel.WithBeforeBraces || sel.Fields == nil || sel.From == nil || sel.SelectIntoOpt != nil {
@@ -218,6 +223,7 @@ func (s *Shape) clauses(sel *ast.SelectStmt) *clauses {
 		}
 	}
 	c[at].To = all.To
+	s.Places = []Place{{Where: c[inWhere], After: c[inFrom].To - 1}}
 	s.List = c[inList]
 	s.Body = Range{c[inFrom].From, 0}
 	for k := inFrom; k <= inWindow; k++ {

@@ -1,9 +1,7 @@
 package follow
 
 import (
-	"context"
 	"crypto/tls"
-	"database/sql"
 	"time"
 
 	"shardway/shardmap/gtid"
@@ -22,16 +20,21 @@ type Source struct {
 	// have it. 0 is a random one.
 	ServerID uint32
 	// Heartbeat is how often an idle server must say that it is there; a server
-	// that says nothing for five times as long, and 5s at least, is lost. Default
-	// 1s.
+	// that says nothing for five times as long is lost. Default 1s.
 	Heartbeat time.Duration
+	// DialTimeout bounds connecting and logging in. Default 3s.
+	DialTimeout time.Duration
 }
 
 // Options say what to follow.
 type Options struct {
-	// From is the position behind which the stream begins: of [Current] or a
-	// Transaction's Keep.
+	// From is the position behind which the log is read: of [Current], or the Keep
+	// that was kept.
 	From gtid.Set
+	// Done are the transactions that were dealt with: the GTID of the Position that
+	// was kept together with Keep. They are read for the branches that they prepare
+	// and not given again. Empty: From.
+	Done gtid.Set
 	// Tables are the tables whose changes are told.
 	Tables []*rows.Table
 	// Marks are tables whose changes mark a transaction: the caller's own writes.
@@ -45,6 +48,8 @@ type Position struct {
 	Server uint32
 	File   string
 	Offset uint64
+
+	ended *branches
 }
 
 // Changed are rows of a table that have changed, each key once: inserted,
@@ -59,55 +64,20 @@ type Changed struct {
 type Transaction struct {
 	GTID     string
 	Position Position  // after it
-	Keep     gtid.Set  // where a stream that is to miss nothing after this one may begin
+	Keep     gtid.Set  // where a stream that is to miss nothing after this one begins
 	At       time.Time // when it was written, to the second
 	Changed  []Changed // of Options.Tables
 	Marked   []Changed // of Options.Marks
 	// Statement is a statement that changes the definition of one of Tables, or
 	// empties it (TRUNCATE): what was read of the table is no longer right.
 	Statement string
-	// Unseen is the id of an XA branch that this transaction commits and whose
-	// PREPARE was before the stream's start, as SQL (see XA RECOVER FORMAT='SQL');
-	// so what it changed isn't known.
-	Unseen string
-	// XA is the id of the branch that this transaction commits, as SQL.
-	XA string
+	// Branch is the id of the XA branch that this transaction commits, as a server's
+	// log has it: X'…',X'…',1.
+	Branch string
+	// Unseen says that the PREPARE of that branch was before the stream's start: so
+	// what it has changed isn't known.
+	Unseen bool
 }
-
-// Stream is the binary log from a position on. It is for one goroutine at a
-// time, but for Heard and Close.
-type Stream struct{}
-
-// Start connects and begins to read. ctx bounds that alone.
-func Start(ctx context.Context, source Source, o Options) (*Stream, error) { panic("to do") }
-
-// Next waits for the next transaction. When ctx ends first, the error is ctx's
-// and nothing is lost: call it again. With a ctx that has ended, Next gives what
-// is there without waiting. Any other error ends the stream.
-func (s *Stream) Next(ctx context.Context) (*Transaction, error) { panic("to do") }
-
-// Position is that of the last transaction that Next gave, or of the start.
-func (s *Stream) Position() Position { panic("to do") }
-
-// Keep is [Transaction.Keep] of the last transaction.
-func (s *Stream) Keep() gtid.Set { panic("to do") }
-
-// Reached says whether Next has given all transactions of a set.
-func (s *Stream) Reached(set gtid.Set) bool { panic("to do") }
-
-// Heard is when the server last sent something, a heartbeat too.
-func (s *Stream) Heard() time.Time { panic("to do") }
-
-// Close ends the stream.
-func (s *Stream) Close() error { panic("to do") }
-
-// Current is what a server has in its binary log now.
-func Current(ctx context.Context, db *sql.DB) (gtid.Set, error) { panic("to do") }
-
-// Await waits until the changes of all transactions up to a position can be read
-// on a server: on the one whose log it is in, they may be in the log before they
-// are committed, and on one of its replicas later.
-func Await(ctx context.Context, db *sql.DB, p Position) error { panic("to do") }
 
 // Error is why a stream ended.
 type Error struct {
@@ -116,9 +86,19 @@ type Error struct {
 	Fix  string // what to do, "" where there is nothing
 	Err  error  // what the server or the connection said, may be nil
 	// Purged says that the server no longer has the transactions that were asked
-	// for.
+	// for, or never had them.
 	Purged bool
 }
 
-func (e *Error) Error() string { panic("to do") }
+func (e *Error) Error() string {
+	s := e.Addr + ": " + e.Text
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	if e.Fix != "" {
+		s += "; " + e.Fix
+	}
+	return s
+}
+
 func (e *Error) Unwrap() error { return e.Err }

@@ -57,6 +57,7 @@ func (r *run) checkTable(ctx context.Context, t *shardmap.Table, found looks) {
 			continue
 		}
 		if !t.Reference {
+			r.checkEmpty(ctx, t, v, to)
 			r.checkUnique(ctx, t, v, from)
 		}
 	}
@@ -128,6 +129,18 @@ func (r *run) checkShape(t *shardmap.Table, sh *shardmap.Shard, d *rows.Table, s
 		if !strings.EqualFold(f.Schema, r.d.Name) || r.d.Table(f.Table) == nil {
 			failed("foreign keys", "list that table in the map, or drop the foreign key", "foreign key %s of %s.%s, which doesn't move along, refers to it", f.Name, f.Schema, f.Table)
 		}
+	}
+}
+
+// checkEmpty looks for rows that the target has in the moved slots already.
+func (r *run) checkEmpty(ctx context.Context, t *shardmap.Table, v *shardmap.Move, d *rows.Table) {
+	list, err := r.primaries[v.To.ID].Query(ctx, fmt.Sprintf("SELECT 1 AS one FROM %s WHERE %s LIMIT 1", d, v.SlotSQL(t, "")))
+	switch {
+	case err != nil: // the copy looks as well
+		r.add(r.d.Name+"."+t.Name, "empty slots", Warning, "", "whether %s has rows in the moved slots can't be told: %s", v.To.ID, err)
+	case len(list) > 0:
+		r.add(r.d.Name+"."+t.Name, "empty slots", Failed, "see what they are (`shardctl verify` lists them), and remove them first",
+			"%s has rows in the moved slots already, which %s owns", v.To.ID, v.From.ID)
 	}
 }
 

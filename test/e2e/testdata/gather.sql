@@ -62,6 +62,17 @@ SELECT k.id, l.id, LENGTH(l.c) FROM kinds k JOIN kinds l ON l.c = k.c WHERE k.u8
 SELECT u.id, c.name FROM countries c LEFT JOIN users u ON u.country = c.code AND u.id < 9 JOIN kinds k ON k.id < u.id ORDER BY u.id, k.id;
 SET sql_mode = DEFAULT;
 
+# --- columns without a qualifier
+SELECT name, total FROM users JOIN orders ON total = age WHERE country = 'de' AND note IS NOT NULL ORDER BY 1, 2, orders.id;
+SELECT name, total FROM users LEFT JOIN orders ON total = age AND note = 'order 2' AND country <> 'fr' WHERE country IN ('de', 'fr') ORDER BY 1, 2, orders.id;
+SELECT name, total FROM users LEFT JOIN orders ON total = age WHERE country = 'de' AND (note = 'order 1' OR note IS NULL) ORDER BY 1, 2, orders.id;
+SELECT name, n FROM users RIGHT JOIN counters ON n = age WHERE n BETWEEN 20 AND 40 ORDER BY 1, 2;
+SELECT id, n, name FROM users JOIN counters USING (id) JOIN orders ON total = n WHERE id > 20 AND country = 'de' ORDER BY 1, orders.id;
+SELECT id, n, name FROM users NATURAL JOIN counters JOIN (SELECT 20 AS low) x WHERE n > low AND country = 'de' AND id < 40 ORDER BY 1;
+SELECT code FROM countries WHERE EXISTS (SELECT 1 FROM users JOIN orders ON total = age WHERE country = code AND note = 'order 3' AND name > 'user 3') ORDER BY code;
+SELECT id FROM users JOIN orders ON total = age;
+SELECT name FROM users JOIN notes ON txt = name OR user_id = age WHERE country = 'de' AND txt LIKE 'note 1%' ORDER BY 1;
+
 # --- aggregates over joins
 SELECT u.country, COUNT(*), SUM(o.total), AVG(o.total), MIN(o.placed), MAX(o.note) FROM users u JOIN orders o ON o.user_id = u.id + 1 GROUP BY u.country ORDER BY u.country;
 SELECT u.country, COUNT(DISTINCT o.total) n FROM users u JOIN orders o ON o.user_id = u.id + 1 GROUP BY u.country HAVING n > 5 ORDER BY n, u.country;
