@@ -90,7 +90,15 @@ func onTenants(t *testing.T, limit time.Duration, test func(f *fleet)) {
 	for _, flavor := range cluster.Flavors() {
 		t.Run(string(flavor), func(t *testing.T) {
 			servers := cluster.Options{Flavor: flavor, Shards: 4, Replicas: 1, Args: []string{"--innodb-lock-wait-timeout=5"}}
-			startFleetOf(t, limit, servers, tenantData(64, 2), nil, func(e *env) { e.must(e.c.Load(e.ctx, e.db)) }, test)
+			startFleetOf(t, limit, servers, tenantData(64, 2), nil, func(e *env) {
+				e.must(e.c.Load(e.ctx, e.db))
+				for _, sh := range e.c.Shards { // as docs/rebalance.md says
+					e.must(sh.Primary.Exec(e.ctx, "GRANT REPLICATION SLAVE, "+e.say("XA_RECOVER_ADMIN", "BINLOG MONITOR")+" ON *.* TO "+cluster.Operator,
+						"GRANT SELECT, INSERT, DELETE, CREATE, TRIGGER ON tenants.* TO "+cluster.Operator,
+						"GRANT DELETE ON shardway.* TO "+cluster.Operator))
+				}
+				e.must(e.c.Sync(e.ctx))
+			}, test)
 		})
 	}
 }

@@ -247,7 +247,7 @@ func (c *tenant) exec(ctx context.Context, want int64, query string, args ...any
 	return c.timed(func() error {
 		res, err := c.conn.ExecContext(ctx, query, args...)
 		if err != nil {
-			return err
+			return fmt.Errorf("%s %v: %w", query, args, err)
 		}
 		if n, err := res.RowsAffected(); err != nil || n != want {
 			c.fail("%s %v: %d rows affected, want %d (%v)", query, args, n, want, err)
@@ -257,13 +257,18 @@ func (c *tenant) exec(ctx context.Context, want int64, query string, args ...any
 }
 
 func (c *tenant) ints(ctx context.Context, query string, into ...any) error {
-	return c.timed(func() error { return c.conn.QueryRowContext(ctx, query).Scan(into...) })
+	return c.timed(func() error {
+		if err := c.conn.QueryRowContext(ctx, query).Scan(into...); err != nil {
+			return fmt.Errorf("%s: %w", query, err)
+		}
+		return nil
+	})
 }
 
 // tx runs f in a transaction; an error before its COMMIT means that nothing was done.
 func (c *tenant) tx(ctx context.Context, f func() error) (committed bool, err error) {
 	if err := c.timed(func() error { _, err := c.conn.ExecContext(ctx, "BEGIN"); return err }); err != nil {
-		return false, err
+		return false, fmt.Errorf("BEGIN: %w", err)
 	}
 	if err := f(); err != nil {
 		if _, back := c.conn.ExecContext(ctx, "ROLLBACK"); back != nil {
@@ -271,8 +276,10 @@ func (c *tenant) tx(ctx context.Context, f func() error) (committed bool, err er
 		}
 		return false, &undone{err}
 	}
-	err = c.timed(func() error { _, err := c.conn.ExecContext(ctx, "COMMIT"); return err })
-	return err == nil, err
+	if err = c.timed(func() error { _, err := c.conn.ExecContext(ctx, "COMMIT"); return err }); err != nil {
+		return false, fmt.Errorf("COMMIT: %w", err)
+	}
+	return true, nil
 }
 
 // undone is the error of a transaction that wasn't sent its COMMIT.
