@@ -75,6 +75,9 @@ func rebalanceStatus(ctx context.Context, t *tool, flags *pflag.FlagSet, args []
 				report.Warnings = []string{"what the servers know of it can't be shown: " + err.Error()}
 			}
 		}
+		if r.only != "" {
+			report.Moves = slices.DeleteFunc(report.Moves, func(v rebalance.MoveProgress) bool { return v.ID != r.only })
+		}
 		reports = append(reports, report)
 	}
 	if t.output == "json" {

@@ -37,6 +37,7 @@ func TestServers(t *testing.T) {
 				{"start and finish", startsAndFinishes},
 				{"by hand", byHand},
 				{"cancel", cancels},
+				{"verify", verifies},
 			} {
 				if !t.Run(test.name, func(t *testing.T) {
 					one := *s
