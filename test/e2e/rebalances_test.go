@@ -285,13 +285,17 @@ func (f *fleet) killDuring(l *tenants, start []string, victim, state string) str
 	}
 	seen := ""
 	f.until("a move is "+state, func() bool {
+		ended := p.ended()
 		for _, now := range f.moves() {
-			if seen = now; now == state || p.ended() {
+			if seen = now; now == state {
 				return true
 			}
 		}
-		return p.ended()
+		return ended
 	})
+	if seen == "" {
+		f.Fatalf("nothing moves:\n%s", p.out.String())
+	}
 	f.strike(victim, p, seen)
 	// Whatever is left is gone on with, as an operator would.
 	for tries := 0; len(f.moves()) > 0; tries++ {
