@@ -33,6 +33,7 @@ func (s *Session) RunReturning(ctx context.Context, r *ManyRequest) (Outcome, er
 		err = s.OneClock(func() error { return s.Atomically(ctx, run) })
 	}
 	if err != nil {
+		s.ForgetDiagnostics() // the error is all that there is to tell
 		s.SetLastInsertID(before)
 		return w.out, err
 	}

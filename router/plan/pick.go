@@ -118,7 +118,10 @@ func (b *builder) picked(why string) Plan {
 		if b.copies != nil {
 			in = owners(b.copies, b.m)
 		}
-		return b.one(b.m.Shards()[max(in.first(), 0)]) // any server says what it says of LIMIT 0
+		one := &One{Shard: b.m.Shards()[max(in.first(), 0)]} // any server says what it says of LIMIT 0
+		b.fill(one)
+		one.place, one.noted, one.dropped = placeNoRows, 0, false
+		return one
 	}
 	p.Rows = rewrite.New(n).Copy(c.With).Text("SELECT")
 	if p.Joined && c.Limit.Empty() {
