@@ -13,7 +13,7 @@ SHARDS     ?= 2
 REPLICAS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-unit test-e2e soak-causal soak-cancel soak-switchover soak-failover soak-sql soak-tx test-tools lint fuzz cover bench clients cluster cluster-down compose-test k8s-check
+.PHONY: help run build test test-unit test-e2e soak-causal soak-cancel soak-switchover soak-failover soak-sql soak-memory soak-tx soak-rebalance test-tools lint fuzz cover bench bench-copy clients cluster cluster-down compose-test k8s-check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,9 +60,17 @@ soak-sql: ## random statements side by side with one server that has all rows, o
 	$(GO) build -tags $(TAGS) -o bin/shardway ./cmd/shardway
 	SHARDWAY_BINARY=$(CURDIR)/bin/shardway SHARDWAY_STATEMENTS=$(or $(STATEMENTS),500000) SHARDWAY_SEED=$(or $(SEED),1) $(GO) test -tags $(TAGS) -count=1 -timeout 24h -v -run '^TestRandomStatements$$' ./test/e2e
 
+soak-memory: ## the memory that ordering four shards' rows takes, of a million rows each; ROWS=n
+	$(GO) build -tags $(TAGS) -o bin/shardway ./cmd/shardway
+	SHARDWAY_BINARY=$(CURDIR)/bin/shardway SHARDWAY_ROWS=$(or $(ROWS),1000000) $(GO) test -tags $(TAGS) -count=1 -timeout 60m -v -run '^TestMergeMemory$$' ./test/e2e
+
 soak-tx: ## transfers and lists over four shards under thousands of faults, on each kind of server; FAULTS=n for another number
 	$(GO) build -tags $(TAGS) -o bin/shardway ./cmd/shardway
 	SHARDWAY_BINARY=$(CURDIR)/bin/shardway SHARDWAY_FAULTS=$(or $(FAULTS),2500) $(GO) test -tags $(TAGS) -count=1 -timeout 120m -v -run '^TestAtomic$$' ./test/e2e
+
+soak-rebalance: ## 20 rebalances and 25 times kill -9 in the middle of one, under 32 clients of three proxies, on each kind of server; TIMES=n, KILLS=n, CLIENTS=n
+	$(GO) build -tags $(TAGS) -o bin/shardway ./cmd/shardway
+	SHARDWAY_BINARY=$(CURDIR)/bin/shardway SHARDWAY_REBALANCES=$(or $(TIMES),20) SHARDWAY_KILLS=$(or $(KILLS),25) SHARDWAY_CLIENTS=$(or $(CLIENTS),32) $(GO) test -tags $(TAGS) -count=1 -timeout 180m -v -run '^TestRebalance(s|Killed)$$' ./test/e2e
 
 test-tools: ## install the servers and clients that the tests use
 	@test/install test
@@ -86,6 +94,9 @@ cover: ## coverage of the tests that need no servers, in cover.out
 bench: ## Shardway beside HAProxy over the same MariaDB; BENCH_TIME seconds a run
 	@test/install bench
 	$(GO) run ./test/bench -time $(BENCH_TIME)
+
+bench-copy: test-tools ## rows copied from one server to another, beside mysqldump piped into the client, on each kind of server; ROWS=n
+	$(GO) run ./test/bench/copy -rows $(or $(ROWS),500000)
 
 cluster: ## a local cluster of real servers in .cluster/: SERVER=mariadb|mysql SHARDS=2 REPLICAS=2
 	@$(GO) run ./test/cluster/cmd -dir .cluster -server $(SERVER) -shards $(SHARDS) -replicas $(REPLICAS) up

@@ -33,9 +33,15 @@ func (s *session) runGather(ctx context.Context, o *Options, t *text, p *plan.Ga
 	}
 	s.event.Way, s.event.Shards = WayGather, p.Reads()
 	s.event.Shard, s.event.Role = p.Shard.ID, roleOf(p.Role).String()
-	out, got, err := s.x.Gather(ctx, &exec.Gathering{Plan: p, Rows: o.GatherRows, Bytes: o.GatherBytes}, &r)
+	out, got, err := s.x.Gather(ctx, &exec.Gathering{
+		Plan: p, Rows: o.GatherRows, Bytes: o.GatherBytes, Found: st.Is(parse.FlagCalcFoundRows),
+	}, &r)
 	s.event.GatheredRows, s.event.GatheredBytes = got.Rows, got.Bytes
-	return s.ranText(t, &out, err)
+	err = s.ranText(t, &out, err)
+	if out.Found != nil {
+		s.rows = *out.Found
+	}
+	return err
 }
 
 // bindFacts tells the planner of an EXECUTE's values.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -234,6 +235,79 @@ func TestATransactionOfAClientThatLeavesIsOver(t *testing.T) {
 	c.Close()
 	<-left
 	p.wantMoving()
+}
+
+// A client that is idle in a transaction which its server has ended doesn't keep the slots.
+func TestATransactionThatItsServerHasEndedIsOver(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("elsewhere than on Linux a connection doesn't tell that its peer has left")
+	}
+	p := newProxy(t, nil)
+	p.moving(2, shardmap.MoveCopying)
+	held := make(chan *fakemysql.Session, 1)
+	p.fakes["s0p"].on(moved, func(s *fakemysql.Session) {
+		held <- s
+		s.OK(protocol.OK{Status: protocol.StatusAutocommit | protocol.StatusInTrans, AffectedRows: 1})
+	})
+	c := p.connect()
+	exec1(t, c, "BEGIN")
+	exec1(t, c, moved)
+	p.moving(3, shardmap.MovePaused)
+	left := p.wantMoving("shop/r1.1")
+	(<-held).Close()
+	<-left
+	p.wantMoving()
+	p.moving(4, shardmap.MoveMoved)
+	_, err := c.Exec("UPDATE users SET name = 'y' WHERE id = 2")
+	if err == nil {
+		_, err = c.Exec("COMMIT")
+	}
+	if err == nil {
+		t.Error("a transaction that its server has ended was committed")
+	}
+}
+
+// A statement of several steps that has begun before a pause goes on by the map that it began with.
+func TestAStatementOfSeveralStepsGoesOnInAPause(t *testing.T) {
+	p := newProxy(t, nil)
+	p.moving(2, shardmap.MoveCopying)
+	var paused atomic.Bool
+	for name, f := range p.fakes {
+		f.onCommand(func(s *fakemysql.Session, cmd protocol.Command, payload []byte) bool {
+			sql := string(payload)
+			if cmd != protocol.ComQuery || !strings.HasPrefix(sql, "SELECT id + 1") {
+				return false
+			}
+			if paused.CompareAndSwap(false, true) {
+				p.moving(3, shardmap.MovePaused)
+				p.wantMoving("shop/r1.1")
+			}
+			status := protocol.StatusAutocommit | protocol.StatusInTrans
+			table := fakemysql.Table([]string{"id", "name"})
+			if strings.HasPrefix(name, "s0") {
+				table = fakemysql.Table([]string{"id", "name"}, []any{"4", "a"}, []any{"5", "b"})
+			}
+			s.Result(table, false, status)
+			return true
+		})
+	}
+	c := p.connect()
+	if _, err := c.Exec("INSERT INTO users (id, name) SELECT id + 1, name FROM users WHERE name < 'c'"); err != nil {
+		t.Fatal(err)
+	}
+	if !paused.Load() {
+		t.Error("no rows were chosen")
+	}
+	p.wantMoving()
+	var stored []string
+	for _, sql := range p.fakes["s0p"].texts() {
+		if strings.HasPrefix(sql, "INSERT") {
+			stored = append(stored, sql)
+		}
+	}
+	if len(stored) != 1 || !strings.Contains(stored[0], "4") {
+		t.Errorf("the shard that owns the slot got %q", stored)
+	}
 }
 
 func TestASnapshotFromBeforeTheMoveIsRefused(t *testing.T) {

@@ -104,7 +104,7 @@ func TestI16AnErrorEndsTheText(t *testing.T) {
 	for _, failing := range []struct {
 		sql  string
 		code uint16
-	}{{"SELECT server FROM nowhere", 1146}, {"SELECT SQL_CALC_FOUND_ROWS server FROM users", 1235}} {
+	}{{"SELECT server FROM nowhere", 1146}, {"SELECT GET_LOCK('a', 1), server FROM users", 1235}} {
 		_, err := c.Exec(readOfS0 + "; " + failing.sql + "; " + writeOfS0)
 		wantError(t, err, failing.code)
 	}

@@ -23,7 +23,7 @@ func TestReadsGoToReplicasInTurnAndWritesToThePrimary(t *testing.T) {
 	if got := p.fakes["s0p"].texts(); count(got, "UPDATE users SET name = 'x' WHERE id = 2") != 1 {
 		t.Errorf("the primary of s0 saw %q", got)
 	}
-	_, err := c.Query("SELECT SQL_CALC_FOUND_ROWS * FROM users WHERE id IN (2, 3)")
+	_, err := c.Query("SELECT GET_LOCK('a', 1), users.* FROM users WHERE id IN (2, 3)")
 	wantError(t, err, 1235, "s0", "s1")
 }
 

@@ -38,7 +38,7 @@ type session struct {
 	started time.Time
 
 	x     *exec.Session
-	claim *claims.Claim // from serve on
+	claim *claims.Claim
 	facts plan.Facts
 	// mode and charset follow from the session's variables at the state of seen.
 	mode parse.Mode
@@ -80,7 +80,7 @@ func newSession(s *Server, o *Options, c *protocol.Conn, id uint32, user *User, 
 	addr := clientAddr(c)
 	sess := &session{
 		srv: s, conn: c, id: id, user: user, login: login, client: client, addr: c.RemoteAddr().String(), started: time.Now(),
-		x: o.Executor.NewSession(c, addr, client),
+		x: o.Executor.NewSession(c, addr, client), claim: s.claims.Claim(),
 	}
 	sess.clock = sess.started
 	sess.since.Store(sess.started.UnixNano())
@@ -132,7 +132,7 @@ func (s *session) checkSchema(ctx context.Context, schema string) *protocol.Erro
 
 // serve runs the client's commands until it leaves.
 func (s *session) serve(ctx context.Context) {
-	s.claim = s.srv.claims.Add()
+	s.claim.Enter()
 	defer s.claim.Leave()
 	defer s.x.Close()
 	for {

@@ -49,15 +49,11 @@ func (s *session) withoutViews(ctx context.Context, o *Options, t *text, m *shar
 	default:
 		return t, nil
 	}
-	if st.Insert != nil {
-		if _, err := s.viewIn(ctx, o, m, &st.Insert.Table, true); err != nil {
-			return nil, err
-		}
-	}
 	var found map[[2]int]*flatView
 	for i := range st.Blocks {
 		for j := range st.Blocks[i].Tables {
-			v, err := s.viewIn(ctx, o, m, &st.Blocks[i].Tables[j], st.Blocks[i].Tables[j].Write)
+			write := st.Blocks[i].Tables[j].Write || st.Blocks[i].Role == parse.RoleInsertTarget
+			v, err := s.viewIn(ctx, o, m, &st.Blocks[i].Tables[j], write)
 			if err != nil {
 				return nil, err
 			}

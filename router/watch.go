@@ -36,12 +36,16 @@ func (s *Server) watch() {
 		s.mu.Unlock()
 		now := time.Now().UnixNano()
 		o := s.options.Load()
+		draining := s.claims.Draining()
 		for _, c := range all {
 			since := time.Duration(now - c.since.Load())
 			switch limit := time.Duration(c.limit.Load()); {
 			case c.overstays(o, since, now):
 				s.watchers.Go(func() { c.cut(context.Background()) })
 			case activity(c.doing.Load()) == idle:
+				if draining {
+					c.claim.Check(c.x.Gone)
+				}
 				if limit > 0 && since > limit && c.expired.CompareAndSwap(false, true) {
 					_ = c.conn.SetReadDeadline(time.Unix(1, 0))
 				}

@@ -86,8 +86,13 @@ func (v *Move) Copies() *Shard {
 // SlotSQL returns the SQL condition that is true of the rows of t in the move's
 // slots, and never NULL. qualifier is put before the key column, see
 // Table.SlotSQL. The table must be sharded.
-func (v *Move) SlotSQL(t *Table, qualifier string) string {
-	return slotsSQL(t.SlotSQL(qualifier), v.slots)
+func (v *Move) SlotSQL(t *Table, qualifier string) string { return t.InSQL(v.slots, qualifier) }
+
+// InSQL returns the SQL condition that is true of the rows of t in one of these
+// slots, of which there is one at least, and never NULL. qualifier is put before
+// the key column, see SlotSQL. The table must be sharded.
+func (t *Table) InSQL(slots []int, qualifier string) string {
+	return slotsSQL(t.SlotSQL(qualifier), slots)
 }
 
 // Moves returns the database's moves, ordered by id.

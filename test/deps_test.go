@@ -42,6 +42,7 @@ var imports = map[string][]string{
 	"shardmap/rebalance/rows":   {"shardmap"},
 	"shardmap/rebalance/follow": {"shardmap", "shardmap/gtid", "shardmap/rebalance/rows"},
 
+	"shardmap/rebalance/audit":     {"shardmap", "shardmap/rebalance/rows"},
 	"shardmap/rebalance/balance":   {"shardmap"},
 	"shardmap/rebalance/preflight": {"shardmap", "shardmap/failover", "shardmap/rebalance/rows", "shardmap/server"},
 

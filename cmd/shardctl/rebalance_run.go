@@ -162,6 +162,9 @@ func rebalanceUndo(ctx context.Context, t *tool, flags *pflag.FlagSet, args []st
 	if !all(r.moves, shardmap.MoveMoved, shardmap.MoveReturning) && !wanted(r.moves, shardmap.WantUndo) {
 		return refusef("nothing was changed: %s; undo is possible when all of it has moved, and `shardctl rebalance cancel` at any time before finish", states(r.moves))
 	}
+	if err := t.noStrays(ctx, store, r, flags); err != nil {
+		return err
+	}
 	if err := t.confirm(fmt.Sprintf("Give the slots of %s back, with every write made since?", r)); err != nil {
 		return err
 	}
@@ -178,6 +181,9 @@ func rebalanceFinish(ctx context.Context, t *tool, flags *pflag.FlagSet, args []
 	}
 	if !all(r.moves, shardmap.MoveMoved) && !wanted(r.moves, shardmap.WantFinish) {
 		return refusef("nothing was changed: %s; finish is possible when all of it has moved", states(r.moves))
+	}
+	if err := t.noStrays(ctx, store, r, flags); err != nil {
+		return err
 	}
 	if err := t.confirm(fmt.Sprintf("Remove the rows of %s from the old shards? Undo isn't possible any more then.", r)); err != nil {
 		return err
@@ -210,6 +216,9 @@ func rebalanceCancel(ctx context.Context, t *tool, flags *pflag.FlagSet, args []
 			return errors.Join(err, t.said(r, "the plan is forgotten: nothing had been done"))
 		}
 	}
+	if err := t.noStrays(ctx, store, r, flags); err != nil {
+		return err
+	}
 	if err := t.confirm(fmt.Sprintf("Go back to the state before %s (%s)?", r, states(r.moves))); err != nil {
 		return err
 	}
@@ -223,6 +232,30 @@ func rebalanceCancel(ctx context.Context, t *tool, flags *pflag.FlagSet, args []
 	}
 	return t.drive(ctx, store, r, flags, false, gone)
 }
+
+// strayed is why a rebalance can't be ended while strays are known.
+const strayed = "rows were written past the proxies at a shard that no longer owns them: write through Shardway what of them is right, find out who writes there, and run it again with --allow-strays, after which they are gone"
+
+// noStrays refuses to end a rebalance of which strays are known, unless that is
+// allowed.
+func (t *tool) noStrays(ctx context.Context, store stores.Store, r found, flags *pflag.FlagSet) error {
+	o, err := t.engineOptions(flags)
+	if err != nil || o.AllowStrays {
+		return err
+	}
+	report, err := rebalance.New(store, o).Status(ctx, r.id)
+	if err != nil {
+		return err
+	}
+	if len(report.Strays) == 0 {
+		return nil
+	}
+	t.strays(report.Strays)
+	return refusef("nothing was changed: %s", strayed)
+}
+
+// errStrays ends an undo that meets strays.
+var errStrays = errors.New(strayed)
 
 // wanted says whether that is asked for all moves already.
 func wanted(moves []*shardmap.Move, want shardmap.MoveWant) bool {
@@ -289,7 +322,18 @@ func (t *tool) drive(ctx context.Context, store stores.Store, r found, flags *pf
 	}
 	o.Stay = stay
 	meter := t.meter()
-	o.Progress = meter.show
+	outer := ctx
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	o.Progress = func(p rebalance.Progress) {
+		meter.show(p)
+		for _, v := range p.Moves {
+			// The engine would wait for somebody who sees to them.
+			if v.Want == shardmap.WantUndo && v.State == shardmap.MoveMoved && v.Strays > 0 && !o.AllowStrays {
+				stop(errStrays)
+			}
+		}
+	}
 	engine := rebalance.New(store, o)
 	said := ""
 	for {
@@ -302,7 +346,7 @@ func (t *tool) drive(ctx context.Context, store stores.Store, r found, flags *pf
 			running, busy := errors.AsType[*rebalance.Running](err)
 			if !busy {
 				meter.end()
-				return t.driven(ctx, store, r, report, err, done)
+				return t.driven(outer, store, r, report, err, done)
 			}
 			rival = running.By
 		}
@@ -316,7 +360,7 @@ func (t *tool) drive(ctx context.Context, store stores.Store, r found, flags *pf
 			if ctx.Err() != nil {
 				return fmt.Errorf("stopped watching; %s goes on", rival)
 			}
-			return t.driven(ctx, store, r, report, err, done)
+			return t.driven(outer, store, r, report, err, done)
 		}
 	}
 }

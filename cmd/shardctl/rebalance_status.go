@@ -75,6 +75,9 @@ func rebalanceStatus(ctx context.Context, t *tool, flags *pflag.FlagSet, args []
 				report.Warnings = []string{"what the servers know of it can't be shown: " + err.Error()}
 			}
 		}
+		if r.only != "" {
+			report.Moves = slices.DeleteFunc(report.Moves, func(v rebalance.MoveProgress) bool { return v.ID != r.only })
+		}
 		reports = append(reports, report)
 	}
 	if t.output == "json" {
@@ -226,13 +229,11 @@ func (m *meter) show(p rebalance.Progress) {
 	p.Moves = slices.DeleteFunc(p.Moves, func(v rebalance.MoveProgress) bool { return v.State == "" })
 	if m.live {
 		m.wipe()
+		fmt.Fprint(m.w, "\x1b[?7l") // no wrapping: a line that takes two can't be written over
 		for _, v := range p.Moves {
-			line := progressLine(&v)
-			if runes := []rune(line); len(runes) > 110 { // a line that wraps can't be written over
-				line = string(runes[:109]) + "…"
-			}
-			fmt.Fprintln(m.w, line)
+			fmt.Fprintln(m.w, progressLine(&v))
 		}
+		fmt.Fprint(m.w, "\x1b[?7h")
 		m.lines = len(p.Moves)
 		return
 	}

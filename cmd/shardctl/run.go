@@ -82,7 +82,7 @@ type command struct {
 }
 
 func commands() []command {
-	return slices.Concat(mapCommands(), []command{routeCommand(), proxiesCommand(), switchoverCommand()}, rebalanceCommands())
+	return slices.Concat(mapCommands(), []command{routeCommand(), proxiesCommand(), switchoverCommand(), verifyCommand()}, rebalanceCommands())
 }
 
 // run does what the arguments say. A nil error is exit status 0; see status

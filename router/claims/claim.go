@@ -16,11 +16,20 @@ type Claim struct {
 	planned, read atomic.Pointer[shardmap.Map]
 	// moves are the moves that it uses, besides those that hadn't begun in planned, all of which it may use.
 	moves atomic.Pointer[[]*shardmap.Move]
+	// lost are the moves of a transaction of which nothing is left at its servers; it is as if they weren't noted.
+	lost atomic.Pointer[[]*shardmap.Move]
 	// waiting is the move for which a statement waits.
 	waiting atomic.Pointer[shardmap.Move]
 
 	kept  bool // planned and moves are those of a transaction that is open
 	views []view
+}
+
+// Enter is for a session that begins. Its claim is among the others until its Leave.
+func (c *Claim) Enter() {
+	c.r.mu.Lock()
+	defer c.r.mu.Unlock()
+	c.r.claims[c] = struct{}{}
 }
 
 // Verdict says what becomes of a statement that has been planned.
@@ -63,7 +72,7 @@ func (c *Claim) Use(m *shardmap.Map, moves []*shardmap.Move, counts bool) (Verdi
 		return Again, nil
 	}
 	for _, v := range moves {
-		if v.Waits() && (!c.kept || !uses(c.planned.Load(), before, v)) {
+		if v.Waits() && (!c.kept || before != nil && before == c.lost.Load() || !uses(c.planned.Load(), before, v)) {
 			c.withdraw(before)
 			return Wait, v
 		}
@@ -151,6 +160,16 @@ func (c *Claim) look() {
 	}
 }
 
+// Check looks at a session that is idle while somebody waits for moves. gone says whether nothing is left of its transaction
+// at its servers, since their connections have ended: then nobody has to wait for the client to find that out. It may be
+// called from any goroutine.
+func (c *Claim) Check(gone func() bool) {
+	if moves := c.moves.Load(); moves != nil && moves != c.lost.Load() && gone() {
+		c.lost.Store(moves)
+		c.look()
+	}
+}
+
 // Leave is for a session that ends, after its transaction was rolled back.
 func (c *Claim) Leave() {
 	c.End(false)
@@ -164,8 +183,8 @@ func (c *Claim) Waiting() *shardmap.Move { return c.waiting.Load() }
 
 // uses says whether a move that waits is used from before: by a statement that goes on, or a transaction.
 func (c *Claim) uses(v *shardmap.Move) bool {
-	planned := c.planned.Load()
-	return planned != nil && uses(planned, c.moves.Load(), v)
+	planned, moves := c.planned.Load(), c.moves.Load()
+	return planned != nil && (moves == nil || moves != c.lost.Load()) && uses(planned, moves, v)
 }
 
 // uses says whether what was planned by a map, and has noted moves, may use a move. Nothing was noted of moves that hadn't

@@ -187,6 +187,35 @@ func TestATransactionWithoutAPlan(t *testing.T) {
 	wantMoving(t, r, "shop/r1.1")
 }
 
+func TestATransactionThatIsLost(t *testing.T) {
+	copying := mapIn(t, 1, shardmap.MoveCopying)
+	live := shardmap.NewLive(copying)
+	r := claims.New(live)
+	tx := r.Add()
+	begin(tx, copying, true)
+	tx.End(true)
+	paused := mapIn(t, 2, shardmap.MovePaused)
+	live.Swap(paused)
+	left := wantMoving(t, r, "shop/r1.1")
+	tx.Check(func() bool { return false })
+	if closed(left) || !r.Draining() {
+		t.Error("the slots are left, and a transaction goes on")
+	}
+	tx.Check(func() bool { return true })
+	if !closed(left) {
+		t.Error("nobody was told that the slots are left")
+	}
+	if v := begin(tx, paused, true); v != claims.Wait {
+		t.Errorf("verdict %d of what goes on in a lost transaction", v)
+	}
+	tx.End(false)
+	live.Swap(mapIn(t, 3, shardmap.MoveCopying))
+	begin(tx, live.Current(), true)
+	tx.End(true)
+	live.Swap(mapIn(t, 4, shardmap.MovePaused))
+	wantMoving(t, r, "shop/r1.1")
+}
+
 func TestWaitEndsWithTheNextMap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		paused := mapIn(t, 1, shardmap.MovePaused)

@@ -26,14 +26,18 @@ func New(live *shardmap.Live) *Registry {
 	return &Registry{live: live, claims: map[*Claim]struct{}{}}
 }
 
+// Claim returns the claim of a session that is yet to begin.
+func (r *Registry) Claim() *Claim { return &Claim{r: r} }
+
 // Add returns the claim of one more session, until its Leave.
 func (r *Registry) Add() *Claim {
-	c := &Claim{r: r}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.claims[c] = struct{}{}
+	c := r.Claim()
+	c.Enter()
 	return c
 }
+
+// Draining says whether somebody waits for the end of what uses paused slots.
+func (r *Registry) Draining() bool { return r.drain.Load() != nil }
 
 // Oldest is the version of the oldest map by which a statement was planned that runs, or of whose transaction one ran; it
 // is that of the current map where there is none.

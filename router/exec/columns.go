@@ -40,7 +40,7 @@ func unready(c *backend.Conn, r *Request, err error) error {
 // Columns returns the names of a table's columns in their order, as they were on the shard's primary at most a
 // second ago. It is for an INSERT without a column list, whose row can't be placed otherwise.
 func (s *Session) Columns(ctx context.Context, shard, schema, table string) ([]string, error) {
-	names, err := s.names(ctx, shard, "columns of "+schema+"."+table, "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA="+quote(schema)+
+	names, err := s.names(ctx, shard, false, "columns of "+schema+"."+table, "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA="+quote(schema)+
 		" AND TABLE_NAME="+quote(table)+" ORDER BY ORDINAL_POSITION")
 	if err == nil && len(names) == 0 {
 		err = protocol.Errorf(1146, "42S02", "Table '%s.%s' doesn't exist", schema, table)
@@ -51,12 +51,20 @@ func (s *Session) Columns(ctx context.Context, shard, schema, table string) ([]s
 // PrimaryKey returns the columns of a table's primary key, in its order, as they were at most a second ago; none where it
 // has none. The error is the client's.
 func (s *Session) PrimaryKey(ctx context.Context, shard, schema, table string) ([]string, error) {
-	return s.names(ctx, shard, "key of "+schema+"."+table, "SELECT COLUMN_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA="+quote(schema)+
+	return s.names(ctx, shard, false, "key of "+schema+"."+table, "SELECT COLUMN_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA="+quote(schema)+
 		" AND TABLE_NAME="+quote(table)+" AND INDEX_NAME='PRIMARY' ORDER BY SEQ_IN_INDEX")
 }
 
-// names returns the names that a query at the shard's primary gives, or gave a moment ago. None are asked for again.
-func (s *Session) names(ctx context.Context, shard, what, sql string) ([]string, error) {
+// Numbered returns a table's AUTO_INCREMENT column, as it was at most a second ago; "" where there is none.
+func (s *Session) Numbered(ctx context.Context, shard, schema, table string) (string, error) {
+	names, err := s.names(ctx, shard, true, "number of "+schema+"."+table, "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA="+quote(schema)+
+		" AND TABLE_NAME="+quote(table)+" AND LOWER(EXTRA) LIKE '%auto_increment%'")
+	return strings.Join(names, ""), err
+}
+
+// names returns the names that a query at the shard's primary gives, or gave a moment ago. That there are none is asked
+// again, unless none says that this is an answer.
+func (s *Session) names(ctx context.Context, shard string, none bool, what, sql string) ([]string, error) {
 	key := strings.ToLower(what)
 	cache := &s.x.columns
 	cache.mu.Lock()
@@ -85,7 +93,7 @@ func (s *Session) names(ctx context.Context, shard, what, sql string) ([]string,
 			names = append(names, *row[0])
 		}
 	}
-	if len(names) == 0 {
+	if len(names) == 0 && !none {
 		return nil, nil
 	}
 	cache.mu.Lock()

@@ -187,6 +187,11 @@ func (w *gathering) close(out *Outcome) {
 	if out.Reply.Err != nil || out.Reply.Warnings > 0 {
 		w.askWarnings(c)
 	}
+	if w.g.Found && out.Reply.Err == nil {
+		if n, err := askNumber(c, "SELECT FOUND_ROWS()"); err == nil {
+			out.Found = &n
+		}
+	}
 	for _, sql := range w.made {
 		if _, err := c.Exec(sql); err != nil {
 			w.over()

@@ -22,6 +22,8 @@ type Gathering struct {
 	Rows, Bytes uint64
 	// Lock keeps the rows as they are until the transaction ends in which they are read.
 	Lock bool
+	// Found asks for FOUND_ROWS() after the statement.
+	Found bool
 	// Explain, such as EXPLAIN FORMAT=JSON, stands before each query for rows, and before the statement once they are there:
 	// the reply is what the servers say to that, in this order. "" runs the statement.
 	Explain string
@@ -140,7 +142,7 @@ func (w *gathering) open(ctx context.Context) error {
 	if err != nil {
 		return w.broke(err)
 	}
-	if len(res.Rows) != 1 || !logs(res.Rows[0]) {
+	if len(res.Rows) != 1 || len(res.Rows[0]) != 4 || !logs(res.Rows[0]) {
 		return nil
 	}
 	w.unlogged = true

@@ -77,6 +77,8 @@ type Pin struct {
 	Shard, Server string
 	Why           Why
 	Since         time.Time
+
+	conn *backend.Conn
 }
 
 // holdWith returns the hold that has any of the reasons, nil when there is none.
@@ -164,6 +166,21 @@ func (s *Session) resume(ctx context.Context, h *hold) error {
 		return err
 	}
 	return protocol.Errorf(1105, "HY000", "shardway: shard %s has another primary now, and what this session kept on the former one, %s, is lost (%s); nothing was done, make it anew", shard, c.Addr(), why)
+}
+
+// Gone says that the open transaction's connections have all ended at their servers, which the session finds out with its
+// next statement. It may be called from any goroutine.
+func (s *Session) Gone() bool {
+	found := false
+	for _, p := range s.Pins() {
+		if p.Why&WhyTransaction == 0 {
+			continue
+		}
+		if found = p.conn.PeerLeft(); !found {
+			return false
+		}
+	}
+	return found
 }
 
 // FreeIfUnlocked ends the pin of named locks when the client has none of these any more, as its server says.
@@ -298,7 +315,7 @@ func (s *Session) publish() {
 	}
 	pins := make([]Pin, 0, len(s.holds))
 	for _, h := range s.holds {
-		pins = append(pins, Pin{Shard: h.shard, Server: h.conn.Addr(), Why: h.why, Since: h.since})
+		pins = append(pins, Pin{Shard: h.shard, Server: h.conn.Addr(), Why: h.why, Since: h.since, conn: h.conn})
 	}
 	s.pins.Store(&pins)
 }

@@ -3,6 +3,7 @@ package exec
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"shardway/router/exec/gather"
@@ -23,7 +24,7 @@ func (w *gathering) keys(p *plan.Copy, t *gather.Table, f *plan.Filter) (*gather
 		return nil, nil // it wasn't copied
 	}
 	from, to := source.table.Column(f.Of.Column), t.Column(f.Columns[0])
-	if from == nil || to == nil || !gather.Ties(from, to, strings.Contains(w.s.SQLMode(), "PAD_CHAR_TO_FULL_LENGTH")) {
+	if from == nil || to == nil || !slices.Contains(source.copy.Columns(), from.Name) || !gather.Ties(from, to, strings.Contains(w.s.SQLMode(), "PAD_CHAR_TO_FULL_LENGTH")) {
 		return nil, nil
 	}
 	res, err := w.home.Query(source.copy.Values(from))

@@ -79,6 +79,8 @@ type Outcome struct {
 	Server string // address, of several servers all addresses
 	// Warnings is what SHOW WARNINGS says of a statement on several shards; nil where a connection is kept that knows.
 	Warnings *protocol.Result
+	// Found is FOUND_ROWS() after SQL_CALC_FOUND_ROWS; nil where a connection is kept that knows, and without.
+	Found *uint64
 }
 
 // Run takes a request to a server and relays the reply to the client without flushing it. An error is a

@@ -238,8 +238,6 @@ func (b *builder) unbringable() string {
 		return "it calls a function that may be a stored one (" + st.Why + ")"
 	case st.Is(parse.FlagConnectionID), st.Is(parse.FlagOwnVariable):
 		return "it is about the connection (" + st.Why + ")"
-	case st.Is(parse.FlagCalcFoundRows):
-		return "the connection isn't kept for FOUND_ROWS() after SQL_CALC_FOUND_ROWS"
 	case st.Is(parse.FlagFoundRows), st.Is(parse.FlagRowCount), st.Is(parse.FlagDiagnostics):
 		return "it is about another statement's result (" + st.Why + ")"
 	case b.vars:

@@ -203,6 +203,11 @@ func facts(t testing.TB, words string) *plan.Facts {
 				f.Tables = map[string][]string{}
 			}
 			f.Tables[name] = strings.Split(columns, ",")
+		case "zeroid":
+			f.ZeroID = true
+		case "numbered": // numbered=shop.users:id
+			name, column, _ := strings.Cut(v, ":")
+			f.Numbered = map[string]string{name: column}
 		case "columns":
 			f.Columns = strings.Split(v, ",")
 		default:

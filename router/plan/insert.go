@@ -111,7 +111,10 @@ func (b *builder) stored(op *parse.Operand, t *shardmap.Table, ignore bool) (sha
 	if v.Kind == shardmap.Null {
 		return shardmap.Location{}, "gives NULL to the key " + t.Key + ", which decides its shard; give it a value"
 	}
-	if strings.EqualFold(t.Sequence, t.Key) && (v.Kind == shardmap.Int && v.I == 0 || v.Kind == shardmap.Uint && v.U == 0) {
+	if zero(&v) && t.Placement == shardmap.Mod && b.storesZero(t) {
+		return t.Locate(shardmap.Value{Kind: shardmap.Int}, shardmap.Compare), ""
+	}
+	if strings.EqualFold(t.Sequence, t.Key) && zero(&v) {
 		return shardmap.Location{}, "gives 0 to the key " + t.Key + ", for which the server may make a number of its own; give it a value"
 	}
 	loc := t.Locate(v, b.store(ignore))
@@ -123,6 +126,20 @@ func (b *builder) stored(op *parse.Operand, t *shardmap.Table, ignore bool) (sha
 		return loc, "gives " + b.operand(op) + " to the key " + t.Key + ", and what the server would make of that" + why + " isn't certain; give the key in its own type, and declare key_type in the map"
 	}
 	return loc, ""
+}
+
+func zero(v *shardmap.Value) bool {
+	return v.Kind == shardmap.Int && v.I == 0 || v.Kind == shardmap.Uint && v.U == 0 || v.Kind == shardmap.String && string(v.S) == "0"
+}
+
+// storesZero reports whether 0 is stored as the key 0: an AUTO_INCREMENT column makes a number of its own of it.
+func (b *builder) storesZero(t *shardmap.Table) bool {
+	if b.f.ZeroID {
+		return true
+	}
+	column, known := b.f.Numbered[strings.ToLower(fullName(t))]
+	b.ask = b.ask || !known
+	return known && !strings.EqualFold(column, t.Key) && !strings.EqualFold(t.Sequence, t.Key)
 }
 
 // insertSelect finds the shard of the rows that a SELECT gives: its key is a constant, or the key of a table that the

@@ -167,6 +167,8 @@ type Facts struct {
 	// Tables has the columns of tables that Asks named, by "db.table" in lower case. Build works without, but gathers or
 	// refuses what it could merge if it knew them.
 	Tables map[string][]string
+	// Numbered has the AUTO_INCREMENT columns of the tables that Asks named for an INSERT, "" where there is none.
+	Numbered map[string]string
 
 	// Views has what a CREATE, ALTER or DROP VIEW names that is a view already, by "db.name" in lower case.
 	Views map[string]View

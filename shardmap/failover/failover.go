@@ -311,7 +311,7 @@ func (r *run) release(ctx context.Context, err error) error {
 		if writableErr := n.writable(ctx); writableErr != nil {
 			r.report.warn("%s", writableErr)
 		}
-		_ = n.Close() // nothing is left unwritten
+		n.Close()
 	}
 	undo := r.swap(ctx, "undo "+r.pause.String(), func(m *shardmap.Map) (*shardmap.Map, error) { return m.WithPaused(r.shard, "") })
 	if undo != nil {

@@ -83,7 +83,7 @@ func (r *run) inspect(ctx context.Context, addr string) (State, error) {
 	}
 	s, err := n.state(ctx)
 	if err != nil {
-		_ = n.Close() // nothing is left unwritten
+		n.Close()
 		delete(r.nodes, addr)
 	}
 	return s, err

@@ -35,7 +35,7 @@ func newRun(store Store, shard string, o Options) *run {
 
 func (r *run) close() {
 	for _, n := range r.nodes {
-		_ = n.Close() // nothing is left unwritten
+		n.Close()
 	}
 }
 

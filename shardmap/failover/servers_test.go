@@ -170,7 +170,7 @@ func (s *servers) settled() {
 		n, err := open(s.ctx, s.options().withDefaults(), r.Addr)
 		s.must(err)
 		s.must(n.Reach(s.ctx, position.Position, 5*time.Second))
-		_ = n.Close()
+		n.Close()
 		if got, err := s.c.Server(r.Addr).Text(s.ctx, "SELECT COUNT(*) FROM app.t"); err != nil || got != want {
 			s.Errorf("%s has %s rows, %v, and the primary %s", r.Addr, got, err, want)
 		}

@@ -143,7 +143,7 @@ func (c *cleaner) describe(ctx context.Context, sh *shardmap.Shard, references b
 // lastThere says whether nobody needs the reference tables any more at the shard
 // that has copies of the move.
 func lastThere(mv *shardmap.Move) bool {
-	if mv == nil || holds(mv.Database, mv.Copies()) {
+	if mv == nil || mv.Database.Holds(mv.Copies()) {
 		return false
 	}
 	sh := mv.Copies()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"shardway/shardmap"
+	"shardway/shardmap/gtid"
 	"shardway/shardmap/rebalance/follow"
 	"shardway/shardmap/rebalance/rows"
 )
@@ -47,7 +48,10 @@ func (f *flow) recarry(ctx context.Context, carry bool) error {
 	if err != nil {
 		return err
 	}
-	f.v.level = false
+	f.state.equal = gtid.Set{} // the other tables haven't been compared
+	if err := f.save(ctx); err != nil {
+		return err
+	}
 	return errMap
 }
 
@@ -305,7 +309,7 @@ func (r *run) leftovers(ctx context.Context, mv *shardmap.Move) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }() // it only reads
 	for _, t := range mv.Database.Tables {
 		if t.Reference {
 			continue

@@ -26,7 +26,7 @@ type presence struct {
 	here   bool
 	renew  time.Time           // when its announcement was last seen to be made anew
 	behind time.Time           // since when it serves an older map than the stored one; zero: it doesn't
-	fenced map[string]struct{} // the shards that keep it out, since it is no longer here
+	fenced map[string]struct{} // the shards that keep it out, since it was last heard
 }
 
 // pollProxies is how often the announcements are read while something waits for
@@ -74,10 +74,10 @@ func (f *fleet) read(ctx context.Context) error {
 		if !was.here || !was.Seen.Equal(p.Seen) {
 			was.renew = now
 		}
-		was.Proxy, was.here, was.fenced = p, true, nil
+		was.Proxy, was.here = p, true
 		switch {
 		case p.Serving >= stored:
-			was.behind = time.Time{}
+			was.behind, was.fenced = time.Time{}, nil
 		case was.behind.IsZero():
 			was.behind = now
 		}

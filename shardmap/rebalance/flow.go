@@ -76,6 +76,12 @@ type change struct {
 	tries int // found to differ, without having changed meanwhile
 }
 
+// mark is a position, and when it was the one that had been followed to.
+type mark struct {
+	position gtid.Set
+	at       time.Time
+}
+
 // flow keeps the copies of a move's rows as they are at the slots' owner. What
 // it writes was read at a moment not before the position in its state.
 type flow struct {
@@ -87,10 +93,10 @@ type flow struct {
 	state    *state
 	tables   []*table
 	stream   *follow.Stream
-	reached  time.Time     // when the copies last had all that the owner had
-	saved    time.Time     // when the state was last written
-	tried    time.Time     // when the replicas were last connected to, for their lag
-	chunk    int           // rows of the next chunk
+	saved    time.Time // when the state was last written
+	tried    time.Time // when the replicas were last connected to, for their lag
+	chunk    int       // rows of the next chunk
+	mark     mark
 	limit    time.Duration // of what is done whole
 	tracks   bool          // rows that change are noted as behind
 	verified bool          // all has been found equal, but what is behind
@@ -175,6 +181,13 @@ func (v *mover) flow(ctx context.Context, mv *shardmap.Move, k kind) (_ *flow, e
 	for _, t := range f.tables {
 		t.tableState = f.state.tables[t.name]
 	}
+	if !f.copied() {
+		f.state.equal = gtid.Set{}
+	}
+	if !f.state.equal.IsEmpty() {
+		// What has changed since is read, and compared, again.
+		f.verified, f.tracks, f.state.position = true, true, f.state.equal
+	}
 	f.stream, err = f.follow(ctx, f.from, f.state.position, marks)
 	if e, ok := errors.AsType[*follow.Error](err); ok && e.Purged {
 		v.r.warn("move %s of %s is copied anew: %s", v.id, v.db, e)
@@ -186,8 +199,6 @@ func (v *mover) flow(ctx context.Context, mv *shardmap.Move, k kind) (_ *flow, e
 		}
 		f.stream, err = f.follow(ctx, f.from, f.state.position, marks)
 	}
-	f.verified = v.level && known && f.copied()
-	f.tracks = f.verified
 	return f, err
 }
 
@@ -305,8 +316,8 @@ func (f *flow) anew(ctx context.Context) error {
 	if err := f.v.branchesEnd(ctx, f.from); err != nil {
 		return err
 	}
-	f.verified, f.v.level = false, false
-	f.state.position = at
+	f.verified, f.tracks, f.mark = false, false, mark{}
+	f.state.position, f.state.equal = at, gtid.Set{}
 	f.v.update(func(p *MoveProgress) { p.Rows, p.Changes, p.TablesDone = 0, 0, 0 })
 	return f.state.create(ctx)
 }

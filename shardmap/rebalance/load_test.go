@@ -249,7 +249,7 @@ func (w *load) everywhere(ctx context.Context, query, code, row string) error {
 	defer done()
 	by := map[string][]string{}
 	for _, sh := range m.Shards() {
-		if holds(m.Database("shop"), sh) {
+		if m.Database("shop").Holds(sh) {
 			by[sh.Primary.Addr] = []string{query}
 		}
 	}
@@ -378,7 +378,7 @@ func (l *ledger) check(t *testing.T, m *shardmap.Map, c *cluster.Cluster, copies
 						problem("%s has a copy of %s of slot %d, %q, want %q", sh.ID, key, slot, row, want[key])
 					}
 					continue
-				case slot < 0 && !holds(d, sh):
+				case slot < 0 && !d.Holds(sh):
 					continue
 				}
 				found[key]++
@@ -387,7 +387,7 @@ func (l *ledger) check(t *testing.T, m *shardmap.Map, c *cluster.Cluster, copies
 				}
 			}
 			for key := range want {
-				if _, ok := placed[key]; !ok && name == "countries" && holds(d, sh) {
+				if _, ok := placed[key]; !ok && name == "countries" && d.Holds(sh) {
 					problem("%s lacks %s", sh.ID, key)
 				}
 			}

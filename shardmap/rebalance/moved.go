@@ -118,6 +118,7 @@ func (f *flow) lookForStrays(ctx context.Context) (_ *look, err error) {
 	l.stream, err = f.follow(ctx, f.to, f.state.straysFrom, []*rows.Table{mark})
 	if e, ok := errors.AsType[*follow.Error](err); ok && e.Purged {
 		f.v.r.warn("move %s of %s: whether rows were written past the proxies at %s isn't known: %s", f.v.id, f.v.db, f.to.addr, e)
+		f.verified = false // by whoever wrote there
 		if f.state.straysFrom, err = follow.Current(ctx, f.to.db); err == nil {
 			l.stream, err = f.follow(ctx, f.to, f.state.straysFrom, []*rows.Table{mark})
 		}
@@ -131,6 +132,7 @@ func (f *flow) lookForStrays(ctx context.Context) (_ *look, err error) {
 		return nil, err
 	}
 	f.v.update(func(p *MoveProgress) { p.Strays = n })
+	f.verified = f.verified && n == 0 // a stray is no change of the owner's
 	return l, nil
 }
 
@@ -251,6 +253,7 @@ func (l *look) record(ctx context.Context, t *table, tx *follow.Transaction, key
 		return err
 	}
 	f.v.update(func(p *MoveProgress) { p.Strays++ })
+	f.verified = false // the stray is no change of the owner's
 	f.v.r.mu.Lock()
 	defer f.v.r.mu.Unlock()
 	if len(f.v.r.report.Strays) < 1000 {

@@ -28,7 +28,6 @@ type mover struct {
 
 	tries  int       // switches that were taken back, since the last that was done
 	next   time.Time // when a switch may be tried again
-	level  bool      // the copies were found equal in this process, and have been followed since
 	wrongs int       // refused statements, one after the other
 }
 
@@ -126,7 +125,6 @@ func (v *mover) run(ctx context.Context) error {
 			v.mu.Unlock()
 			return err
 		}
-		v.level = false
 		v.update(func(p *MoveProgress) { p.Error = err.Error() })
 		if time.Since(began) > time.Minute {
 			wait = 200 * time.Millisecond
@@ -303,7 +301,7 @@ func before(state shardmap.MoveState) shardmap.MoveState {
 // bringsReference names the rebalance, not this one, that is bringing the
 // reference tables to the target, or is "".
 func (r *run) bringsReference(mv *shardmap.Move) string {
-	if holds(mv.Database, mv.To) {
+	if mv.Database.Holds(mv.To) {
 		return ""
 	}
 	for _, other := range mv.Database.Moves() {
@@ -314,17 +312,11 @@ func (r *run) bringsReference(mv *shardmap.Move) string {
 	return ""
 }
 
-// holds says whether a shard has the database's reference tables, written to by
-// the proxies.
-func holds(d *shardmap.Database, sh *shardmap.Shard) bool {
-	return d.Default == sh || len(d.Owned(sh.ID)) > 0
-}
-
 // carries says whether the reference tables go along with a move's copies: the
 // other shard doesn't have them, and the first of those that bring slots there
 // brings them.
 func carries(mv *shardmap.Move) bool {
-	if holds(mv.Database, mv.Copies()) {
+	if mv.Database.Holds(mv.Copies()) {
 		return false
 	}
 	for _, other := range mv.Database.Moves() {

@@ -18,7 +18,7 @@ type Store interface {
 // Options say how to move slots. The zero value of a field is its default.
 type Options struct {
 	// Account is the login at the servers, for statements and for reading binary
-	// logs. docs/operations.md lists its rights. Required.
+	// logs. docs/rebalance.md lists its rights. Required.
 	Account server.Account
 	// ProxyUser is the name of the account as whom the proxies log in: the fence
 	// kills its connections. Empty: those of Account.

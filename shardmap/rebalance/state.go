@@ -34,6 +34,7 @@ var stateTables = []string{
 		engine VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
 		writes BIGINT UNSIGNED NOT NULL DEFAULT 0,
 		position MEDIUMTEXT CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+		equal MEDIUMTEXT CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
 		strays_from MEDIUMTEXT CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
 		strays_known MEDIUMTEXT CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
 		carries TINYINT NOT NULL DEFAULT 0,
@@ -91,6 +92,7 @@ type state struct {
 	kind  kind
 
 	position    gtid.Set // all changes up to it are in the copies
+	equal       gtid.Set // what was changed up to it has been found equal, or changed again; empty: not all has been compared
 	straysFrom  gtid.Set // where the looking for strays goes on
 	straysKnown gtid.Set // what is up to it, is none
 	carries     bool     // the reference tables go along
@@ -115,16 +117,16 @@ func (st *state) load(ctx context.Context) (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	var position, from, known, progress string
-	found, err := st.one(ctx, "SELECT position, strays_from, strays_known, carries, progress FROM shardway.rebalances WHERE db = ? AND move = ? AND kind = ?",
-		[]any{st.db, st.move, string(st.kind)}, &position, &from, &known, &st.carries, &progress)
+	var position, equal, from, known, progress string
+	found, err := st.one(ctx, "SELECT position, equal, strays_from, strays_known, carries, progress FROM shardway.rebalances WHERE db = ? AND move = ? AND kind = ?",
+		[]any{st.db, st.move, string(st.kind)}, &position, &equal, &from, &known, &st.carries, &progress)
 	if err != nil || !found {
 		return false, err
 	}
 	for _, set := range []struct {
 		to   *gtid.Set
 		text string
-	}{{&st.position, position}, {&st.straysFrom, from}, {&st.straysKnown, known}} {
+	}{{&st.position, position}, {&st.equal, equal}, {&st.straysFrom, from}, {&st.straysKnown, known}} {
 		if *set.to, err = gtid.Parse(set.text); err != nil {
 			return false, final{fmt.Errorf("%s: shardway.rebalances has no position for move %s of %s: %w", st.addr, st.move, st.db, err)}
 		}
@@ -175,9 +177,9 @@ func (st *state) recreate(ctx context.Context) error {
 		return err
 	}
 	st.tables = map[string]tableState{}
-	_, err := st.s.Exec(ctx, `REPLACE INTO shardway.rebalances (db, move, kind, engine, position, strays_from, strays_known, carries, progress)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, st.db, st.move, string(st.kind), st.token,
-		st.position.String(), st.straysFrom.String(), st.straysKnown.String(), st.carries, st.progressText())
+	_, err := st.s.Exec(ctx, `REPLACE INTO shardway.rebalances (db, move, kind, engine, position, equal, strays_from, strays_known, carries, progress)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, st.db, st.move, string(st.kind), st.token,
+		st.position.String(), st.equal.String(), st.straysFrom.String(), st.straysKnown.String(), st.carries, st.progressText())
 	return err
 }
 
@@ -207,9 +209,9 @@ func (st *state) transaction(ctx context.Context, f func() error) error {
 // the position; errTaken says that another engine has the state.
 func (st *state) write(ctx context.Context, f func() error) error {
 	return st.transaction(ctx, func() error {
-		done, err := st.s.Exec(ctx, `UPDATE shardway.rebalances SET writes = writes + 1, position = ?, strays_from = ?, progress = ?, at = CURRENT_TIMESTAMP(6)
+		done, err := st.s.Exec(ctx, `UPDATE shardway.rebalances SET writes = writes + 1, position = ?, equal = ?, strays_from = ?, progress = ?, at = CURRENT_TIMESTAMP(6)
 			WHERE db = ? AND move = ? AND kind = ? AND engine = ?`,
-			st.position.String(), st.straysFrom.String(), st.progressText(), st.db, st.move, string(st.kind), st.token)
+			st.position.String(), st.equal.String(), st.straysFrom.String(), st.progressText(), st.db, st.move, string(st.kind), st.token)
 		if err != nil {
 			return err
 		}

@@ -30,6 +30,13 @@ func (v *mover) progress() MoveProgress {
 	return p
 }
 
+// lastReached is when the copies last had all that the owner had.
+func (v *mover) lastReached() time.Time {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.reached
+}
+
 // tell tells the progress until ctx is done.
 func (r *run) tell(ctx context.Context) {
 	if r.Progress == nil {
@@ -114,7 +121,7 @@ type asker struct {
 
 func (q *asker) close() {
 	for _, n := range q.servers {
-		_ = n.Close() // nothing is left unwritten
+		n.Close()
 	}
 }
 

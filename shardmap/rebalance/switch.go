@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"shardway/shardmap"
-	"shardway/shardmap/gtid"
 	"shardway/shardmap/rebalance/follow"
 	"shardway/shardmap/rebalance/rows"
 	"shardway/shardmap/server"
@@ -49,7 +48,7 @@ func (v *mover) waits() bool {
 // goesFirst names the move that must be switched before this one, or is "": the
 // one that brings the reference tables along, or back.
 func (f *flow) goesFirst(mv *shardmap.Move) string {
-	if holds(mv.Database, mv.Copies()) || f.state.carries {
+	if mv.Database.Holds(mv.Copies()) || f.state.carries {
 		return ""
 	}
 	for _, other := range mv.Database.Moves() {
@@ -69,8 +68,7 @@ type cut struct {
 	steps       []Step
 	version     uint64 // of the map with the pause
 	fenced      []string
-	last        gtid.Set // what the owner has had, when nobody writes there any more
-	carriesBack bool     // the reference tables come back with an undo
+	carriesBack bool // the reference tables come back with an undo
 }
 
 // trySwitch lets the side of the copies own the slots. What isn't done within
@@ -122,7 +120,7 @@ func (f *flow) trySwitch(ctx context.Context, mv *shardmap.Move) (done bool, err
 	v.r.paused(Pause{Move: v.id, To: f.to.shard.ID, Took: took, Done: err == nil, Why: why, Fenced: c.fenced, Steps: c.steps})
 	switch {
 	case err == nil:
-		v.tries, v.level = 0, true
+		v.tries = 0
 		v.update(func(p *MoveProgress) { p.Pause, p.Error = took, "" })
 		return true, nil
 	case errors.Is(err, errCrash):
@@ -197,17 +195,17 @@ func (c *cut) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	if err := c.primary.MakeFence(ctx); err != nil {
-		_ = c.primary.Close() // nothing is left unwritten
+		c.primary.Close()
 		return err
 	}
 	if c.state.kind == kindTo {
 		if _, err := makeState(ctx, c.from.db, c.from.addr); err != nil {
-			_ = c.primary.Close()
+			c.primary.Close()
 			return err
 		}
 	}
 	if err := v.r.fleet.read(ctx); err != nil {
-		_ = c.primary.Close()
+		c.primary.Close()
 		return err
 	}
 	return c.catchUp(ctx)
@@ -303,15 +301,18 @@ func (c *cut) drain(ctx context.Context) error {
 			return nil
 		}
 		if err := c.catchUp(ctx); err != nil {
-			return c.busy(err, busy)
+			return c.busy(ctx, err, busy)
 		}
 		if !sleep(ctx, pollProxies) {
-			return c.busy(context.Cause(ctx), busy)
+			return c.busy(ctx, nil, busy)
 		}
 	}
 }
 
-func (c *cut) busy(err error, busy []string) error {
+func (c *cut) busy(ctx context.Context, err error, busy []string) error {
+	if ctx.Err() != nil {
+		err = context.Cause(ctx) // whatever was cut off by it
+	}
 	return fmt.Errorf("transactions that have touched the slots haven't ended, or the map isn't served yet, at %s: %w", strings.Join(busy, ", "), err)
 }
 
@@ -322,25 +323,20 @@ func (c *cut) lastPosition(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for {
-		if err := c.followTo(ctx, at); err != nil {
-			return err
-		}
-		if c.stream.Keep().Contains(at) {
-			c.last = at
-			return nil
-		}
-		if !sleep(ctx, 2*time.Millisecond) {
-			return fmt.Errorf("an XA branch is prepared at %s and hasn't ended, XA RECOVER there shows it: %w", c.from.addr, context.Cause(ctx))
-		}
-		now, err := follow.Current(ctx, c.from.db)
-		if err != nil {
-			return err
-		}
-		if err := c.followTo(ctx, now); err != nil {
-			return err
-		}
+	if err := c.followTo(ctx, at); err != nil {
+		return err
 	}
+	for !c.stream.Keep().Contains(at) {
+		err := c.catchUp(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return fmt.Errorf("an XA branch is prepared at %s and hasn't ended, XA RECOVER there shows it: %w", c.from.addr, context.Cause(ctx))
+		case err != nil:
+			return err
+		}
+		sleep(ctx, 2*time.Millisecond)
+	}
+	return nil
 }
 
 // lastComparison compares the rows that are behind, with nothing moving.
@@ -368,7 +364,7 @@ func (c *cut) keepBack(ctx context.Context) error {
 	}
 	b := &state{
 		s: c.from.s, addr: c.from.addr, token: c.state.token, db: c.state.db, move: c.state.move, kind: kindBack,
-		position: at, straysFrom: c.stream.Keep(), straysKnown: c.stream.Position().GTID,
+		position: at, equal: at, straysFrom: c.stream.Keep(), straysKnown: c.stream.Position().GTID,
 		progress: c.v.progress(),
 	}
 	// The source keeps no slot: then nobody writes its reference tables.

@@ -119,6 +119,6 @@ func (r *run) replicas(ctx context.Context, sh *shardmap.Shard) ([]*server.Serve
 
 func closeAll(servers []*server.Server) {
 	for _, n := range servers {
-		_ = n.Close() // nothing is left unwritten
+		n.Close()
 	}
 }

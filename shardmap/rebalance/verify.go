@@ -24,25 +24,27 @@ func (f *flow) verify(ctx context.Context) error {
 			return err
 		}
 	}
-	f.verified, f.v.level = true, true
+	f.verified = true
 	return nil
 }
 
 func (f *flow) verifyTable(ctx context.Context, t *table) error {
-	after, size := rows.Key(""), f.v.r.Chunk
+	e, after, size := f.reader(ctx), rows.Key(""), f.v.r.Chunk
 	for {
 		if now := f.v.move(); now == nil || changedMove(f.mv, now) && (now.State != f.mv.State || cancelled(now)) {
 			return errMap
 		}
-		if err := f.catchUp(ctx); err != nil {
-			return err
+		if time.Since(f.v.lastReached()) > 200*time.Millisecond {
+			if err := f.catchUp(ctx); err != nil {
+				return err
+			}
+			e = f.reader(ctx)
 		}
 		if f.behind() > batch {
 			if err := f.recheck(ctx, false); err != nil {
 				return err
 			}
 		}
-		e := f.reader(ctx)
 		began := time.Now()
 		c, err := e.s.Scan(t.shape, t.where, after, rows.Limit{Rows: size}).Skip(ctx)
 		if err != nil {
@@ -120,6 +122,7 @@ const unsure = 50 * time.Millisecond
 // longer: whatever changes them later is in the binary log. Nothing else is
 // going on when last is set: then all of them are compared.
 func (f *flow) recheck(ctx context.Context, last bool) error {
+	defer f.advance()
 	if f.behind() == 0 {
 		return nil
 	}
@@ -142,6 +145,25 @@ func (f *flow) recheck(ctx context.Context, last bool) error {
 		}
 	}
 	return nil
+}
+
+// advance moves the position up to which all is equal: to one that was followed
+// to before any row changed that is behind still.
+func (f *flow) advance() {
+	if !f.verified {
+		return
+	}
+	for _, t := range f.tables {
+		for _, c := range t.behind {
+			if !c.at.After(f.mark.at) {
+				return
+			}
+		}
+	}
+	if !f.mark.at.IsZero() {
+		f.state.equal = f.mark.position
+	}
+	f.mark = mark{f.state.position, time.Now()}
 }
 
 func (f *flow) recheckKeys(ctx context.Context, t *table, keys []rows.Key) error {
@@ -178,7 +200,7 @@ func (f *flow) recheckKeys(ctx context.Context, t *table, keys []rows.Key) error
 		c, ok := t.behind[key]
 		if !ok || c != was[key] {
 			if !ok {
-				t.behind[key] = change{at: time.Now()} // a key with another text
+				t.behind[key] = change{} // a key with another text; since when isn't known
 			}
 			continue // it has changed, and was read again
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// Account is a login at the servers. docs/failover.md and docs/operations.md
+// Account is a login at the servers. docs/failover.md and docs/rebalance.md
 // list the rights that it needs for what it is used for.
 type Account struct {
 	User, Password string

@@ -122,15 +122,33 @@ func (e *env) launch(namespace string, s settings, shardmap string) *daemon {
 		inside.Env = d.cmd.Env
 		d.cmd = inside
 	}
+	e.must(d.start())
+	e.Cleanup(d.end)
+	return d
+}
+
+// start starts the daemon's command.
+func (d *daemon) start() error {
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	e.must(d.cmd.Start())
+	if err := d.cmd.Start(); err != nil {
+		return err
+	}
 	go func() {
 		d.err = d.cmd.Wait()
 		close(d.exited)
 	}()
-	e.Cleanup(d.end)
-	return d
+	return nil
+}
+
+// killed ends the daemon as kill -9 does and starts it again at the same addresses.
+func (d *daemon) killed() error {
+	d.signal(syscall.SIGKILL)
+	<-d.exited
+	again := exec.Command(d.cmd.Path, d.cmd.Args[1:]...)
+	again.Env = d.cmd.Env
+	d.cmd, d.exited, d.err = again, make(chan struct{}), nil
+	return d.start()
 }
 
 // shardwayCommand runs the daemon's program without our own SHARDWAY_…

@@ -21,7 +21,7 @@ import (
 	"shardway/test/cluster"
 )
 
-// fleet is three daemons over one shard of real servers and one etcd.
+// fleet is three daemons over real servers and one etcd.
 type fleet struct {
 	*env
 	etcd    *cluster.Etcd
@@ -49,17 +49,6 @@ func onFleet(t *testing.T, test func(f *fleet)) {
 
 func startFleet(t *testing.T, limit time.Duration, flavor cluster.Flavor, semiSync bool, keys settings, test func(f *fleet)) {
 	t.Helper()
-	if why := flavor.Missing(); why != "" {
-		t.Skip(why)
-	}
-	if why := cluster.EtcdMissing(); why != "" {
-		t.Skip(why)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
-	defer cancel()
-	e := &env{T: t, ctx: ctx, db: cluster.Data{Name: fleetDatabase, Slots: 1}}
-	_, err := daemonBinary()
-	e.must(err)
 	var plugins []string
 	if semiSync {
 		// A server that is restarted is a replica that acknowledges; the one that
@@ -72,20 +61,40 @@ func startFleet(t *testing.T, limit time.Duration, flavor cluster.Flavor, semiSy
 			}
 		}
 	}
-	e.c, err = cluster.Start(ctx, cluster.Options{Flavor: flavor, Shards: 1, Replicas: 2, Args: plugins})
+	servers := cluster.Options{Flavor: flavor, Shards: 1, Replicas: 2, Args: plugins}
+	startFleetOf(t, limit, servers, cluster.Data{Name: fleetDatabase, Slots: 1}, keys, func(e *env) {
+		e.must(e.c.Shards[0].Primary.Exec(e.ctx, "CREATE DATABASE "+fleetDatabase, "USE "+fleetDatabase,
+			"CREATE TABLE ledger (id BIGINT AUTO_INCREMENT PRIMARY KEY, client INT NOT NULL, seq INT NOT NULL, server INT NOT NULL, KEY (client, seq))",
+			"CREATE TABLE counters (id INT PRIMARY KEY, n INT NOT NULL)"))
+		e.must(e.c.Sync(e.ctx))
+		if semiSync {
+			e.must(e.c.Shards[0].Primary.Exec(e.ctx, "SET GLOBAL rpl_semi_sync_"+e.say("source", "master")+"_enabled = ON"))
+		}
+	}, test)
+}
+
+// startFleetOf starts three daemons over the servers given, on which load has put the data.
+func startFleetOf(t *testing.T, limit time.Duration, servers cluster.Options, data cluster.Data, keys settings, load func(e *env), test func(f *fleet)) {
+	t.Helper()
+	if why := servers.Flavor.Missing(); why != "" {
+		t.Skip(why)
+	}
+	if why := cluster.EtcdMissing(); why != "" {
+		t.Skip(why)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	e := &env{T: t, ctx: ctx, db: data}
+	_, err := daemonBinary()
+	e.must(err)
+	e.c, err = cluster.Start(ctx, servers)
 	e.must(err)
 	t.Cleanup(func() { _ = e.c.Close() })
 	f := &fleet{env: e}
 	f.etcd, err = cluster.StartEtcd(ctx, cluster.EtcdOptions{})
 	e.must(err)
 	t.Cleanup(func() { _ = f.etcd.Close() })
-	e.must(e.c.Shards[0].Primary.Exec(ctx, "CREATE DATABASE "+fleetDatabase, "USE "+fleetDatabase,
-		"CREATE TABLE ledger (id BIGINT AUTO_INCREMENT PRIMARY KEY, client INT NOT NULL, seq INT NOT NULL, server INT NOT NULL, KEY (client, seq))",
-		"CREATE TABLE counters (id INT PRIMARY KEY, n INT NOT NULL)"))
-	e.must(e.c.Sync(ctx))
-	if semiSync {
-		e.must(e.c.Shards[0].Primary.Exec(ctx, "SET GLOBAL rpl_semi_sync_"+e.say("source", "master")+"_enabled = ON"))
-	}
+	load(e)
 
 	dir := t.TempDir()
 	f.conf = filepath.Join(dir, "shardway.yaml")

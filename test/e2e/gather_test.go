@@ -372,7 +372,7 @@ func busy(e *env, d *daemon) int {
 // gatherPools gathers where connections are few.
 func (e *env) gatherPools() {
 	const q = "SELECT COUNT(*) FROM users u JOIN orders o ON o.user_id = u.id + 1"
-	d := e.serve(settings{"pool": "{max_per_server: 4, wait_timeout: 20s}"})
+	d := e.serve(settings{"pool": "{max_per_server: 4, wait_timeout: 30s}"})
 	var sessions sync.WaitGroup
 	for i := range 12 {
 		hint := []string{"", "/* shardway: primary */ "}[i%2]
@@ -388,7 +388,7 @@ func (e *env) gatherPools() {
 	}
 	sessions.Wait()
 
-	d = e.serve(settings{"pool": "{max_per_server: 1, wait_timeout: 500ms}"})
+	d = e.serve(settings{"pool": "{max_per_server: 1, wait_timeout: 10s}"})
 	w := e.dial(d, nil)
 	if got, err := w.one(q); err != nil || got != "280" {
 		e.Errorf("over one connection to each server: %s, %v", got, err)

@@ -146,6 +146,9 @@ func TestSequences(t *testing.T) {
 			}
 		}
 		e.numbersAlone(w)
+		e.numbersInParts(w)
+		e.numbersDeadlocked(d)
+		e.numbersForbidden()
 		e.numbersRefused(d, w)
 		e.numbersOfTwo(d, config)
 	})

@@ -111,7 +111,7 @@ type plan struct {
 	d       *shardmap.Database
 	given   []int64 // by slot
 	weights []int64 // the same, unless all are 0
-	typical int64   // the median weight
+	classes []int   // by slot, see classify
 
 	owner  []*shardmap.Shard // by slot, now
 	goes   []*shardmap.Shard // by slot, after the moves
@@ -142,8 +142,7 @@ func newPlan(m *shardmap.Map, d *shardmap.Database, weights []int64) *plan {
 	for slot, s := range p.owner {
 		p.load[s] += p.weights[slot]
 	}
-	sorted := slices.Sorted(slices.Values(p.weights))
-	p.typical = sorted[len(sorted)/2]
+	p.classify()
 	return p
 }
 

@@ -250,15 +250,20 @@ func (p *plan) movable(s *shardmap.Shard) []int {
 			out = append(out, slot)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b int) int { return p.class(b) - p.class(a) })
+	slices.SortStableFunc(out, func(a, b int) int { return p.classes[b] - p.classes[a] })
 	return out
 }
 
-// class is 0 for a slot of about the typical weight, within the factor 1.5, and
-// one more for each 1.5 times that it is heavier.
-func (p *plan) class(slot int) int {
-	if p.weights[slot] == 0 {
-		return math.MinInt32
+// classify finds the class of each slot: 0 for one of about the typical weight,
+// within the factor 1.5, and one more for each 1.5 times that it is heavier.
+func (p *plan) classify() {
+	sorted := slices.Sorted(slices.Values(p.weights))
+	typical := float64(max(1, sorted[len(sorted)/2]))
+	p.classes = make([]int, len(p.weights))
+	for slot, w := range p.weights {
+		p.classes[slot] = math.MinInt32
+		if w > 0 {
+			p.classes[slot] = int(math.Round(math.Log(float64(w)/typical) / (2 * math.Log(1.5))))
+		}
 	}
-	return int(math.Round(math.Log(float64(p.weights[slot])/float64(max(1, p.typical))) / (2 * math.Log(1.5))))
 }

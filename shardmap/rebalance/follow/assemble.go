@@ -109,16 +109,7 @@ func (a *assembler) add(raw []byte) (all []*Transaction, err error) {
 	if err := header.Decode(raw); err != nil {
 		return nil, a.fail("an event of the log can't be read", "", err)
 	}
-	if a.source.MariaDB && header.LogPos == 0 && header.Flags&replication.LOG_EVENT_ARTIFICIAL_F == 0 && header.EventType != replication.HEARTBEAT_EVENT {
-		// Some servers don't say where an event ends.
-		a.position.Offset += uint64(header.EventSize)
-	} else if header.LogPos > 0 && header.EventType != replication.HEARTBEAT_EVENT {
-		offset := a.position.Offset&^0xffffffff | uint64(header.LogPos)
-		if offset < a.position.Offset {
-			offset += 1 << 32
-		}
-		a.position.Offset = offset
-	}
+	a.advance(header)
 	done, err := a.event(header, raw)
 	if err != nil {
 		if _, ok := errors.AsType[*Error](err); !ok {
@@ -132,6 +123,24 @@ func (a *assembler) add(raw []byte) (all []*Transaction, err error) {
 		}
 	}
 	return all, nil
+}
+
+// advance moves the place in the file behind an event of it.
+func (a *assembler) advance(h *replication.EventHeader) {
+	at := &a.position.Offset
+	switch {
+	case h.Flags&replication.LOG_EVENT_ARTIFICIAL_F != 0, h.EventType == replication.HEARTBEAT_EVENT: // it isn't in the file
+	case h.LogPos == 0:
+		if a.source.MariaDB { // some servers don't say where an event ends
+			*at += uint64(h.EventSize)
+		}
+	default:
+		offset := *at&^0xffffffff | uint64(h.LogPos)
+		if offset+1<<31 < *at {
+			offset += 1 << 32 // the event has but 32 bits for it
+		}
+		*at = max(*at, offset)
+	}
 }
 
 func (a *assembler) fail(text, fix string, err error) *Error {
@@ -168,6 +177,7 @@ func (a *assembler) event(h *replication.EventHeader, raw []byte) ([]*open, erro
 		return a.inTransaction(h, body)
 	case replication.MARIADB_START_ENCRYPTION_EVENT: // the server decrypts what it sends
 		return nil, nil
+	default: // the library reads it
 	}
 	parsed, err := a.parser.Parse(raw)
 	if err != nil {
@@ -280,26 +290,35 @@ func (a *assembler) inTransaction(h *replication.EventHeader, body []byte) ([]*o
 		return a.statement(schema, text)
 	case replication.INCIDENT_EVENT:
 		return nil, a.fail("its log says that changes were lost (an incident)", "begin anew", nil)
+	case replication.ROWS_QUERY_EVENT: // inside of a compressed transaction
+		return nil, nil
+	default:
+		return nil, a.rows(h, body)
 	}
+}
+
+// rows takes an event of rows.
+func (a *assembler) rows(h *replication.EventHeader, body []byte) error {
+	o := a.current
 	id, err := rowsTable(body)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	m := a.maps[id]
 	if m == nil {
-		return nil, nil // an event that only ends a statement
+		return nil // an event that only ends a statement
 	}
 	f := a.tables[nameOf(m.schema, m.table)]
 	if f == nil {
-		return nil, nil
+		return nil
 	}
 	if err := keysOf(f.table, m, h.EventType, body, func(key rows.Key) { o.add(f, key) }); err != nil {
-		return nil, a.fail(fmt.Sprintf("rows of %s in transaction %s can't be read", f.table, o.gtid), "", err)
+		return a.fail(fmt.Sprintf("rows of %s in transaction %s can't be read", f.table, o.gtid), "", err)
 	}
 	if o.bytes > mostKeys {
-		return nil, a.fail(fmt.Sprintf("transaction %s changes more rows than fit into memory here: %d MiB of keys", o.gtid, mostKeys>>20), "begin anew behind it", nil)
+		return a.fail(fmt.Sprintf("transaction %s changes more rows than fit into memory here: %d MiB of keys", o.gtid, mostKeys>>20), "begin anew behind it", nil)
 	}
-	return nil, nil
+	return nil
 }
 
 func (o *open) add(f *followed, key rows.Key) {

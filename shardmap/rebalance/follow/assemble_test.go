@@ -146,6 +146,12 @@ func TestAssemble(t *testing.T) {
 	if e, ok := errors.AsType[*Error](err); !ok || e.Addr != "a:1" || e.Fix == "" {
 		t.Errorf("a statement in place of rows got %v", err)
 	}
+	s.a.position.Offset = 1<<32 - 1000
+	s.end = 500
+	s.begin(16, false)
+	if p := s.a.position; p.Offset != 1<<32+uint64(s.end) {
+		t.Errorf("behind 4 GiB the offset is %d", p.Offset)
+	}
 	if err := s.add(replication.INCIDENT_EVENT, nil); err == nil || !strings.Contains(err.Error(), "incident") {
 		t.Errorf("an incident got %v", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,8 +35,8 @@ func take(data []byte, n int) (head, rest []byte, err error) {
 // takeInt cuts off a number of n bytes, the lowest first.
 func takeInt(data []byte, n int) (v uint64, rest []byte, err error) {
 	head, rest, err := take(data, n)
-	for i := len(head) - 1; i >= 0; i-- {
-		v = v<<8 | uint64(head[i])
+	for _, b := range slices.Backward(head) {
+		v = v<<8 | uint64(b)
 	}
 	return v, rest, err
 }
@@ -234,7 +235,7 @@ func characters(c *rows.Column, v []byte) ([]byte, error) {
 	switch c.Data {
 	case "binary": // the log leaves out zeros at the end
 		for int64(len(v)) < c.Length {
-			v = append(v[:len(v):len(v)], 0)
+			v = append(slices.Clip(v), 0)
 		}
 		return v, nil
 	case "uuid":
@@ -257,6 +258,7 @@ func characters(c *rows.Column, v []byte) ([]byte, error) {
 	}
 }
 
+// uuidText is the text of a UUID.
 func uuidText(b [16]byte) []byte {
 	return fmt.Appendf(nil, "%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

@@ -164,21 +164,41 @@ func (s *servers) read(t *rows.Table) []string {
 // keysOfTypes compares the log's keys with those that are read.
 func keysOfTypes(s *servers) {
 	tables := []struct{ kind, values string }{
-		{"TINYINT", "(-128), (-1), (0), (127)"}, {"SMALLINT UNSIGNED", "(0), (65535)"}, {"MEDIUMINT", "(-8388608), (-1), (8388607)"}, {"INT(5) ZEROFILL", "(7), (99999)"},
-		{"BIGINT", "(-9223372036854775808), (-1), (0), (9223372036854775807)"}, {"BIGINT UNSIGNED", "(0), (9223372036854775808), (18446744073709551615)"},
-		{"DECIMAL(30,10)", "(-1.5), (0), (-0.0000000001), (12345678901234567890.0123456789)"}, {"DECIMAL(65,30)", "(-99999999999999999999999999999999999.999999999999999999999999999999), (1)"},
-		{"DECIMAL(5,5)", "(-0.5), (0.00001)"}, {"DECIMAL(9)", "(-999999999), (10)"},
-		{"BIT(1)", "(0), (1)"}, {"BIT(12)", "(0), (2049), (4095)"}, {"BIT(64)", "(0), (255), (18446744073709551615)"},
-		{"YEAR", "(0), (1901), (2155)"}, {"DATE", "('0000-00-00'), ('2024-02-31'), ('2024-00-00'), ('9999-12-31')"},
-		{"TIME", "('-838:59:59'), ('-00:00:01'), ('00:00:00'), ('838:59:59')"}, {"TIME(1)", "('-00:00:00.1'), ('00:00:00.9')"}, {"TIME(4)", "('-00:00:00.0001'), ('00:00:00.9999'), ('-10:00:00.5')"},
+		{"TINYINT", "(-128), (-1), (0), (127)"},
+		{"SMALLINT UNSIGNED", "(0), (65535)"},
+		{"MEDIUMINT", "(-8388608), (-1), (8388607)"},
+		{"INT(5) ZEROFILL", "(7), (99999)"},
+		{"BIGINT", "(-9223372036854775808), (-1), (0), (9223372036854775807)"},
+		{"BIGINT UNSIGNED", "(0), (9223372036854775808), (18446744073709551615)"},
+		{"DECIMAL(30,10)", "(-1.5), (0), (-0.0000000001), (12345678901234567890.0123456789)"},
+		{"DECIMAL(65,30)", "(-99999999999999999999999999999999999.999999999999999999999999999999), (1)"},
+		{"DECIMAL(5,5)", "(-0.5), (0.00001)"},
+		{"DECIMAL(9)", "(-999999999), (10)"},
+		{"BIT(1)", "(0), (1)"},
+		{"BIT(12)", "(0), (2049), (4095)"},
+		{"BIT(64)", "(0), (255), (18446744073709551615)"},
+		{"YEAR", "(0), (1901), (2155)"},
+		{"DATE", "('0000-00-00'), ('2024-02-31'), ('2024-00-00'), ('9999-12-31')"},
+		{"TIME", "('-838:59:59'), ('-00:00:01'), ('00:00:00'), ('838:59:59')"},
+		{"TIME(1)", "('-00:00:00.1'), ('00:00:00.9')"},
+		{"TIME(4)", "('-00:00:00.0001'), ('00:00:00.9999'), ('-10:00:00.5')"},
 		{"TIME(6)", "('-838:59:58.999999'), ('-00:00:00.000001'), ('12:00:00.000001')"},
-		{"DATETIME", "('0000-00-00'), ('2024-12-31 23:59:59')"}, {"DATETIME(3)", "('0000-00-00'), ('9999-12-31 23:59:59.999')"}, {"DATETIME(6)", "('0000-00-00'), ('2024-01-01 00:00:00.000001'), ('2024-00-01')"},
-		{"TIMESTAMP", "(0), ('1970-01-01 00:00:01'), ('2038-01-19 03:14:07')"}, {"TIMESTAMP(5)", "(0), ('1970-01-01 00:00:01.00001'), ('2024-01-01 00:00:00.99999')"},
-		{"ENUM('z','m','a')", "('a'), ('m'), ('z')"}, {"SET('z','m','a')", "(''), ('z'), ('a,z'), ('a')"},
-		{"CHAR(20) CHARACTER SET utf8mb4", "(''), ('a '), ('B'), ('ß'), ('\U0001f600'), ('c\\'\\\\')"}, {"CHAR(200) CHARACTER SET utf8mb4", "('a'), ('\U0001f600')"},
-		{"VARCHAR(20) CHARACTER SET utf8mb4", "(''), ('a '), ('B'), ('\U0001f600'), ('a\\0b')"}, {"VARCHAR(300) CHARACTER SET latin1", "('a'), ('B'), ('ü'), ('Z')"},
-		{"VARCHAR(20) CHARACTER SET utf16", "('a'), ('ü'), ('\U0001f600')"}, {"CHAR(20) CHARACTER SET ucs2", "('a'), ('B'), ('ü')"}, {"CHAR(20) CHARACTER SET gbk", "('a'), ('中'), ('文')"},
-		{"BINARY(5)", "(x'00'), (x'0100'), (x'41'), (x'ffffffffff'), (x'4120')"}, {"VARBINARY(5)", "(x''), (x'00'), (x'0000'), (x'41'), (x'ff')"},
+		{"DATETIME", "('0000-00-00'), ('2024-12-31 23:59:59')"},
+		{"DATETIME(3)", "('0000-00-00'), ('9999-12-31 23:59:59.999')"},
+		{"DATETIME(6)", "('0000-00-00'), ('2024-01-01 00:00:00.000001'), ('2024-00-01')"},
+		{"TIMESTAMP", "(0), ('1970-01-01 00:00:01'), ('2038-01-19 03:14:07')"},
+		{"TIMESTAMP(5)", "(0), ('1970-01-01 00:00:01.00001'), ('2024-01-01 00:00:00.99999')"},
+		{"ENUM('z','m','a')", "('a'), ('m'), ('z')"},
+		{"SET('z','m','a')", "(''), ('z'), ('a,z'), ('a')"},
+		{"CHAR(20) CHARACTER SET utf8mb4", "(''), ('a '), ('B'), ('ß'), ('\U0001f600'), ('c\\'\\\\')"},
+		{"CHAR(200) CHARACTER SET utf8mb4", "('a'), ('\U0001f600')"},
+		{"VARCHAR(20) CHARACTER SET utf8mb4", "(''), ('a '), ('B'), ('\U0001f600'), ('a\\0b')"},
+		{"VARCHAR(300) CHARACTER SET latin1", "('a'), ('B'), ('ü'), ('Z')"},
+		{"VARCHAR(20) CHARACTER SET utf16", "('a'), ('ü'), ('\U0001f600')"},
+		{"CHAR(20) CHARACTER SET ucs2", "('a'), ('B'), ('ü')"},
+		{"CHAR(20) CHARACTER SET gbk", "('a'), ('中'), ('文')"},
+		{"BINARY(5)", "(x'00'), (x'0100'), (x'41'), (x'ffffffffff'), (x'4120')"},
+		{"VARBINARY(5)", "(x''), (x'00'), (x'0000'), (x'41'), (x'ff')"},
 	}
 	if !s.mysql() {
 		tables = append(tables, struct{ kind, values string }{"UUID", "('6ccd780c-baba-1026-9564-5b8c656024db'), ('00000000-0000-0000-0000-000000000000'), ('ffffffff-0000-7026-9564-5b8c656024db'), ('ffffffff-ffff-ffff-ffff-ffffffffff00'), ('6ccd780c-baba-4026-1564-5b8c656024db')"},
@@ -369,10 +389,24 @@ func statements(s *servers) {
 		statement string
 		reported  bool
 	}{
-		{"ALTER TABLE app.st ADD c INT", true}, {"CREATE INDEX i ON app.st (v)", true}, {"DROP INDEX i ON app.st", true}, {"TRUNCATE TABLE app.st", true}, {"TRUNCATE app.else3", false},
-		{"ANALYZE TABLE app.st", false}, {"CREATE TABLE app.st2 LIKE app.st", false}, {"CREATE TABLE app.st3 AS SELECT * FROM app.st", false}, {"DROP TABLE app.st2, app.st3", false},
-		{"CREATE TRIGGER app.tr BEFORE INSERT ON app.st FOR EACH ROW SET NEW.v=1", true}, {"ALTER TABLE app.else3 ADD st INT", false}, {"RENAME TABLE app.st TO app.st9, app.st9 TO app.st", true},
-		{"CREATE VIEW app.vw AS SELECT * FROM app.st", false}, {"DROP VIEW app.vw", false}, {"GRANT SELECT ON app.st TO repl", false}, {"DROP TABLE app.st", true},
+		{"ALTER TABLE app.st ADD c INT", true},
+		{"CREATE INDEX i ON app.st (v)", true},
+		{"DROP INDEX i ON app.st", true},
+		{"TRUNCATE TABLE app.st", true},
+		{"TRUNCATE app.else3", false},
+		{"ANALYZE TABLE app.st", false},
+		{"CREATE TABLE app.st2 LIKE app.st", false},
+		{"CREATE TABLE app.st3 AS SELECT * FROM app.st", false},
+		{"DROP TABLE app.st2, app.st3", false},
+		{"CREATE TRIGGER app.tr BEFORE INSERT ON app.st FOR EACH ROW SET NEW.v=1", true},
+		{"ALTER TABLE app.else3 ADD st INT", false},
+		{"RENAME TABLE app.st TO app.st9, app.st9 TO app.st", true},
+		{"FLUSH TABLES", false},
+		{"FLUSH BINARY LOGS", false},
+		{"CREATE VIEW app.vw AS SELECT * FROM app.st", false},
+		{"DROP VIEW app.vw", false},
+		{"GRANT SELECT ON app.st TO repl", false},
+		{"DROP TABLE app.st", true},
 	} {
 		stream := s.start(t)
 		s.exec(c.statement)
@@ -382,6 +416,7 @@ func statements(s *servers) {
 				got = append(got, tx.Statement)
 			}
 		}
+		s.must(Await(s.ctx, s.primary.DB(), stream.Position()))
 		if (len(got) > 0) != c.reported {
 			s.Errorf("%s: reported are %q, want any: %t", c.statement, got, c.reported)
 		}

@@ -15,16 +15,15 @@ const (
 	changes         // may change its rows, which aren't in the log
 )
 
-// word is a piece of a statement's text: an unquoted word, in upper case in kind,
-// a quoted name, or a character.
+// word is a piece of a statement's text: an unquoted word, a quoted name, a string
+// (whose text is left out), or a character.
 type word struct {
-	text   string
-	upper  string // "" for quoted names
-	quoted bool
+	text  string
+	upper string // in upper case; "" for what is quoted
 }
 
-// words cuts a statement. Strings are left out; what a comment for a server only
-// has (/*! … */) is taken for text.
+// words cuts a statement. What is in a comment for servers alone (/*! … */) is
+// taken for text.
 func words(text string) []word {
 	var all []word
 	for i := 0; i < len(text); {
@@ -44,9 +43,10 @@ func words(text string) []word {
 		case c == '\'', c == '"', c == '`':
 			var name string
 			name, i = quoted(text, i)
-			if c != '\'' { // "…" is a name where sql_mode says so
-				all = append(all, word{text: name, quoted: true})
+			if c == '\'' { // "…" is a name where sql_mode says so
+				name = ""
 			}
+			all = append(all, word{text: name})
 		case isWord(c):
 			from := i
 			for i < len(text) && isWord(text[i]) {

@@ -185,7 +185,7 @@ func (r *run) sides() []*side {
 
 func (r *run) close() {
 	for _, s := range r.primaries {
-		_ = s.Close() // nothing was written
+		s.Close()
 	}
 }
 

@@ -14,7 +14,11 @@ type right []string
 // needs are the rights by their scope.
 func (r *run) needs(s *side) map[string][]right {
 	all := []right{
-		{"REPLICATION SLAVE"}, {"REPLICATION CLIENT"}, {"PROCESS"}, {"CONNECTION_ADMIN", "SUPER"}, {"XA_RECOVER_ADMIN"},
+		{"REPLICATION SLAVE"},
+		{"REPLICATION CLIENT"},
+		{"PROCESS"},
+		{"CONNECTION_ADMIN", "SUPER"},
+		{"XA_RECOVER_ADMIN"},
 		{"SESSION_VARIABLES_ADMIN", "SYSTEM_VARIABLES_ADMIN", "SUPER"}, // max_error_count
 	}
 	if s.MariaDB {

@@ -35,3 +35,14 @@ func TestBytes(t *testing.T) {
 		}
 	}
 }
+
+func TestDefinition(t *testing.T) {
+	for text, want := range map[string]bool{
+		"alter table users ADD x INT": true, "CREATE OR REPLACE TABLE t (a INT)": true, "CREATE UNIQUE INDEX i ON t (a)": true, "TRUNCATE TABLE t": true,
+		"CREATE TEMPORARY TABLE t (a INT)": false, "DROP TEMPORARY TABLE t": false, "CREATE USER u": false, "SELECT 'ALTER TABLE t'": false,
+	} {
+		if definition.MatchString(text) != want {
+			t.Errorf("%q: want %t", text, want)
+		}
+	}
+}

@@ -60,9 +60,16 @@ func keys(s *servers) {
 		tables = append(tables, struct{ kind, values string }{"UUID", "('6ccd780c-baba-1026-9564-5b8c656024db'), ('00000000-0000-0000-0000-000000000000'), ('ffffffff-0000-1026-9564-5b8c656024db')"},
 			struct{ kind, values string }{"INET6", "('::'), ('::1'), ('ff::')"})
 	}
-	for _, c := range tables {
+	for i, c := range tables {
 		n := strings.Count(c.values, "), (") + 1
-		for _, body := range []string{"k " + c.kind + " PRIMARY KEY", "g INT DEFAULT 1, k " + c.kind + ", PRIMARY KEY (g, k)", "g INT DEFAULT 1, k " + c.kind + ", PRIMARY KEY (k, g)"} {
+		bodies := []string{"k " + c.kind + " PRIMARY KEY"}
+		switch i % 4 { // not each type in each place, for the time that it takes
+		case 1:
+			bodies = append(bodies, "g INT DEFAULT 1, k "+c.kind+", PRIMARY KEY (g, k)")
+		case 3:
+			bodies = append(bodies, "g INT DEFAULT 1, k "+c.kind+", PRIMARY KEY (k, g)")
+		}
+		for _, body := range bodies {
 			t := s.made("keyed", body, "SET NAMES utf8mb4, time_zone='+00:00', sql_mode='ALLOW_INVALID_DATES'", "INSERT INTO keyed (k) VALUES "+c.values,
 				"SET time_zone=DEFAULT, sql_mode=DEFAULT")
 			if got := s.copied(t, Limit{Rows: 1}); got != n+1 {
@@ -160,13 +167,13 @@ func ranges(s *servers) {
 		{"a INT PRIMARY KEY, v INT", "n, n"},
 		{"a INT, b INT, v INT, PRIMARY KEY (a, b)", "1, n, n"},
 		{"a INT, b INT, v INT, PRIMARY KEY (a, b)", "n, 1, n"},
-		{"a INT, b INT, c INT, v INT, PRIMARY KEY (a, b, c)", "1, n DIV 5000, n, n"},
+		{"a INT, b INT, c INT, v INT, PRIMARY KEY (a, b, c)", "1, n DIV 1500, n, n"},
 		{"a VARCHAR(10), b INT, v INT, PRIMARY KEY (a, b)", "'x', n, n"},
 		{"a YEAR, b BIT(20), v INT, PRIMARY KEY (a, b)", "2000, n, n"},
 		{"a BINARY(4), b DATE, v INT, PRIMARY KEY (a, b)", "x'01', DATE_ADD('2000-01-01', INTERVAL n DAY), n"},
 	} {
-		t := s.made("ranged", c.body, s.numbered("ranged", 10000, c.values), "ANALYZE TABLE ranged")
-		b, err := s.from.ReadRange(s.ctx, t, Range{}, "v IN (4999, 5099)")
+		t := s.made("ranged", c.body, s.numbered("ranged", 3000, c.values), "ANALYZE TABLE ranged")
+		b, err := s.from.ReadRange(s.ctx, t, Range{}, "v IN (1999, 2099)")
 		s.must(err)
 		if b.Len() != 2 {
 			s.Fatalf("%s: %q", c.body, b.Keys())
@@ -194,7 +201,7 @@ func ranges(s *servers) {
 			},
 		} {
 			if n, err := s.handled(read); n > 450 || err != nil {
-				s.Errorf("%s: %s of 100 in 10000 rows reads %d, %v", c.body, name, n, err)
+				s.Errorf("%s: %s of 100 in 3000 rows reads %d, %v", c.body, name, n, err)
 			}
 		}
 	}
@@ -436,8 +443,14 @@ func described(s *servers) {
 		s.Errorf("it is referenced by %+v", p.Referenced)
 	}
 	for _, c := range []struct{ change, want string }{
-		{"MODIFY w VARCHAR(11)", "of type"}, {"MODIFY w VARCHAR(10) CHARACTER SET latin1", "collation"}, {"MODIFY v INT NOT NULL", "NULL"}, {"ADD x INT", "there only"},
-		{"DROP INDEX u, DROP COLUMN w", "missing"}, {"DROP INDEX u", "unique"}, {"MODIFY w VARCHAR(10) FIRST", "number"}, {"DROP PRIMARY KEY, ADD PRIMARY KEY (b, a)", "primary key"},
+		{"MODIFY w VARCHAR(11)", "of type"},
+		{"MODIFY w VARCHAR(10) CHARACTER SET latin1", "collation"},
+		{"MODIFY v INT NOT NULL", "NULL"},
+		{"ADD x INT", "there only"},
+		{"DROP INDEX u, DROP COLUMN w", "missing"},
+		{"DROP INDEX u", "unique"},
+		{"MODIFY w VARCHAR(10) FIRST", "number"},
+		{"DROP PRIMARY KEY, ADD PRIMARY KEY (b, a)", "primary key"},
 	} {
 		s.must(s.target().Exec(s.ctx, "DROP TABLE app.child", "CREATE TABLE app.child (b INT, a INT, v INT, w VARCHAR(10), PRIMARY KEY (a, b), UNIQUE u (w(3), v))"))
 		if diff := t.Diff(s.describe(s.target(), "child")); len(diff) > 0 {

@@ -79,7 +79,7 @@ func (d *describer) table() error {
 		}
 	}
 	found := false
-	err := d.each("SELECT t.ENGINE, t.TABLE_ROWS, t.DATA_LENGTH+t.INDEX_LENGTH, s.DEFAULT_CHARACTER_SET_NAME, s.DEFAULT_COLLATION_NAME "+
+	err := d.each("SELECT t.ENGINE, t.TABLE_ROWS, t.DATA_LENGTH+t.INDEX_LENGTH, s.DEFAULT_CHARACTER_SET_NAME, s.DEFAULT_COLLATION_NAME, t.TABLE_SCHEMA, t.TABLE_NAME "+
 		"FROM information_schema.TABLES t JOIN information_schema.SCHEMATA s ON s.SCHEMA_NAME=t.TABLE_SCHEMA "+
 		"WHERE t.TABLE_SCHEMA=? AND t.TABLE_NAME=? AND t.TABLE_TYPE IN ('BASE TABLE','SYSTEM VERSIONED')", d.names(), func(v []string) {
 		found = true
@@ -87,6 +87,7 @@ func (d *describer) table() error {
 		d.t.Rows, _ = strconv.ParseInt(v[1], 10, 64) // 0 for NULL
 		d.t.Bytes, _ = strconv.ParseInt(v[2], 10, 64)
 		d.t.schemaCharset, d.t.schemaCollation = v[3], v[4]
+		d.t.Schema, d.t.Name = v[5], v[6] // as the server writes them, where it makes letters small
 	})
 	if err == nil && !found {
 		err = ErrNoTable

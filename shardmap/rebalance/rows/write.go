@@ -58,6 +58,17 @@ func (s *Session) DeleteRange(ctx context.Context, t *Table, r Range, condition 
 	return int64(len(keys)), s.deleteKeys(ctx, t, keys, condition)
 }
 
+// Lock locks the rows with these keys for the transaction.
+func (s *Session) Lock(ctx context.Context, t *Table, keys []Key) error {
+	for _, some := range groups(keys) {
+		err := s.each(ctx, "SELECT 1"+t.from()+t.whereKeys(some, "")+" FOR UPDATE", func([]driver.Value) error { return nil })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *Session) deleteKeys(ctx context.Context, t *Table, keys []Key, condition string) error {
 	for _, some := range groups(keys) {
 		// With several tables' syntax a server can be told to use the key, and

@@ -164,6 +164,23 @@ SET time_zone = 'SYSTEM';
 # rows
 SELECT low FROM odd WHERE low IN (SELECT low FROM odd WHERE id > 1) ORDER BY id;
 
+# --- all rows, counted
+SELECT SQL_CALC_FOUND_ROWS id, name FROM users WHERE age > 30 ORDER BY id LIMIT 3;
+# own 0
+SELECT FOUND_ROWS();
+SELECT SQL_CALC_FOUND_ROWS id, name FROM users ORDER BY id LIMIT 0;
+# own 0
+SELECT FOUND_ROWS();
+SELECT SQL_CALC_FOUND_ROWS country, COUNT(*) FROM users GROUP BY country ORDER BY country LIMIT 2 OFFSET 1;
+# own 0
+SELECT FOUND_ROWS();
+SELECT SQL_CALC_FOUND_ROWS u.id, o.id FROM users u JOIN orders o ON o.user_id = u.age ORDER BY o.id, u.id LIMIT 7;
+# own 0
+SELECT FOUND_ROWS();
+SELECT SQL_CALC_FOUND_ROWS id FROM users WHERE id = 3;
+# own 0
+SELECT FOUND_ROWS();
+
 # --- the session's state
 SET sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT';
 SELECT u."name" || '!' FROM users u JOIN orders o ON o.user_id = u.id + 1 WHERE u."country" = 'de' ORDER BY u.id, o.id;

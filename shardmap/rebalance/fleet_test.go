@@ -1,0 +1,181 @@
+package rebalance
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"shardway/shardmap"
+)
+
+// announced is a store that has proxies alone.
+type announced struct {
+	Store
+	all []shardmap.Proxy
+}
+
+func (s *announced) Proxies(context.Context) ([]shardmap.Proxy, error) { return s.all, nil }
+
+const oneShard = "version: 5\nshards: {s0: {primary: \"h:1\"}, s1: {primary: \"h:2\"}}\ndatabases:\n" + shop
+
+// TestFleet: who says goodbye is forgotten, and who falls silent counts as cut
+// off until the shard keeps it out.
+func TestFleet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, err := shardmap.Parse([]byte(oneShard))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &announced{}
+		r := &run{Options: Options{}.withDefaults(), store: s, changed: make(chan struct{})}
+		r.setMap(m)
+		f := newFleet(r)
+		read := func(after time.Duration, all ...shardmap.Proxy) {
+			t.Helper()
+			time.Sleep(after)
+			s.all = all
+			if err := f.read(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		lost := func(want ...string) {
+			t.Helper()
+			if got := f.lost("s0"); !slices.Equal(got, want) {
+				t.Errorf("%q are lost, want %q", got, want)
+			}
+		}
+		at := func(id string, serving uint64) shardmap.Proxy {
+			return shardmap.Proxy{ID: id, Serving: serving, Seen: time.Now()}
+		}
+		for range 5 {
+			read(time.Second, at("a", 5), at("b", 5), at("c", 5))
+		}
+		lost()
+		// b says goodbye; c's announcement isn't made anew and runs out.
+		last := shardmap.Proxy{ID: "c", Serving: 5, Seen: time.Now()}
+		for range 4 {
+			read(time.Second, at("a", 5), last)
+		}
+		lost()
+		read(time.Second, at("a", 5))
+		lost("c")
+		f.fence("s0", []string{"c"})
+		lost()
+		if got := f.lost("s1"); !slices.Equal(got, []string{"c"}) {
+			t.Errorf("%q are lost to s1", got)
+		}
+		// It is back, and silent again: the fence is of another time.
+		read(time.Second, at("a", 5), at("c", 5))
+		lost()
+		for range 11 {
+			read(time.Second, at("a", 5), at("c", 4))
+		}
+		lost()
+		if got := f.older(5); len(got) != 1 || got[0] != "c" {
+			t.Errorf("%q are older than version 5", got)
+		}
+		read(time.Second, at("a", 5), at("c", 4))
+		lost("c")
+		if got := f.older(5); len(got) != 0 {
+			t.Errorf("%q are waited for, and can't be heard", got)
+		}
+		f.fence("s0", []string{"c"})
+		read(time.Second, at("a", 5), at("c", 4))
+		lost()
+		read(0, at("a", 5), at("c", 5))
+		lost()
+		busy := at("a", 5)
+		busy.Oldest = 3
+		read(time.Second, busy, at("c", 5))
+		if got := f.older(5); !slices.Equal(got, []string{"a"}) {
+			t.Errorf("%q run what is older than version 5", got)
+		}
+	})
+}
+
+func TestLimiter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(100)
+		began := time.Now()
+		for range 5 {
+			if err := l.wait(t.Context(), 50); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(began); took != 2*time.Second {
+			t.Errorf("5 times 50 rows took %s at 100 each second, want 2s", took)
+		}
+		time.Sleep(10 * time.Second)
+		began = time.Now()
+		if err := l.wait(t.Context(), 1000); err != nil || time.Since(began) != 0 {
+			t.Errorf("the first rows after a rest waited %s, %v", time.Since(began), err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := l.wait(ctx, 1); err == nil {
+			t.Error("it didn't wait for those before")
+		}
+	})
+}
+
+func TestMeter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var m meter
+		for range 600 {
+			m.add(100)
+			time.Sleep(100 * time.Millisecond)
+		}
+		if got := m.rate(); got < 950 || got > 1050 {
+			t.Errorf("%g rows each second, want 1000", got)
+		}
+		for range 300 {
+			m.add(10)
+			time.Sleep(100 * time.Millisecond)
+		}
+		if got := m.rate(); got < 90 || got > 200 {
+			t.Errorf("%g rows each second, want about 100", got)
+		}
+	})
+}
+
+// TestCarries: the first of those that bring slots to a shard brings the
+// reference tables too, and the last one to end takes them away.
+func TestCarries(t *testing.T) {
+	m, err := shardmap.Parse([]byte(oneShard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	move := func(id string, state shardmap.MoveState, slots ...int) *shardmap.Move {
+		mv := shardmap.NewMove(id, m.Shard("s0"), m.Shard("s1"), slots, shardmap.WantNothing, "")
+		mv.State = state
+		return mv
+	}
+	with := func(moves ...*shardmap.Move) *shardmap.Map {
+		t.Helper()
+		next, err := m.WithMoves("shop", moves)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return next
+	}
+	both := with(move("r1.1", shardmap.MoveCopying, 0), move("r1.2", shardmap.MoveCopying, 1))
+	if !carries(find(both, "shop", "r1.1")) || carries(find(both, "shop", "r1.2")) {
+		t.Error("not r1.1 alone brings the reference tables")
+	}
+	if lastThere(find(both, "shop", "r1.1")) {
+		t.Error("r1.1 would take the reference tables away from r1.2")
+	}
+	one := with(move("r1.1", shardmap.MoveCleaning, 0), move("r1.2", shardmap.MoveCopying, 1))
+	if !carries(find(one, "shop", "r1.2")) {
+		t.Error("r1.2 doesn't bring the reference tables now that r1.1 is cancelled")
+	}
+	if one := with(move("r1.1", shardmap.MoveCleaning, 0)); !lastThere(find(one, "shop", "r1.1")) {
+		t.Error("the reference tables stay")
+	}
+	r := &run{id: "r2"}
+	if got := r.bringsReference(find(both, "shop", "r1.1")); got != "r1" {
+		t.Errorf("%q brings them, say the moves of r2", got)
+	}
+}

@@ -1,0 +1,340 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"shardway/test/cluster"
+)
+
+// rebalanceSteps go round: each is a command that moves slots, and how it ends.
+var rebalanceSteps = []struct {
+	start []string
+	end   string // finish or undo
+}{
+	{[]string{"--add", "s2,s3"}, "finish"},
+	{[]string{"--drain", "s1"}, "undo"},
+	{[]string{"--drain", "s0"}, "finish"},
+	{[]string{"--add", "s0"}, "finish"},
+	{[]string{"--isolate", "tenants.accounts:43", "--to", "s1"}, "undo"},
+	{[]string{"--drain", "s2,s3"}, "finish"},
+}
+
+// TestRebalances: slots go from shard to shard and back while clients of three proxies read and write. None of them sees an
+// error, each reads what it wrote, and at the end of each step each row is on its owner alone. SHARDWAY_REBALANCES is how
+// many steps there are on each kind of server.
+func TestRebalances(t *testing.T) {
+	times, clients := count(t, "SHARDWAY_REBALANCES", 3), count(t, "SHARDWAY_CLIENTS", 16)
+	onTenants(t, 3*time.Minute+time.Duration(times)*time.Minute, func(f *fleet) {
+		l := f.startTenants(clients)
+		l.more(300)
+		l.lap()
+		l.more(500)
+		before := l.lap()
+		var pauses, copying []time.Duration
+		for i := range times {
+			step := rebalanceSteps[i%len(rebalanceSteps)]
+			report := f.rebalance(append([]string{"start"}, step.start...)...)
+			copying = append(copying, l.lap()...)
+			for _, p := range report.Pauses {
+				if p.Done {
+					pauses = append(pauses, p.Took)
+				} else {
+					f.Logf("note: %v: a takeover of %s was taken back after %s: %s", step.start, p.Move, p.Took, p.Why)
+				}
+			}
+			l.more(200)
+			back := f.rebalance(step.end)
+			for _, p := range back.Pauses {
+				if p.Done {
+					pauses = append(pauses, p.Took)
+				}
+			}
+			l.lap()
+			l.check()
+			if f.Failed() {
+				return
+			}
+		}
+		l.end()
+		errs := l.settle(f.owner())
+		slices.Sort(pauses)
+		slices.Sort(copying)
+		f.Logf("note: %d rebalances under %d clients, %d operations: statements waited %s, %s at most; the load's p99 %s before and %s while rows moved; errors of clients %v",
+			times, clients, l.done.Load(), mid(pauses), top(pauses), quantile(before, 0.99), quantile(copying, 0.99), errs)
+		for kind, n := range errs {
+			f.Errorf("%d errors of clients (%s)", n, kind)
+		}
+	})
+}
+
+// check holds the clients and compares their books with the servers.
+func (l *tenants) check() {
+	l.f.Helper()
+	l.quiet.Lock()
+	defer l.quiet.Unlock()
+	l.settle(l.f.owner())
+}
+
+// onTenants runs a test on a fleet over four shards of which two own the slots, for each kind of server.
+func onTenants(t *testing.T, limit time.Duration, test func(f *fleet)) {
+	t.Helper()
+	for _, flavor := range cluster.Flavors() {
+		t.Run(string(flavor), func(t *testing.T) {
+			servers := cluster.Options{Flavor: flavor, Shards: 4, Replicas: 1, Args: []string{"--innodb-lock-wait-timeout=5"}}
+			startFleetOf(t, limit, servers, tenantData(64, 2), nil, func(e *env) {
+				e.must(e.c.Load(e.ctx, e.db))
+				for _, sh := range e.c.Shards { // as docs/rebalance.md says
+					e.must(sh.Primary.Exec(e.ctx, "GRANT REPLICATION SLAVE, "+e.say("XA_RECOVER_ADMIN", "BINLOG MONITOR")+" ON *.* TO "+cluster.Operator,
+						"GRANT SELECT, INSERT, DELETE, CREATE, TRIGGER ON tenants.* TO "+cluster.Operator,
+						"GRANT DELETE ON shardway.* TO "+cluster.Operator))
+				}
+				e.must(e.c.Sync(e.ctx))
+			}, test)
+		})
+	}
+}
+
+// rebalanced is what `shardctl rebalance … --output json` prints.
+type rebalanced struct {
+	Rebalance string `json:"rebalance"`
+	Moves     []struct {
+		ID    string `json:"id"`
+		State string `json:"state"`
+		Phase string `json:"phase"`
+		Step  string `json:"step"`
+		Rows  uint64 `json:"rows"`
+	} `json:"moves"`
+	Pauses []struct {
+		Move string        `json:"move"`
+		Took time.Duration `json:"took_ns"`
+		Done bool          `json:"done"`
+		Why  string        `json:"why"`
+	} `json:"pauses"`
+	Warnings []string `json:"warnings"`
+}
+
+// rebalance runs `shardctl rebalance`, which must do what it is asked to.
+func (f *fleet) rebalance(args ...string) (report rebalanced) {
+	f.Helper()
+	began := time.Now()
+	out, status := f.shardctl(append(append([]string{"rebalance"}, args...), "--yes", "--output", "json")...)
+	at := strings.LastIndex(out, "\n{\n")
+	if err := json.Unmarshal([]byte(out[at+1:]), &report); err != nil || status != 0 {
+		f.Fatalf("rebalance %v: status %d, %v, %s", args, status, err, out)
+	}
+	f.Logf("rebalance %v took %s", args, time.Since(began).Round(time.Millisecond))
+	return report
+}
+
+// owner is who owns each slot in the stored map.
+func (f *fleet) owner() func(slot int) string {
+	f.Helper()
+	out, status := f.shardctl("map", "show", "--output", "json")
+	var m struct {
+		Databases []struct {
+			Name   string
+			Owners map[string][]string
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &m); err != nil || status != 0 {
+		f.Fatalf("map show: status %d, %v, %s", status, err, out)
+	}
+	owners := map[int]string{}
+	for _, d := range m.Databases {
+		for shard, ranges := range d.Owners {
+			for _, r := range ranges {
+				from, to, step := 0, 0, 1
+				if _, err := fmt.Sscanf(r, "%d-%d/%d", &from, &to, &step); err != nil {
+					step = 1
+					if _, err := fmt.Sscanf(r, "%d-%d", &from, &to); err != nil {
+						_, err = fmt.Sscan(r, &from)
+						f.must(err)
+						to = from
+					}
+				}
+				for slot := from; slot <= to; slot += step {
+					owners[slot] = shard
+				}
+			}
+		}
+	}
+	if len(owners) != f.db.Slots {
+		f.Fatalf("%d slots have owners in %s", len(owners), out)
+	}
+	return func(slot int) string { return owners[slot] }
+}
+
+// moves are the moves in the stored map with their states.
+func (f *fleet) moves() map[string]string {
+	f.Helper()
+	out, status := f.shardctl("map", "show", "--output", "json")
+	var m struct {
+		Databases []struct {
+			Moves []struct{ ID, State string }
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &m); err != nil || status != 0 {
+		f.Fatalf("map show: status %d, %v, %s", status, err, out)
+	}
+	states := map[string]string{}
+	for _, d := range m.Databases {
+		for _, v := range d.Moves {
+			states[v.ID] = v.State
+		}
+	}
+	return states
+}
+
+// shardctlProcess is a shardctl that runs beside the test.
+type shardctlProcess struct {
+	f      *fleet
+	cmd    *exec.Cmd
+	out    bytes.Buffer
+	exited chan struct{}
+}
+
+func (f *fleet) background(args ...string) *shardctlProcess {
+	f.Helper()
+	tool, err := toolBinary()
+	f.must(err)
+	p := &shardctlProcess{f: f, exited: make(chan struct{})}
+	p.cmd = exec.CommandContext(f.ctx, tool, append([]string{"-c", f.conf}, args...)...)
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	f.must(p.cmd.Start())
+	go func() {
+		_ = p.cmd.Wait() // its status is in ProcessState
+		close(p.exited)
+	}()
+	f.Cleanup(p.kill)
+	return p
+}
+
+// kill ends it as kill -9 does.
+func (p *shardctlProcess) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.exited
+}
+
+// ended says whether it has ended.
+func (p *shardctlProcess) ended() bool {
+	select {
+	case <-p.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// TestRebalanceKilled: whatever is killed while slots move, in whatever state, the same command goes on afterwards, and no
+// row is lost, doubled or misplaced. SHARDWAY_KILLS is how many are killed on each kind of server.
+func TestRebalanceKilled(t *testing.T) {
+	kills, clients := count(t, "SHARDWAY_KILLS", 5), count(t, "SHARDWAY_CLIENTS", 12)
+	onTenants(t, 3*time.Minute+time.Duration(kills)*90*time.Second, func(f *fleet) {
+		l := f.startTenants(clients)
+		l.faults.Store(true)
+		l.more(300)
+		made := map[string]int{}
+		for i := range kills {
+			victim := rebalanceVictims[i%len(rebalanceVictims)]
+			state := rebalanceStates[(i+i/len(rebalanceVictims))%len(rebalanceStates)]
+			step := rebalanceSteps[i%2]
+			made[victim+" while "+f.killDuring(l, step.start, victim, state)]++
+			l.more(100)
+			l.check()
+			if f.Failed() {
+				return
+			}
+		}
+		l.end()
+		errs := l.settle(f.owner())
+		f.Logf("note: killed %v under %d clients, %d operations; errors of clients %v", slices.Sorted(maps.Keys(made)), clients, l.done.Load(), errs)
+	})
+}
+
+var (
+	rebalanceVictims = []string{"shardctl", "source", "proxy", "target", "etcd"}
+	rebalanceStates  = []string{"copying", "paused", "moved", "returning", "cleaning"}
+)
+
+// killDuring starts a rebalance, kills the victim when a move comes to a state (or soon after, states may be short), brings
+// it back, and lets the rebalance end: it says in which state it was.
+func (f *fleet) killDuring(l *tenants, start []string, victim, state string) string {
+	f.Helper()
+	end := "finish"
+	if state == "returning" {
+		end = "undo"
+	}
+	flags := []string{"--yes", "--output", "json"}
+	var p *shardctlProcess
+	if state == "copying" || state == "paused" {
+		p = f.background(append(append([]string{"rebalance", "start"}, start...), flags...)...)
+	} else {
+		f.rebalance(append([]string{"start"}, start...)...)
+		l.more(50)
+		p = f.background(append([]string{"rebalance", end}, flags...)...)
+	}
+	seen := ""
+	f.until("a move is "+state, func() bool {
+		for _, now := range f.moves() {
+			if seen = now; now == state || p.ended() {
+				return true
+			}
+		}
+		return p.ended()
+	})
+	f.strike(victim, p, seen)
+	// Whatever is left is gone on with, as an operator would.
+	for tries := 0; len(f.moves()) > 0; tries++ {
+		if p.ended() {
+			if tries > 60 {
+				f.Fatalf("it doesn't end: %v\n%s", f.moves(), p.out.String())
+			}
+			command := "start"
+			for _, now := range f.moves() {
+				if now == "moved" || now == "cleaning" || now == "returning" {
+					command = end
+				}
+			}
+			p = f.background(append([]string{"rebalance", command}, flags...)...)
+		}
+		select {
+		case <-p.exited:
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+	<-p.exited
+	return seen
+}
+
+// strike kills the victim and starts it again.
+func (f *fleet) strike(victim string, p *shardctlProcess, state string) {
+	f.Helper()
+	switch victim {
+	case "shardctl":
+		p.kill()
+	case "etcd":
+		f.must(f.etcd.Kill())
+		f.must(f.etcd.Start(f.ctx))
+	case "proxy":
+		f.must(f.daemons[0].killed())
+		f.ready(f.daemons[0])
+	case "source", "target":
+		s := f.c.Shards[0].Primary
+		if victim == "target" {
+			s = f.c.Shards[2].Primary
+		}
+		f.must(s.Kill())
+		f.must(s.Start(f.ctx))
+	}
+	f.Logf("killed %s while moves were %s", victim, state)
+}
