@@ -62,7 +62,7 @@ func (f *flow) followTo(ctx context.Context, at gtid.Set) error {
 				changed[t] = map[rows.Key]bool{}
 			}
 			for _, key := range c.Keys {
-				if !changed[t][key] {
+				if !changed[t][key] && !t.outside(f.mv, key) {
 					changed[t][key] = true
 					n++
 				}

@@ -68,7 +68,9 @@ func (f *flow) level(ctx context.Context, mv *shardmap.Move) (done bool, err err
 		} else if ok, err := f.place(ctx); err != nil {
 			return false, err
 		} else if ok {
-			if why := f.strained(ctx); why != "" {
+			if len(v.r.switching) > 0 {
+				sleep(ctx, 10*time.Millisecond) // its statements wait for the servers
+			} else if why := f.strained(ctx); why != "" {
 				v.say(why)
 			} else {
 				v.say("")

@@ -281,8 +281,8 @@ var errState = errors.New("the move is in another state by now")
 // the states from. A change by others that leaves the move alone is taken in.
 //
 // Another engine may have taken over from this one and have come to the same
-// state by another way. It had the locks then; so whoever still has them after
-// the map was read knows that the map is no other engine's.
+// state by another way. It had all locks then; so whoever still has one of them
+// after the map was read knows that the map is no other engine's.
 func (r *run) swap(ctx context.Context, db, id, note string, from []shardmap.MoveState, edit func(*shardmap.Move) bool) (*shardmap.Map, error) {
 	for {
 		m, err := r.store.Load(ctx)
@@ -297,7 +297,7 @@ func (r *run) swap(ctx context.Context, db, id, note string, from []shardmap.Mov
 		if !r.locks.cover([]string{mv.From.Primary.Addr, mv.To.Primary.Addr}) {
 			return nil, errAgain
 		}
-		if err := r.locks.check(ctx); err != nil {
+		if err := r.locks.check(ctx, mv.From.Primary.Addr); err != nil {
 			return nil, err
 		}
 		next, err := m.WithMove(db, id, edit)

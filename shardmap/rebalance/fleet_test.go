@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"shardway/shardmap"
+	"shardway/shardmap/rebalance/rows"
 )
 
 // announced is a store that has proxies alone.
@@ -177,5 +178,48 @@ func TestCarries(t *testing.T) {
 	r := &run{id: "r2"}
 	if got := r.bringsReference(find(both, "shop", "r1.1")); got != "r1" {
 		t.Errorf("%q brings them, say the moves of r2", got)
+	}
+}
+
+// TestOutside: a key's text tells its slot where that is certain.
+func TestOutside(t *testing.T) {
+	m, err := shardmap.Parse([]byte(oneShard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mv := shardmap.NewMove("r1.1", m.Shard("s0"), m.Shard("s1"), []int{3, 15}, shardmap.WantNothing, "")
+	mv.Database = m.Database("shop")
+	shape := func(data ...string) *rows.Table {
+		s := &rows.Table{}
+		for i, d := range data {
+			s.Columns = append(s.Columns, rows.Column{Name: []string{"no", "user_id"}[i+2-len(data)], Data: d})
+			s.Key = append(s.Key, i)
+		}
+		return s
+	}
+	for _, c := range []struct {
+		shape *rows.Table
+		key   rows.Key
+		want  bool
+	}{
+		{shape("bigint"), "3", false},
+		{shape("bigint"), "4", true},
+		{shape("bigint"), "-1", false},
+		{shape("bigint"), "-2", true},
+		{shape("bigint"), "18446744073709551615", false},
+		{shape("bigint"), "18446744073709551614", true},
+		{shape("bigint"), "x'33'", false},
+		{shape("int", "bigint"), "4,19", false},
+		{shape("int", "bigint"), "3,20", true},
+		{shape("varchar", "bigint"), "'3,4',20", false},
+		{shape("varchar"), "'4'", false},
+	} {
+		e := &table{slotIn: slotIn(m.Table("shop", "orders"), c.shape)}
+		if got := e.outside(mv, c.key); got != c.want {
+			t.Errorf("the row %s is outside: %t, want %t", c.key, got, c.want)
+		}
+	}
+	if got := slotIn(m.Table("shop", "sessions"), shape("bigint")); got != -1 {
+		t.Errorf("the slot of a CRC32 is read from column %d", got)
 	}
 }

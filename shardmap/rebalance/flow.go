@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -67,7 +68,45 @@ type table struct {
 	where string // the rows of the move; "" is all of a reference table
 	tableState
 	total  uint64 // an estimate
+	slotIn int    // the key's column among those of the primary key, if it and those before are integers; else -1
 	behind map[rows.Key]change
+}
+
+// slotIn finds the column by which a row is placed among those of the primary
+// key, if the slot can be told from a key's text, or is -1.
+func slotIn(t *shardmap.Table, shape *rows.Table) int {
+	if t.Placement != shardmap.Mod {
+		return -1
+	}
+	for n, i := range shape.Key {
+		switch c := shape.Columns[i]; {
+		case !strings.HasSuffix(c.Data, "int"):
+			return -1
+		case strings.EqualFold(c.Name, t.Key):
+			return n
+		}
+	}
+	return -1
+}
+
+// outside says whether a row is known not to be in a move's slots, by its key.
+func (t *table) outside(mv *shardmap.Move, key rows.Key) bool {
+	if t.slotIn < 0 {
+		return false
+	}
+	text := string(key)
+	for range t.slotIn {
+		_, text, _ = strings.Cut(text, ",")
+	}
+	text, _, _ = strings.Cut(text, ",")
+	slots := mv.Database.Slots
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return !mv.Has(int((n%int64(slots) + int64(slots)) % int64(slots)))
+	}
+	if n, err := strconv.ParseUint(text, 10, 64); err == nil {
+		return !mv.Has(int(n % uint64(slots)))
+	}
+	return false
 }
 
 // change is a row that hasn't been found equal on both sides since it changed.
@@ -274,8 +313,9 @@ func (f *flow) describe(ctx context.Context, carry bool) error {
 			return stop("%s of %s is another table at %s: %s; make them alike first", shape, f.from.addr, f.to.addr, strings.Join(differ, "; "))
 		}
 		e := &table{name: t.Name, shape: shape, behind: map[rows.Key]change{}, total: uint64(max(shape.Rows, 0))}
+		e.slotIn = -1
 		if t.Sharded() {
-			e.where = f.mv.SlotSQL(t, "")
+			e.where, e.slotIn = f.mv.SlotSQL(t, ""), slotIn(t, shape)
 			e.total = uint64(max(shape.Rows, 0)) * uint64(len(f.mv.Slots())) / uint64(max(owned, 1))
 		}
 		f.tables = append(f.tables, e)

@@ -132,16 +132,20 @@ func (l *locks) connections(addr string) []int64 {
 	return ids
 }
 
-// check says whether all locks are held still.
-func (l *locks) check(ctx context.Context) error {
+// check says whether the locks at these servers are held still, all for none. A
+// lock's statement is never cut off, which would end its connection.
+func (l *locks) check(ctx context.Context, addrs ...string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		return errAgain
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.limit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.limit)
 	defer cancel()
 	for _, h := range l.held {
+		if len(addrs) > 0 && !slices.Contains(addrs, h.addr) {
+			continue
+		}
 		var mine sql.NullBool
 		err := h.conn.QueryRowContext(ctx, "SELECT IS_USED_LOCK(?) = CONNECTION_ID()", l.name).Scan(&mine)
 		if err != nil || !mine.Bool {

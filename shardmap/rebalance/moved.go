@@ -167,7 +167,9 @@ func (l *look) all(ctx context.Context) error {
 				// Reference tables are written by nobody else where they are copies.
 				if t := f.table(c.Table); t != nil && t.where != "" {
 					for _, key := range c.Keys {
-						changed[seen{t, key}] = tx
+						if !t.outside(f.mv, key) {
+							changed[seen{t, key}] = tx
+						}
 					}
 				}
 			}

@@ -177,6 +177,11 @@ func (st *state) recreate(ctx context.Context) error {
 		return err
 	}
 	st.tables = map[string]tableState{}
+	return st.replace(ctx)
+}
+
+// replace stores the state in place of any before, but for its tables.
+func (st *state) replace(ctx context.Context) error {
 	_, err := st.s.Exec(ctx, `REPLACE INTO shardway.rebalances (db, move, kind, engine, position, equal, strays_from, strays_known, carries, progress)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, st.db, st.move, string(st.kind), st.token,
 		st.position.String(), st.equal.String(), st.straysFrom.String(), st.straysKnown.String(), st.carries, st.progressText())

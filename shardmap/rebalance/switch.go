@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"shardway/shardmap"
@@ -85,7 +86,6 @@ func (f *flow) trySwitch(ctx context.Context, mv *shardmap.Move) (done bool, err
 	case v.r.switching <- struct{}{}:
 		defer func() { <-v.r.switching }()
 	default:
-		v.phase(PhaseLevel, "")
 		return false, f.pause(ctx)
 	}
 	c := &cut{flow: f}
@@ -97,8 +97,6 @@ func (f *flow) trySwitch(ctx context.Context, mv *shardmap.Move) (done bool, err
 		return false, nil
 	}
 	defer c.primary.Close()
-	f.limit = max(v.r.PauseLimit/2, 100*time.Millisecond)
-	defer func() { f.limit = v.r.Statement }()
 	paused, next := shardmap.MovePaused, shardmap.MoveMoved
 	if mv.State == shardmap.MoveMoved {
 		paused, next = shardmap.MoveReturning, shardmap.MoveCleaning
@@ -107,12 +105,30 @@ func (f *flow) trySwitch(ctx context.Context, mv *shardmap.Move) (done bool, err
 	c.began = time.Now()
 	within, cancel := context.WithDeadline(ctx, c.began.Add(v.r.PauseLimit))
 	defer cancel()
-	err = c.run(within, mv.State, paused, next)
-	took := time.Since(c.began)
+	// Statements of the switch are never cut off, as that takes the connection
+	// with it; so when time is over the pause is taken back beside them. Of that
+	// and the map with the new owner, the one that is stored first counts.
+	var switching sync.WaitGroup
+	switching.Go(func() {
+		defer cancel()
+		err = c.run(within, mv.State, paused, next)
+	})
+	<-within.Done()
+	var took time.Duration
+	var backErr error
+	if ctx.Err() != nil || errors.Is(within.Err(), context.DeadlineExceeded) {
+		took, backErr = c.takeBack(ctx, paused)
+	}
+	switching.Wait()
+	if err == nil {
+		took = time.Since(c.began)
+	} else if took == 0 && !errors.Is(err, errCrash) {
+		took, backErr = c.takeBack(ctx, paused)
+	}
 	c.endStep()
 	why := ""
 	if err != nil {
-		if within.Err() != nil && ctx.Err() == nil {
+		if errors.Is(within.Err(), context.DeadlineExceeded) {
 			err = c.overdue(err)
 		}
 		why = err.Error()
@@ -125,14 +141,9 @@ func (f *flow) trySwitch(ctx context.Context, mv *shardmap.Move) (done bool, err
 		return true, nil
 	case errors.Is(err, errCrash):
 		return false, err
-	}
-	// Also when the engine is to end: nobody waits longer for that.
-	back, cancelBack := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-	defer cancelBack()
-	if backErr := c.takeBack(back, paused); backErr != nil {
+	case backErr != nil:
 		return false, fmt.Errorf("%w; and the pause isn't taken back: %w", err, backErr)
-	}
-	if ctx.Err() != nil || isFinal(err) || errors.Is(err, errAgain) || errors.Is(err, errState) || errors.Is(err, errTaken) {
+	case ctx.Err() != nil || isFinal(err) || errors.Is(err, errAgain) || errors.Is(err, errState) || errors.Is(err, errTaken):
 		return false, err
 	}
 	v.takenBack(err)
@@ -157,16 +168,15 @@ func (v *mover) takenBack(err error) {
 	})
 }
 
-// takeBack ends the pause: the owner stays the owner.
-func (c *cut) takeBack(ctx context.Context, paused shardmap.MoveState) error {
+// takeBack ends the pause: the owner stays the owner. It says how long the pause
+// was. It goes on when the engine is to end: nobody waits longer for that.
+func (c *cut) takeBack(ctx context.Context, paused shardmap.MoveState) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
 	for {
 		_, err := c.v.r.swap(ctx, c.v.db, c.v.id, "take the pause of move "+c.v.id+" back", []shardmap.MoveState{paused}, to(before(paused)))
-		switch {
-		case err == nil, errors.Is(err, errAgain), errors.Is(err, errState):
-			return err
-		}
-		if !sleep(ctx, 50*time.Millisecond) {
-			return err
+		if err == nil || errors.Is(err, errAgain) || errors.Is(err, errState) || !sleep(ctx, 20*time.Millisecond) {
+			return time.Since(c.began), err
 		}
 	}
 }
@@ -208,7 +218,24 @@ func (c *cut) prepare(ctx context.Context) (err error) {
 		c.primary.Close()
 		return err
 	}
-	return c.catchUp(ctx)
+	// What is left now is what the pause is spent with.
+	for range 10 {
+		began := time.Now()
+		if err := c.catchUp(ctx); err != nil {
+			c.primary.Close()
+			return err
+		}
+		if time.Since(began) < v.r.PauseLimit/20 {
+			break
+		}
+	}
+	if c.state.kind == kindTo {
+		if err := c.prepareBack(ctx); err != nil {
+			c.primary.Close()
+			return err
+		}
+	}
+	return nil
 }
 
 // step begins the next step.
@@ -355,30 +382,22 @@ func (c *cut) lastComparison(ctx context.Context) error {
 	return c.save(ctx)
 }
 
-// keepBack writes at the source what the way back begins with: where to follow
-// the target from, and which of the source's transactions are no strays.
-func (c *cut) keepBack(ctx context.Context) error {
-	at, err := follow.Current(ctx, c.to.db)
-	if err != nil {
-		return err
-	}
-	b := &state{
-		s: c.from.s, addr: c.from.addr, token: c.state.token, db: c.state.db, move: c.state.move, kind: kindBack,
-		position: at, equal: at, straysFrom: c.stream.Keep(), straysKnown: c.stream.Position().GTID,
-		progress: c.v.progress(),
-	}
-	// The source keeps no slot: then nobody writes its reference tables.
-	d := c.mv.Database
-	b.carries = leavesNone(c.mv)
-	c.carriesBack = b.carries
-	b.progress.State = shardmap.MoveMoved
+// backState is what is kept at the source from the switch on.
+func (c *cut) backState() *state {
+	return &state{s: c.from.s, addr: c.from.addr, token: c.state.token, db: c.state.db, move: c.state.move, kind: kindBack, progress: c.v.progress()}
+}
+
+// prepareBack writes what can be written of it before the pause: that all tables
+// are copied.
+func (c *cut) prepareBack(ctx context.Context) error {
 	ctx, cancel := c.whole(ctx)
 	defer cancel()
+	b := c.backState()
 	return b.transaction(ctx, func() error {
 		if err := b.recreate(ctx); err != nil {
 			return err
 		}
-		for _, t := range d.Tables {
+		for _, t := range c.mv.Database.Tables {
 			if err := b.table(ctx, t.Name, tableState{done: true}); err != nil {
 				return err
 			}
@@ -386,6 +405,24 @@ func (c *cut) keepBack(ctx context.Context) error {
 		_, err := b.s.Exec(ctx, "DELETE FROM shardway.rebalance_strays WHERE db = ? AND move = ?", b.db, b.move)
 		return err
 	})
+}
+
+// keepBack writes at the source what the way back begins with: where to follow
+// the target from, and which of the source's transactions are no strays.
+func (c *cut) keepBack(ctx context.Context) error {
+	at, err := follow.Current(ctx, c.to.db)
+	if err != nil {
+		return err
+	}
+	b := c.backState()
+	b.position, b.equal, b.straysFrom, b.straysKnown = at, at, c.stream.Keep(), c.stream.Position().GTID
+	// The source keeps no slot: then nobody writes its reference tables.
+	b.carries = leavesNone(c.mv)
+	c.carriesBack = b.carries
+	b.progress.State = shardmap.MoveMoved
+	ctx, cancel := c.whole(ctx)
+	defer cancel()
+	return b.replace(ctx)
 }
 
 // leavesNone says whether the source of a move has no reference tables that are

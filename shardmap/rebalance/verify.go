@@ -40,6 +40,9 @@ func (f *flow) verifyTable(ctx context.Context, t *table) error {
 			}
 			e = f.reader(ctx)
 		}
+		for len(f.v.r.switching) > 0 && sleep(ctx, 10*time.Millisecond) {
+			continue // another move is switched, and its statements wait for the servers
+		}
 		if f.behind() > batch {
 			if err := f.recheck(ctx, false); err != nil {
 				return err
