@@ -247,8 +247,14 @@ func TestRebalanceKilled(t *testing.T) {
 		for i := range kills {
 			victim := rebalanceVictims[i%len(rebalanceVictims)]
 			state := rebalanceStates[(i+i/len(rebalanceVictims))%len(rebalanceStates)]
-			step := rebalanceSteps[i%2]
-			made[victim+" while "+f.killDuring(l, step.start, victim, state)]++
+			// There and back.
+			owner, start := f.owner(), []string{"--add", "s2,s3"}
+			for slot := range f.db.Slots {
+				if id := owner(slot); id == "s2" || id == "s3" {
+					start = []string{"--drain", "s2,s3"}
+				}
+			}
+			made[victim+" while "+f.killDuring(l, start, victim, state)]++
 			l.more(100)
 			l.check()
 			if f.Failed() {
