@@ -27,7 +27,7 @@ func (w *picking) warned(n uint16, warnings *protocol.Result) error {
 	switch {
 	case w.p.Op == plan.PickInsert:
 		w.sum.Info = "Records: 0  Duplicates: 0  " + count
-	case w.p.Op != plan.PickDelete && !(maria && w.p.Joined):
+	case w.p.Op != plan.PickDelete && (!maria || !w.p.Joined):
 		w.sum.Info = "Rows matched: 0  Changed: 0  " + count
 	}
 	return nil

@@ -13,6 +13,7 @@ type (
 		ID       string       `json:"id"`
 		Primary  serverJSON   `json:"primary"`
 		Replicas []serverJSON `json:"replicas"`
+		Paused   string       `json:"paused,omitempty"`
 	}
 	serverJSON struct {
 		Addr   string `json:"addr"`
@@ -23,8 +24,19 @@ type (
 		Name         string              `json:"name"`
 		Slots        int                 `json:"slots"`
 		Owners       map[string][]string `json:"owners"`
+		Moves        []moveJSON          `json:"moves,omitempty"`
 		DefaultShard string              `json:"default_shard"`
 		Tables       []tableJSON         `json:"tables"`
+	}
+	moveJSON struct {
+		ID    string   `json:"id"`
+		Slots []string `json:"slots"`
+		From  string   `json:"from"`
+		To    string   `json:"to"`
+		State string   `json:"state"`
+		Want  string   `json:"want,omitempty"`
+		Hold  bool     `json:"hold,omitempty"`
+		By    string   `json:"by,omitempty"`
 	}
 	tableJSON struct {
 		Name      string `json:"name"`
@@ -40,7 +52,7 @@ type (
 func describe(m *shardmap.Map) mapJSON {
 	out := mapJSON{Version: m.Version(), Shards: []shardJSON{}, Databases: []databaseJSON{}}
 	for _, s := range m.Shards() {
-		j := shardJSON{ID: s.ID, Primary: serverJSON(s.Primary), Replicas: []serverJSON{}}
+		j := shardJSON{ID: s.ID, Primary: serverJSON(s.Primary), Replicas: []serverJSON{}, Paused: s.Paused}
 		for _, r := range s.Replicas {
 			j.Replicas = append(j.Replicas, serverJSON(r))
 		}
@@ -52,6 +64,11 @@ func describe(m *shardmap.Map) mapJSON {
 			if owned := d.Owned(s.ID); len(owned) > 0 {
 				j.Owners[s.ID] = shardmap.FormatSlots(owned)
 			}
+		}
+		for _, v := range d.Moves() {
+			j.Moves = append(j.Moves, moveJSON{
+				ID: v.ID, Slots: shardmap.FormatSlots(v.Slots()), From: v.From.ID, To: v.To.ID, State: string(v.State), Want: string(v.Want), Hold: v.Hold, By: v.By,
+			})
 		}
 		for _, t := range d.Tables {
 			j.Tables = append(j.Tables, tableJSON{

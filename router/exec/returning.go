@@ -33,6 +33,7 @@ func (s *Session) RunReturning(ctx context.Context, r *ManyRequest) (Outcome, er
 		err = s.OneClock(func() error { return s.Atomically(ctx, run) })
 	}
 	if err != nil {
+		s.ForgetDiagnostics() // the error is all that there is to tell
 		s.SetLastInsertID(before)
 		return w.out, err
 	}
@@ -97,7 +98,10 @@ func (w *returning) part(ctx context.Context, i int) error {
 		return nil
 	}
 	if w.from == nil {
-		w.from, w.columns, w.insertID = m.Conn, columns, id
+		w.from, w.insertID = m.Conn, id
+	}
+	if w.columns == nil { // MariaDB answers with an OK where it sees beforehand that no row is meant
+		w.columns = columns
 	}
 	for _, row := range rows {
 		w.size += uint64(len(row))
@@ -120,6 +124,10 @@ func (w *returning) tooLarge() error {
 // answer gives the client the rows.
 func (w *returning) answer() error {
 	reply, client := &w.out.Reply, w.s.client
+	if len(w.columns) == 0 {
+		reply.Status = w.s.Status()
+		return client.WriteOK(reply.OK)
+	}
 	reply.ResultSets, reply.Rows, reply.Status = 1, uint64(len(w.rows)), w.s.Status()
 	err := client.WriteColumnsOf(w.from, w.columns, reply.Status)
 	for i := 0; i < len(w.rows) && err == nil; i++ {

@@ -18,6 +18,8 @@ type analyzer struct {
 	ctes   []*cte                    // in scope, inner ones last
 	subs   map[*ast.SubqueryExpr]int // the first block of each subquery in an expression
 
+	derived map[int]*ast.SelectStmt // by block: the SELECTs of derived tables
+
 	bad      string // why the statement can't be analysed
 	inserted bool   // in ON DUPLICATE KEY UPDATE, where VALUES(a) means something
 	asked    *asked // what Brings wants to know; nil otherwise
@@ -198,6 +200,7 @@ func (a *analyzer) selectStmt(n *ast.SelectStmt, parent, scope int, derived bool
 		a.demand(append(j.demands, a.demands(n.Where, b)...), b, j.lo, j.hi, j.nulled)
 	}
 	a.where(n.Where, b)
+	a.push(a.st.Blocks[b].Where, b, 0)
 	a.star(n, b)
 	if n.Fields != nil {
 		a.expr(n.Fields, b)
@@ -363,6 +366,13 @@ func (a *analyzer) source(n *ast.TableSource, b int) {
 		}
 		sub := a.query(s, b, scope, true)
 		blk := &a.st.Blocks[b]
+		if sel, ok := s.(*ast.SelectStmt); ok && sel.With == nil && !n.Lateral {
+			if a.derived == nil {
+				a.derived = map[int]*ast.SelectStmt{}
+			}
+			a.derived[sub] = sel
+			a.st.Blocks[sub].Plain = plain(sel)
+		}
 		blk.Tables = append(blk.Tables, Table{Alias: n.AsName.O, Source: sub})
 	case *ast.Join:
 		a.from(s, b)

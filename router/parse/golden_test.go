@@ -104,6 +104,9 @@ func describeTo(b *strings.Builder, st *Statement, args []Value, in string) {
 		if blk.Derived {
 			extra += " derived"
 		}
+		if blk.Plain {
+			extra += " plain"
+		}
 		if blk.Next >= 0 {
 			extra += fmt.Sprintf(" next %d", blk.Next)
 		}

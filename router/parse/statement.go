@@ -156,6 +156,8 @@ type Block struct {
 	Where *Cond
 	// Derived is true for the blocks of derived tables and CTEs: their rows are a source of another block.
 	Derived bool
+	// Plain says of a derived table's block that its rows are those of its tables that Where leaves, one for each.
+	Plain bool
 	// Next is the next branch of the same set operation (UNION, INTERSECT, EXCEPT); -1 without.
 	Next int
 	// Limit says that the block, or the set operation that begins with it, has a LIMIT.

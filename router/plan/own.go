@@ -65,7 +65,7 @@ func (b *builder) keepOff(p *Many, anchors []*source, places []rewrite.Place) (w
 			}
 			note := strangers(a.table.Database, part.Shard)
 			name, ok := b.qualifier(a)
-			if !ok || len(places) != len(anchors) {
+			if !ok || len(places) != len(anchors) || b.st.Blocks[a.block].Derived {
 				return note
 			}
 			edits = append(edits, places[k].Condition("("+a.table.OwnSQL(part.Shard.ID, name)+")")...)

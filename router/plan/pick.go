@@ -113,6 +113,16 @@ func (b *builder) picked(why string) Plan {
 	if r := b.unordered(p, c); r != nil {
 		return r
 	}
+	if b.none(n, c) {
+		in := b.need
+		if b.copies != nil {
+			in = owners(b.copies, b.m)
+		}
+		one := &One{Shard: b.m.Shards()[max(in.first(), 0)]} // any server says what it says of LIMIT 0
+		b.fill(one)
+		one.place, one.noted, one.dropped = placeNoRows, 0, false
+		return one
+	}
 	p.Rows = rewrite.New(n).Copy(c.With).Text("SELECT")
 	if p.Joined && c.Limit.Empty() {
 		p.Rows.Text("DISTINCT")
@@ -141,6 +151,15 @@ func (b *builder) picked(why string) Plan {
 	p.Rows.Copy(c.Limit)
 	p.returning(n, c)
 	return p
+}
+
+// none reports whether the statement has LIMIT 0.
+func (b *builder) none(n *rewrite.Norm, c *rewrite.Change) bool {
+	if c.Limit.To-c.Limit.From != 2 {
+		return false
+	}
+	at, ok := n.Marker(c.Limit.To - 1)
+	return ok && at < len(b.args) && (b.args[at].Kind == parse.Int && b.args[at].I == 0 || b.args[at].Kind == parse.Uint && b.args[at].U == 0)
 }
 
 // returning has a SELECT of nothing with the columns of RETURNING.

@@ -85,10 +85,18 @@ func (t *together) block(blk int) (why string) {
 	return ""
 }
 
-// drop anchors a block at the first sharded table that has a row in each row of the block.
+// drop anchors a block at the first sharded table that has a row in each row of the block, or in each row of a derived
+// table that has one.
 func (t *together) drop(blk int, in []source) {
 	t.anchor = nil
 	for i := range in {
+		if inner := in[i].text.Source; inner >= 0 && !in[i].text.Outer && t.b.st.Blocks[inner].Plain && t.sharded(inner) {
+			t.drop(inner, t.b.of(inner))
+			if t.anchor != nil {
+				return
+			}
+			continue
+		}
 		if in[i].kind == kindSharded && !in[i].text.Outer {
 			t.anchor = &in[i]
 			t.anchors = append(t.anchors, t.anchor)
@@ -97,6 +105,17 @@ func (t *together) drop(blk int, in []source) {
 			return
 		}
 	}
+}
+
+// sharded reports whether a block, or a derived table in it, reads a sharded table.
+func (t *together) sharded(blk int) bool {
+	in := t.b.of(blk)
+	for i := range in {
+		if in[i].kind == kindSharded || in[i].text.Source >= 0 && t.b.st.Blocks[in[i].text.Source].Plain && t.sharded(in[i].text.Source) {
+			return true
+		}
+	}
+	return false
 }
 
 // loose says that a table isn't tied to the others.

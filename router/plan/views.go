@@ -70,20 +70,7 @@ func (b *builder) viewDefined() Plan {
 		if p := b.moved(reads.Database); p != nil {
 			return p // a shard that gets its first slots would lack it
 		}
-		p := b.each(set{}, AnswerLargest, "each shard has the view for its own rows of the tables of "+reads.Database.Name)
-		for _, t := range reads.Database.Tables {
-			if !t.Sharded() {
-				continue
-			}
-			in := owners(t, b.m)
-			in.or(only(reads.Database.Default))
-			for _, s := range b.m.Shards() {
-				if in.has(s.Index) {
-					p.Shards = append(p.Shards, s)
-				}
-			}
-			break // the slots are the database's
-		}
+		p := b.each(holders(reads.Database, b.m), AnswerLargest, "each shard has the view for its own rows of the tables of "+reads.Database.Name)
 		p.Repeatable = again
 		return p
 	case reads.Database != nil && !drops:

@@ -247,8 +247,14 @@ func TestRebalanceKilled(t *testing.T) {
 		for i := range kills {
 			victim := rebalanceVictims[i%len(rebalanceVictims)]
 			state := rebalanceStates[(i+i/len(rebalanceVictims))%len(rebalanceStates)]
-			step := rebalanceSteps[i%2]
-			made[victim+" while "+f.killDuring(l, step.start, victim, state)]++
+			// There and back.
+			owner, start := f.owner(), []string{"--add", "s2,s3"}
+			for slot := range f.db.Slots {
+				if id := owner(slot); id == "s2" || id == "s3" {
+					start = []string{"--drain", "s2,s3"}
+				}
+			}
+			made[victim+" while "+f.killDuring(l, start, victim, state)]++
 			l.more(100)
 			l.check()
 			if f.Failed() {
@@ -285,13 +291,17 @@ func (f *fleet) killDuring(l *tenants, start []string, victim, state string) str
 	}
 	seen := ""
 	f.until("a move is "+state, func() bool {
+		ended := p.ended()
 		for _, now := range f.moves() {
-			if seen = now; now == state || p.ended() {
+			if seen = now; now == state {
 				return true
 			}
 		}
-		return p.ended()
+		return ended
 	})
+	if seen == "" {
+		f.Fatalf("nothing moves:\n%s", p.out.String())
+	}
 	f.strike(victim, p, seen)
 	// Whatever is left is gone on with, as an operator would.
 	for tries := 0; len(f.moves()) > 0; tries++ {

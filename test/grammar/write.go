@@ -79,7 +79,7 @@ func (g *Generator) write() *write {
 		g.restrict(w, t, s, sc)
 		return w
 	default:
-		w := &write{head: "DELETE FROM " + t.Name, limit: -1}
+		w := &write{head: "DELETE FROM " + t.Name, limit: -1, tail: g.returning(t)}
 		g.restrict(w, t, s, sc)
 		if len(w.where) == 0 && w.limit < 0 {
 			w.where = append(w.where, expr{sql: fmt.Sprintf("id > %s", literal(fmt.Sprint(g.nextID-5)))})
@@ -95,6 +95,9 @@ func (g *Generator) joined(t *Table, s *source) *write {
 		return nil
 	}
 	other := g.table(o)
+	if g.chance(35) {
+		return g.both(t, o, s, other)
+	}
 	on := s.alias + ".i = " + other.alias + ".id"
 	if s.keyed && other.keyed && g.chance(60) {
 		on = s.alias + ".k = " + other.alias + ".k"
@@ -111,6 +114,34 @@ func (g *Generator) joined(t *Table, s *source) *write {
 	return w
 }
 
+// both changes or deletes rows of two tables. A row of one has the same values whatever row of the other it meets.
+func (g *Generator) both(t, o *Table, s, other *source) *write {
+	on := pick(g, s.alias+".i = "+other.alias+".id", s.alias+".i = "+other.alias+".i", s.alias+".id = "+other.alias+".i")
+	join := pick(g, " JOIN ", " JOIN ", " LEFT JOIN ", " RIGHT JOIN ")
+	tables := t.Name + join + o.Name + " " + other.alias + " ON " + on
+	w := &write{head: "DELETE " + t.Name + ", " + other.alias + " FROM " + tables, limit: -1}
+	if g.chance(70) {
+		sets := []string{s.alias + ".s = " + literal("'both'"), other.alias + ".s = " + literal("'both'")}
+		if g.chance(50) {
+			sets[0] = s.alias + ".s = CONCAT('s', " + s.alias + ".id)"
+		}
+		if g.chance(50) {
+			sets = append(sets, s.alias+".i = "+s.alias+".i + 1")
+		}
+		w.head = "UPDATE " + tables + " SET " + strings.Join(sets, ", ")
+	}
+	w.where = append(w.where, expr{sql: fmt.Sprintf("%s.id MOD 5 = %s", s.alias, literal(fmt.Sprint(g.r.IntN(5)))), simpler: []expr{{sql: s.alias + ".id = 1"}}})
+	return w
+}
+
+// returning are columns and expressions of MariaDB's RETURNING.
+func (g *Generator) returning(t *Table) string {
+	if g.s.mysql || !g.chance(25) {
+		return ""
+	}
+	return " RETURNING " + pick(g, "id", "id, i, s", "*", "id + 1, UPPER(s) AS up", strings.Join(t.primary(), ", "))
+}
+
 // restrict gives a write a condition, and sometimes an order with a limit.
 func (g *Generator) restrict(w *write, t *Table, s *source, sc *scope) {
 	if (t.Place == Sharded || t.Place == Hashed) && g.chance(45) {
@@ -122,7 +153,7 @@ func (g *Generator) restrict(w *write, t *Table, s *source, sc *scope) {
 	if g.chance(25) {
 		first := g.value(sc, 0, kindInt).sql
 		if !strings.Contains(first, ".") || g.chance(50) {
-			first = "" // a number would be a position, which no write has
+			first = pick(g, "", "", "'x', ", "1.5, ", literal("2")+", ") // a whole number is a column that there isn't
 		} else {
 			first += ", "
 		}
@@ -196,7 +227,11 @@ func (g *Generator) insert(t *Table) *write {
 	}
 	if strings.HasPrefix(w.head, "INSERT INTO") && g.chance(20) {
 		w.tail = " ON DUPLICATE KEY UPDATE i = " + pick(g, "i + 1", "VALUES(i)", literal("7"))
+		if t.Place == Sharded && g.chance(40) {
+			w.tail += ", k = " + pick(g, "k", "VALUES(k)", t.Name+".k")
+		}
 	}
+	w.tail += g.returning(t)
 	return w
 }
 

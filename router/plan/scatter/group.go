@@ -208,6 +208,9 @@ func (s *builder) sum(at int, it *rewrite.Item) (why string) {
 		if a.Distinct {
 			return "avg of DISTINCT values"
 		}
+		if len(it.Names) == 0 { // COUNT(?) would make MySQL give the parameters other types
+			return "avg of what is the same in all rows"
+		}
 		sum.Op = SumAvg
 		sum.With = []int{s.append("SUM(", a.Args, ")"), s.append("COUNT(", a.Args, ")")}
 	case "min", "max":

@@ -1,8 +1,11 @@
 package follow
 
 import (
+	"bytes"
+	"compress/zlib"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
@@ -130,15 +133,22 @@ func (e *rowsEvent) parse(kind replication.EventType, data []byte) error {
 	return nil
 }
 
-// decompress undoes MariaDB's compression of an event.
+// decompress undoes MariaDB's compression of an event. The size that is said isn't
+// believed before the bytes are there.
 func decompress(data []byte) ([]byte, error) {
 	if len(data) < 1 || len(data) < 1+int(data[0]&7) {
 		return nil, errShort
 	}
-	if bigEndian(data[1:1+int(data[0]&7)]) > 1<<30 {
-		return nil, errors.New("it says that it has more than a GiB")
+	size, packed := data[1:1+int(data[0]&7)], data[1+int(data[0]&7):]
+	r, err := zlib.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, err
 	}
-	return mysql.DecompressMariadbData(data)
+	all, err := io.ReadAll(io.LimitReader(r, 1<<31))
+	if err == nil && uint64(len(all)) != bigEndian(size) {
+		err = fmt.Errorf("%d bytes are packed, and it says %d", len(all), bigEndian(size))
+	}
+	return all, err
 }
 
 func bit(bits []byte, i int) bool { return bits[i>>3]>>(i&7)&1 != 0 }

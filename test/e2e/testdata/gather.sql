@@ -272,6 +272,8 @@ SELECT a.score * ? x FROM users a JOIN users b ON a.id = b.id + 1 ORDER BY a.id 
 
 # args -10
 SELECT DISTINCT ABS(?) FROM users;
+# args 16
+SELECT AVG(?) FROM users;
 
 # --- texts that are equal in a collation that pads, but that MariaDB sorts by their bytes where they are computed
 SELECT id, age FROM users ORDER BY CONVERT(IF(id MOD 3, 'a', 'a ') USING latin1) COLLATE latin1_bin, age, id;

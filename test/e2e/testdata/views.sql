@@ -60,6 +60,7 @@ SELECT id + ? FROM grown WHERE id < 40 ORDER BY id LIMIT ?;
 SELECT * FROM named WHERE id = ?;
 # args 200
 SELECT s.user, s.total FROM sums s WHERE s.total > ? ORDER BY s.total DESC, s.user;
+# code
 SELECT * FROM grown WHERE nothing = 1;
 
 # --- in a transaction
