@@ -195,9 +195,31 @@ func (f *flow) reader(ctx context.Context) *side {
 	within, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	if err := follow.Await(within, f.read.db, f.stream.Position()); err != nil {
+		if f.waited++; f.waited == 10 {
+			f.dropReplica()
+		}
 		return f.from
 	}
+	f.waited = 0
 	return f.read
+}
+
+// dropReplica reads from the primary alone from now on.
+func (f *flow) dropReplica() {
+	f.read.close()
+	f.read = nil
+}
+
+// replicaLimit bounds what is read from a replica: whether it hangs is nobody
+// else's business.
+const replicaLimit = time.Minute
+
+// bounded is ctx, for a replica with a limit.
+func (f *flow) bounded(ctx context.Context, e *side) (context.Context, context.CancelFunc) {
+	if e == f.read {
+		return context.WithTimeout(ctx, replicaLimit)
+	}
+	return context.WithCancel(ctx)
 }
 
 func (f *flow) roundOf(ctx context.Context, e *side, t *table, until time.Time) error {
@@ -216,8 +238,13 @@ func (f *flow) roundOf(ctx context.Context, e *side, t *table, until time.Time) 
 	reading.Go(func() {
 		defer close(chunks)
 		for after, size := t.after, f.chunk; ; {
+			if limit := f.v.r.Limit; limit > 0 {
+				size = min(size, max(limit/4, 100)) // so that waiting for it is short
+			}
 			began := time.Now()
-			c, err := e.s.Scan(t.shape, t.where, after, rows.Limit{Rows: size}).Next(ctx)
+			within, cancel := f.bounded(ctx, e)
+			c, err := e.s.Scan(t.shape, t.where, after, rows.Limit{Rows: size}).Next(within)
+			cancel()
 			if err != nil || c == nil {
 				readErr = err
 				return
@@ -250,9 +277,7 @@ func (f *flow) roundOf(ctx context.Context, e *side, t *table, until time.Time) 
 	}
 	reading.Wait()
 	if readErr != nil && e == f.read && ctx.Err() == nil {
-		// A replica may go away: then the primary is read.
-		f.read.close()
-		f.read = nil
+		f.dropReplica()
 		return nil
 	}
 	if readErr == nil && ctx.Err() != nil {

@@ -284,14 +284,20 @@ var errState = errors.New("the move is in another state by now")
 // state by another way. It had all locks then; so whoever still has one of them
 // after the map was read knows that the map is no other engine's.
 func (r *run) swap(ctx context.Context, db, id, note string, from []shardmap.MoveState, edit func(*shardmap.Move) bool) (*shardmap.Map, error) {
-	for {
-		m, err := r.store.Load(ctx)
-		if err != nil {
-			return nil, err
+	for first := true; ; first = false {
+		m := r.current()
+		if !first {
+			var err error
+			if m, err = r.store.Load(ctx); err != nil {
+				return nil, err
+			}
+			r.setMap(m)
 		}
-		r.setMap(m)
 		mv := find(m, db, id)
 		if mv == nil || !slices.Contains(from, mv.State) {
+			if first {
+				continue // it may be known from before
+			}
 			return nil, fmt.Errorf("%s of %s: %w", id, db, errState)
 		}
 		if !r.locks.cover([]string{mv.From.Primary.Addr, mv.To.Primary.Addr}) {

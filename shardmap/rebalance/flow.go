@@ -128,6 +128,7 @@ type flow struct {
 	mv       *shardmap.Move
 	from, to *side
 	read     *side // a replica of from; nil when there is none
+	waited   int   // how often it didn't have in time what was followed to
 	replicas []*server.Server
 	state    *state
 	tables   []*table

@@ -88,6 +88,11 @@ func (f *flow) trySwitch(ctx context.Context, mv *shardmap.Move) (done bool, err
 	default:
 		return false, f.pause(ctx)
 	}
+	now := v.move()
+	if changedMove(mv, now) {
+		return false, nil
+	}
+	f.mv = now // the others may have taken slots meanwhile
 	c := &cut{flow: f}
 	if err := c.prepare(ctx); err != nil {
 		if ctx.Err() != nil || isFinal(err) || errors.Is(err, errCrash) {
@@ -414,10 +419,14 @@ func (c *cut) keepBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	now := c.v.move()
+	if now == nil {
+		return errState
+	}
 	b := c.backState()
 	b.position, b.equal, b.straysFrom, b.straysKnown = at, at, c.stream.Keep(), c.stream.Position().GTID
 	// The source keeps no slot: then nobody writes its reference tables.
-	b.carries = leavesNone(c.mv)
+	b.carries = leavesNone(now)
 	c.carriesBack = b.carries
 	b.progress.State = shardmap.MoveMoved
 	ctx, cancel := c.whole(ctx)

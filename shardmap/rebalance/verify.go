@@ -49,15 +49,21 @@ func (f *flow) verifyTable(ctx context.Context, t *table) error {
 			}
 		}
 		began := time.Now()
-		c, err := e.s.Scan(t.shape, t.where, after, rows.Limit{Rows: size}).Skip(ctx)
-		if err != nil {
-			return err
+		within, cancel := f.bounded(ctx, e)
+		c, err := e.s.Scan(t.shape, t.where, after, rows.Limit{Rows: size}).Skip(within)
+		if err == nil && c != nil {
+			err = f.compare(within, e, t, c.Range)
 		}
-		if c == nil {
+		cancel()
+		switch {
+		case err != nil && e == f.read && ctx.Err() == nil:
+			f.dropReplica()
+			e = f.from
+			continue
+		case err != nil:
+			return err
+		case c == nil:
 			return nil
-		}
-		if err := f.compare(ctx, e, t, c.Range); err != nil {
-			return err
 		}
 		switch took := time.Since(began); {
 		case took > f.v.r.ChunkTime:
