@@ -144,10 +144,14 @@ func (s *Session) CreateViews(ctx context.Context, views []*View) (left map[*Vie
 }
 
 // unreadable says that something that a view reads isn't there: a table, a database, a function, a column.
-func unreadable(err error) bool { return slices.Contains([]uint16{1146, 1049, 1305, 1054, 1356}, number(err)) }
+func unreadable(err error) bool {
+	return slices.Contains([]uint16{1146, 1049, 1305, 1054, 1356}, number(err))
+}
 
 // powerless says that a view's definer isn't there, or may not read what it reads.
-func powerless(err error) bool { return slices.Contains([]uint16{1045, 1449, 1356, 1142, 1143, 1370}, number(err)) }
+func powerless(err error) bool {
+	return slices.Contains([]uint16{1045, 1449, 1356, 1142, 1143, 1370}, number(err))
+}
 
 func (s *Session) createView(ctx context.Context, v *View) (err error) {
 	if err := s.exec(ctx, "SET collation_connection="+v.collation); err != nil {
