@@ -94,7 +94,7 @@ func onTenants(t *testing.T, limit time.Duration, test func(f *fleet)) {
 				e.must(e.c.Load(e.ctx, e.db))
 				for _, sh := range e.c.Shards { // as docs/rebalance.md says
 					e.must(sh.Primary.Exec(e.ctx, "GRANT REPLICATION SLAVE, "+e.say("XA_RECOVER_ADMIN", "BINLOG MONITOR")+" ON *.* TO "+cluster.Operator,
-						"GRANT SELECT, INSERT, DELETE, CREATE, TRIGGER ON tenants.* TO "+cluster.Operator,
+						"GRANT SELECT, INSERT, DELETE, CREATE, TRIGGER, CREATE VIEW, SHOW VIEW ON tenants.* TO "+cluster.Operator,
 						"GRANT DELETE ON shardway.* TO "+cluster.Operator))
 				}
 				e.must(e.c.Sync(e.ctx))
