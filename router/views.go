@@ -197,7 +197,7 @@ func (s *session) flatten(ctx context.Context, o *Options, m *shardmap.Map, db, 
 		flat.sql = string(sql)
 	}
 	if !o.mariaDB() { // which writes the names of the view's columns into its SELECT
-		sql, ok := parse.Renamed(flat.sql, v.Columns)
+		sql, ok := rewrite.Renamed(flat.sql, v.Columns)
 		if !ok {
 			return nil, no("the names of its columns aren't found in its SELECT")
 		}

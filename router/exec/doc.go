@@ -5,7 +5,7 @@
 // transaction and its prepared statements. Session.Run takes a Request to a server and relays the reply; what came
 // back is an Outcome, and what the client may ask about it later is Left. Session.RunMany takes a ManyRequest to several
 // shards at once, has package stream read their replies, and gives the client the one answer that package merge makes of
-// them. An Executor makes Sessions over one backend.Cluster.
+// them. Session.View asks what a [View] is made of. An Executor makes Sessions over one backend.Cluster.
 //
 // What exec guarantees: a statement never runs under a state that isn't its client's, since a state that a server
 // doesn't accept ends the statement before it is sent; a connection goes back to its pool only when nothing of the

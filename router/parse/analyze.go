@@ -8,6 +8,7 @@ import (
 
 	"shardway/router/parse/bridge"
 	"shardway/router/parse/digest"
+	"shardway/router/parse/rewrite"
 )
 
 // analyzer fills a Statement from a syntax tree.
@@ -371,7 +372,7 @@ func (a *analyzer) source(n *ast.TableSource, b int) {
 				a.derived = map[int]*ast.SelectStmt{}
 			}
 			a.derived[sub] = sel
-			a.st.Blocks[sub].Plain = plain(sel)
+			a.st.Blocks[sub].Plain = rewrite.Plain(sel)
 		}
 		blk.Tables = append(blk.Tables, Table{Alias: n.AsName.O, Source: sub})
 	case *ast.Join:

@@ -10,7 +10,7 @@
 // Digest, Value, Mode and Hints are names for the types of package digest, which reads text; package bridge rewrites
 // for the parser what it doesn't know.
 //
-// [Substitute] writes values into a client's own text.
+// [Substitute] writes values into a client's own text. A [Reference] is where a text names a table.
 //
 // # Guarantees
 //

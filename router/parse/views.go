@@ -1,8 +1,6 @@
 package parse
 
 import (
-	"strings"
-
 	"shardway/router/parse/digest"
 	"shardway/router/parse/rewrite"
 )
@@ -37,44 +35,4 @@ func (st *Statement) References() (n *rewrite.Norm, list []Reference, ok bool) {
 		}
 	})
 	return a.referNorm, a.refers, a.referNorm != nil
-}
-
-// Renamed gives the columns of a SELECT other names. It is for one that a server has written, with an alias for each
-// column; ok is false for any other.
-func Renamed(sql string, names []string) (renamed string, ok bool) {
-	src := digest.Split([]byte(sql), 0, true)
-	if src.Bad != "" {
-		return "", false
-	}
-	start := 0
-	for src.Tokens[start].Up == "(" {
-		start++
-	}
-	if src.Tokens[start].Up != "SELECT" {
-		return "", false
-	}
-	var out strings.Builder
-	at, column := 0, 0
-	for i := start + 1; ; i++ {
-		if end := src.GroupEnd(i); end > i {
-			i = end - 1
-			continue
-		}
-		t := src.Tokens[i]
-		ends := t.Kind == digest.TokEnd || t.Up == "FROM" || t.Up == ")" || t.Up == "UNION" || t.Up == "LIMIT"
-		if !ends && t.Up != "," {
-			continue
-		}
-		alias := src.Tokens[i-1]
-		if i < start+3 || src.Tokens[i-2].Up != "AS" || !alias.IsName() || column == len(names) {
-			return "", false
-		}
-		out.WriteString(sql[at:alias.A] + rewrite.Quote(names[column]))
-		at = alias.B
-		column++
-		if ends {
-			break
-		}
-	}
-	return out.String() + sql[at:], column == len(names)
 }

@@ -186,6 +186,9 @@ func (b *builder) hinted() Plan {
 		all := everywhere
 		return refuse("the hint names shard " + quote(b.st.Hints.Shard) + ", which the map doesn't have: its shards are " + all.names(b.m))
 	}
+	if p := b.hintedDDL(); p != nil {
+		return p
+	}
 	b.place, b.need = placeHint, only(s)
 	return b.choose()
 }

@@ -151,6 +151,39 @@ func (b *builder) settled() Plan {
 			}
 		}
 	}
+	return b.settledDatabase()
+}
+
+// hintedDDL refuses DDL that is for one shard alone, like any other: tables that differ would stop the engine, and whoever
+// has to mend one of them does so at its server.
+func (b *builder) hintedDDL() Plan {
+	if b.st.Kind != parse.DDL || b.st.Is(parse.FlagTemporary) {
+		return nil
+	}
+	for i := range b.st.Blocks {
+		for j := range b.st.Blocks[i].Tables {
+			text := &b.st.Blocks[i].Tables[j]
+			if s := b.source(text, b.st.Blocks[i].Role); s.table != nil && (text.Write || isView(b.st)) {
+				if p := b.moved(s.table.Database); p != nil {
+					return p
+				}
+			}
+		}
+	}
+	for _, d := range b.m.Databases() {
+		for _, t := range d.Tables {
+			if slices.Contains(b.st.Words, strings.ToLower(t.Name)) {
+				if p := b.moved(d); p != nil {
+					return p
+				}
+			}
+		}
+	}
+	return b.settledDatabase()
+}
+
+// settledDatabase is settled for DDL on databases.
+func (b *builder) settledDatabase() Plan {
 	_, object, _ := strings.Cut(b.st.Name, " ")
 	if object != "database" && object != "schema" || strings.HasPrefix(b.st.Name, "create ") {
 		return nil

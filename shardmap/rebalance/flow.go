@@ -209,6 +209,9 @@ func (v *mover) flow(ctx context.Context, mv *shardmap.Move, k kind) (_ *flow, e
 		if err := v.r.passed(ctx, copies, v.r.current().Version(), v.say); err != nil {
 			return nil, err
 		}
+		if err := f.views(ctx); err != nil {
+			return nil, err
+		}
 		if err := f.anew(ctx); err != nil {
 			return nil, err
 		}

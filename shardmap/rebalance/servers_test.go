@@ -34,7 +34,7 @@ func TestServers(t *testing.T) {
 			defer func() { _ = c.Close() }()
 			s := &servers{T: t, ctx: ctx, c: c, ledger: &ledger{}}
 			s.must(c.Exec(ctx, "CREATE USER 'mover'@'%' IDENTIFIED BY 'secret'", "GRANT ALL ON *.* TO 'mover'@'%'"))
-			s.must(c.Shards[0].Primary.Exec(ctx, append(slices.Clone(schema), reference)...))
+			s.must(c.Shards[0].Primary.Exec(ctx, append(append(slices.Clone(schema), reference), views...)...))
 			s.store = newMemory(t, c.Map(shop))
 			for _, test := range []struct {
 				name string
@@ -161,12 +161,14 @@ func thereAndBack(s *servers) {
 	for load.done.Load() < 300 { // some rows
 		sleep(s.ctx, 10*time.Millisecond)
 	}
+	s.viewsBefore()
 	s.store.plan(s.T, shardmap.WantSwitch, "r1.1", "s0", "s1", 0, 1, 2, 3)
 	s.store.plan(s.T, shardmap.WantSwitch, "r1.2", "s0", "s1", 8, 9)
 	report := s.run("r1", s.options())
 	for _, p := range report.Pauses {
 		s.Logf("pause %+v", p)
 	}
+	s.viewsMade(report)
 	for _, id := range []string{"r1.1", "r1.2"} {
 		if mv := s.store.move(s.T, id); mv.State != shardmap.MoveMoved {
 			s.Errorf("%s is %s", id, mv.State)

@@ -31,16 +31,17 @@ const (
 // such a table's columns aren't those of the original table and may be NULL.
 //
 // A column of a derived table is one of the tables in it where the server has merged it with the statement, one of a
-// temporary table where it hasn't, and none where it is the same in all rows.
-func planned(defs [][]byte, derived []string, rollup bool) [][]byte {
+// temporary table where it hasn't, and none where it is the same in all rows. Whether a column of an outer join may be NULL
+// goes by whether the server has made an inner one of it.
+func planned(defs [][]byte, derived []string, rollup, outer bool) [][]byte {
 	out := make([][]byte, len(defs))
 	for i, def := range defs {
-		out[i] = plannedOne(slices.Clone(def), derived, rollup)
+		out[i] = plannedOne(slices.Clone(def), derived, rollup, outer)
 	}
 	return out
 }
 
-func plannedOne(def []byte, derived []string, rollup bool) []byte {
+func plannedOne(def []byte, derived []string, rollup, outer bool) []byte {
 	def, table := ofTable(def, derived)
 	at := 0
 	for field := range 6 { // catalog, database, table, original table, name, original name
@@ -62,6 +63,9 @@ func plannedOne(def []byte, derived []string, rollup bool) []byte {
 	flags &^= flagPrimaryKey | flagUniqueKey | flagMultipleKey | flagPartKey | flagGroup
 	if rollup {
 		flags &^= flagNotNull | flagNoDefault
+	}
+	if outer {
+		flags &^= flagNotNull
 	}
 	if width := binary.LittleEndian.Uint32(def[at+3:]); !table {
 		flags &^= flagBinary | flagNoDefault

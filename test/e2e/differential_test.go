@@ -302,12 +302,12 @@ func (s *statement) difference(got, want *answer) string {
 	for i := range min(len(got.results), len(want.results)) {
 		g, w := got.results[i], want.results[i]
 		diff("error", s.error(g.Err), s.error(w.Err))
-		if s.planned {
-			rollup := strings.Contains(s.text, "WITH ROLLUP")
-			diff("columns", quoted(planned(g.Columns, s.derived, rollup)), quoted(planned(w.Columns, s.derived, rollup)))
-		} else if s.viewed {
+		switch rollup, outer := strings.Contains(s.text, "WITH ROLLUP"), strings.Contains(s.text, "LEFT JOIN") || strings.Contains(s.text, "RIGHT JOIN"); {
+		case s.planned:
+			diff("columns", quoted(planned(g.Columns, s.derived, rollup, outer)), quoted(planned(w.Columns, s.derived, rollup, outer)))
+		case s.viewed:
 			diff("columns", quoted(unoriginal(g.Columns)), quoted(unoriginal(w.Columns)))
-		} else if !s.rows {
+		case !s.rows:
 			diff("columns", quoted(g.Columns), quoted(w.Columns))
 		}
 		switch {

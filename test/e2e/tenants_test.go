@@ -142,6 +142,8 @@ func (f *fleet) startTenants(n int) *tenants {
 	f.must(err)
 	_, err = db.ExecContext(f.ctx, "INSERT INTO tokens VALUES "+strings.Join(tokens, ", "))
 	f.must(err)
+	_, err = db.ExecContext(f.ctx, "CREATE VIEW balances AS SELECT id, client, n, all_n FROM accounts")
+	f.must(err)
 	var all sync.WaitGroup
 	for _, c := range l.clients {
 		all.Go(func() { c.run(ctx, pools[c.d]) })
@@ -401,16 +403,17 @@ func (c *tenant) stored(err error, rows ...row) {
 // look reads what the client knows.
 func (c *tenant) look(ctx context.Context, r *rand.Rand, id int64) error {
 	var n, m int64
+	accounts := []string{"accounts", "balances"}[r.IntN(2)] // which is a view over it
 	switch r.IntN(6) {
 	case 0:
-		if err := c.ints(ctx, fmt.Sprintf("SELECT n, all_n FROM accounts WHERE id = %d", id), &n, &m); err != nil {
+		if err := c.ints(ctx, fmt.Sprintf("SELECT n, all_n FROM %s WHERE id = %d", accounts, id), &n, &m); err != nil {
 			return err
 		}
 		if !c.n0[id].has(n) || !c.all.has(m) {
 			c.fail("account %d has n = %d and all_n = %d, want %v and %v", id, n, m, c.n0[id], c.all)
 		}
 	case 1: // over all shards: a row twice or not at all shows here
-		if err := c.ints(ctx, "SELECT COUNT(*), COUNT(DISTINCT id) FROM accounts", &n, &m); err != nil {
+		if err := c.ints(ctx, "SELECT COUNT(*), COUNT(DISTINCT id) FROM "+accounts, &n, &m); err != nil {
 			return err
 		}
 		if want := int64(len(c.l.clients) * tenantsEach); n != want || m != want {

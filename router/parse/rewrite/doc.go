@@ -3,6 +3,7 @@
 // A [Norm] is a statement's norm as tokens. A [Template] is made of it: a [Range] of the client's tokens here, words of
 // Shardway's own there. With a [Fill], which holds the client's text, it becomes SQL. An [Insertion] is an INSERT with its [Row]s, and a [Numbering] says which of them get a number. A [Shape] is what the parser sees
 // of a SELECT, clause by clause, each with its Range. A [Place] is where a statement takes one more condition, by an [Edit].
+// [Plain] and [Output] tell of a SELECT in FROM what a condition on its columns is about, and [Renamed] names its columns.
 //
 // # Guarantees
 //

@@ -102,6 +102,7 @@ func Run(ctx context.Context, store Store, m *shardmap.Map, db string, moves []*
 	r.checkAlike()
 	r.checkReplicas(ctx)
 	r.checkTables(ctx)
+	r.checkViews(ctx)
 	r.checkSpace(ctx)
 	r.checkDefault(ctx)
 	r.checkProxies(ctx, store)

@@ -50,6 +50,7 @@ func (r *run) checkRights(ctx context.Context, s *side) {
 		}
 	}
 	need := r.needs(s)
+	need[r.d.Name] = append(need[r.d.Name], r.viewRights(ctx, s)...)
 	user := r.User
 	if user == "" {
 		user = "the account"

@@ -10,7 +10,7 @@
 // [Session.ReplaceRange] and [Session.ReplaceKeys] put them in place of what a
 // server has; a [Collision] is a row in the way that they must not touch. A
 // [Sum] is the checksum of many rows, a [Hash] that of one, and a [Load] how
-// many there are in a slot.
+// many there are in a slot. [Session.Views] gives each [View] of a database.
 //
 // Wherever a condition is asked for it is SQL over the table's columns, such as
 // of [shardway/shardmap.Table.SlotSQL]; "" is all rows.
