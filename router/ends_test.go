@@ -116,11 +116,16 @@ func TestTheColumnsOfATableAreReadUnderNobodysState(t *testing.T) {
 	}
 }
 
-func TestShutdownEndsThoughAServerIsFrozen(t *testing.T) {
-	p := newProxy(t, nil)
+// killsGiveUpSoon is for when the statement runs that is going to be killed: so small a DialTimeout takes a server that is
+// only slow for one that is down.
+func (p *proxy) killsGiveUpSoon() {
 	p.opts.Executor.Cluster().SetOptions(backend.Options{
 		User: "shardway", TLS: protocol.TLSDisabled, FallbackToPrimary: true, WaitTimeout: 2 * time.Second, DialTimeout: 100 * time.Millisecond,
 	})
+}
+
+func TestShutdownEndsThoughAServerIsFrozen(t *testing.T) {
+	p := newProxy(t, nil)
 	frozen := make(chan struct{})
 	t.Cleanup(func() { close(frozen) })
 	running := make(chan struct{}, 1)
@@ -138,6 +143,7 @@ func TestShutdownEndsThoughAServerIsFrozen(t *testing.T) {
 	c := p.connect()
 	go func() { _, _ = c.Exec(writeOfS0) }()
 	<-running
+	p.killsGiveUpSoon()
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
 	ended := make(chan struct{})
@@ -154,23 +160,22 @@ func TestShutdownEndsThoughAServerIsFrozen(t *testing.T) {
 
 func TestATimeoutEndsAStatementOfAFrozenServer(t *testing.T) {
 	p := newProxy(t, nil)
-	p.opts.Executor.Cluster().SetOptions(backend.Options{
-		User: "shardway", TLS: protocol.TLSDisabled, FallbackToPrimary: true, WaitTimeout: 2 * time.Second, DialTimeout: 100 * time.Millisecond,
-	})
 	frozen := make(chan struct{})
 	t.Cleanup(func() { close(frozen) })
 	const sql = "/* shardway: timeout=20ms */ UPDATE users SET name = 'x' WHERE id = 2"
-	wait := func(s *fakemysql.Session) { s.Wait(frozen) }
-	p.fakes["s0p"].on(sql, wait)
+	p.fakes["s0p"].on(sql, func(s *fakemysql.Session) {
+		p.killsGiveUpSoon()
+		s.Wait(frozen)
+	})
 	p.fakes["s0p"].onCommand(func(s *fakemysql.Session, _ protocol.Command, payload []byte) bool {
 		if strings.HasPrefix(string(payload), "KILL") {
-			wait(s)
+			s.Wait(frozen)
 			return true
 		}
 		return false
 	})
 	c := p.connect()
-	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 	_, err := c.Exec(sql)
 	wantError(t, err, 1105, "isn't known")
 }

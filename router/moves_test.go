@@ -244,9 +244,9 @@ func TestATransactionThatItsServerHasEndedIsOver(t *testing.T) {
 	}
 	p := newProxy(t, nil)
 	p.moving(2, shardmap.MoveCopying)
-	held := make(chan *fakemysql.Session, 1)
+	ran := make(chan uint32, 1) // the session's number at the server
 	p.fakes["s0p"].on(moved, func(s *fakemysql.Session) {
-		held <- s
+		ran <- s.ID
 		s.OK(protocol.OK{Status: protocol.StatusAutocommit | protocol.StatusInTrans, AffectedRows: 1})
 	})
 	c := p.connect()
@@ -254,7 +254,7 @@ func TestATransactionThatItsServerHasEndedIsOver(t *testing.T) {
 	exec1(t, c, moved)
 	p.moving(3, shardmap.MovePaused)
 	left := p.wantMoving("shop/r1.1")
-	(<-held).Close()
+	p.fakes["s0p"].Cut(<-ran)
 	<-left
 	p.wantMoving()
 	p.moving(4, shardmap.MoveMoved)

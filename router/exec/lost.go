@@ -65,6 +65,16 @@ func (e *lostError) forClient(r *Request) *protocol.Error {
 	}
 }
 
+// then is the error of finding no other server, err, with what broke the connection: the states of the servers may have
+// forgotten that by now.
+func (e *lostError) then(err error) error {
+	none, ok := errors.AsType[*protocol.Error](err)
+	if !ok {
+		return err
+	}
+	return protocol.Errorf(none.Code, none.State, "%s; the connection to %s broke (%s)", none.Message, e.addr, strings.TrimSuffix(e.err.Error(), "."))
+}
+
 // acquireError is what the client is told when no connection is to be had.
 func acquireError(err error) *protocol.Error {
 	if e, ok := errors.AsType[*protocol.Error](err); ok {

@@ -91,6 +91,7 @@ func (s *Session) Run(ctx context.Context, r *Request) (Outcome, error) {
 	}
 	s.endShort(r)
 	var tried []string
+	var before *lostError // of the try before
 	next := s.next
 	for try := 0; ; try++ {
 		var out Outcome
@@ -102,9 +103,13 @@ func (s *Session) Run(ctx context.Context, r *Request) (Outcome, error) {
 			return out, nil
 		}
 		lost, ok := errors.AsType[*lostError](err)
-		if !ok {
+		switch {
+		case !ok && c == nil && before != nil:
+			return out, before.then(err)
+		case !ok:
 			return out, err
 		}
+		before = lost
 		if !r.Read && !lost.unsent {
 			s.noteLost(r.Shard)
 		}

@@ -299,9 +299,7 @@ func (e *env) sameTables(p *pair, schema *grammar.Schema, seed uint64) {
 		for i, sh := range e.c.Shards {
 			switch {
 			case t.Place == grammar.Whole && i > 0, t.Place == grammar.Reference && e.moves != nil && !e.moves.holds(e, i),
-				t.Place == grammar.Reference && e.moves == nil && e.db.Shards > 0 && i >= e.db.Shards: // it owns no slots
-				continue
-			case t.Place == grammar.Reference && e.moves == nil && e.db.Shards > 0 && i >= e.db.Shards: // without slots a shard's copy isn't written to
+				t.Place == grammar.Reference && e.moves == nil && e.db.Shards > 0 && i >= e.db.Shards: // without slots a shard's copy isn't written to
 				continue
 			case e.moves != nil && (t.Place == grammar.Sharded || t.Place == grammar.Hashed):
 				got = append(got, e.moves.owned(e, i, t)...)

@@ -33,8 +33,10 @@ func tenantData(slots, shards int) cluster.Data {
 			`INSERT INTO kinds VALUES (0, 'zero', 0), (1, 'one', 0), (2, 'two', 0)`,
 		},
 		Tables: []cluster.Placed{
-			{Name: "accounts", Key: "id", Placement: "mod"}, {Name: "entries", Key: "account", Placement: "mod"},
-			{Name: "tokens", Key: "token", Placement: "crc32"}, {Name: "kinds"},
+			{Name: "accounts", Key: "id", Placement: "mod"},
+			{Name: "entries", Key: "account", Placement: "mod"},
+			{Name: "tokens", Key: "token", Placement: "crc32"},
+			{Name: "kinds"},
 		},
 	}
 }
@@ -80,8 +82,6 @@ type row struct {
 
 // span is the values that a number may have: more than one where a client wasn't told whether its statement ran.
 type span struct{ least, most int64 }
-
-func (s span) exact() bool { return s.least == s.most }
 
 func (s span) has(n int64) bool { return s.least <= n && n <= s.most }
 

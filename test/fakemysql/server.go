@@ -394,7 +394,8 @@ func (c *Session) Raw(packets ...[]byte) {
 	}
 }
 
-// Close cuts the connection; what is buffered is sent before.
+// Close cuts the connection; what is buffered is sent before. Like all that
+// writes, it is for the handler: others call Server.Cut.
 func (c *Session) Close() {
 	c.answered = true
 	_ = c.Flush()
