@@ -32,7 +32,8 @@ type promotion struct{ shard, from, to string }
 
 // steward looks after the primaries of the shards: it writes into the map what
 // was observed, and, with failover.enabled, promotes a replica of a primary that
-// is gone and lets servers that are back follow again.
+// is gone and lets servers that are back follow again. And it takes back pauses
+// of slots that whoever moves them has left behind.
 type steward struct {
 	d     *daemon
 	store stores.Store
@@ -41,6 +42,7 @@ type steward struct {
 	observed map[string]promotion // by shard: not in the map yet
 	said     map[string]string    // by shard or server: what was last logged, so that it is logged once
 	resting  map[string]rest      // by shard: failed attempts
+	waiting  map[string]time.Time // by move: since when its slots have been seen to be paused
 }
 
 // rest is the time until the next attempt at a failover: each attempt makes the
@@ -55,7 +57,7 @@ const restLeast, restMost = time.Second, 15 * time.Second
 
 // steward works until ctx is done.
 func (d *daemon) steward(ctx context.Context, store stores.Store) {
-	s := &steward{d: d, store: store, log: d.log, observed: map[string]promotion{}, said: map[string]string{}, resting: map[string]rest{}}
+	s := &steward{d: d, store: store, log: d.log, observed: map[string]promotion{}, said: map[string]string{}, resting: map[string]rest{}, waiting: map[string]time.Time{}}
 	look, rejoin := time.NewTicker(stewardEvery), time.NewTicker(rejoinEvery)
 	defer look.Stop()
 	defer rejoin.Stop()
@@ -69,6 +71,7 @@ func (d *daemon) steward(ctx context.Context, store stores.Store) {
 		case <-look.C:
 			s.adopt(ctx)
 			s.failover(ctx)
+			s.takeBack(ctx)
 		case <-rejoin.C:
 			s.rejoin(ctx)
 		}
