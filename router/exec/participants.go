@@ -178,7 +178,11 @@ func (s *Session) dissolve(ended *backend.Conn) {
 // or committed, by the client's own COMMIT or one inside a procedure. Its other participants end the same way.
 func (s *Session) endedAt(p *xact.Participant, reply *protocol.Reply) {
 	if p.Branch != "" {
-		_, _ = p.Conn.Exec("XA ROLLBACK " + p.Branch) // the server has rolled it back, and waits for this
+		// The server has rolled it back and says that no transaction is open, but has the branch until it is ended: MySQL
+		// only takes XA ROLLBACK after XA END.
+		_ = p.Conn.SetDeadline(time.Now().Add(rollbackWait))
+		xact.Rollback([]*xact.Participant{p})
+		defer s.leave([]*xact.Participant{p}, nil)
 	}
 	if reply.Err != nil || !s.spread() {
 		s.dissolve(p.Conn)

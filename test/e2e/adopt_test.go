@@ -18,6 +18,7 @@ import (
 func TestAdopt(t *testing.T) {
 	for _, flavor := range cluster.Flavors() {
 		t.Run(string(flavor), func(t *testing.T) {
+			t.Parallel()
 			if why := flavor.Missing(); why != "" {
 				t.Skip(why)
 			}

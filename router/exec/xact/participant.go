@@ -76,7 +76,8 @@ func (p *Participant) fault() error {
 }
 
 // rollBack begins to roll back what isn't prepared, rolledBack reads the replies. A server that has rolled a branch back
-// by itself, after a deadlock, refuses XA END and takes XA ROLLBACK.
+// by itself, after a deadlock, refuses XA END and takes XA ROLLBACK: MySQL only in this order, since the branch is ACTIVE
+// there until XA END.
 func (p *Participant) rollBack() {
 	if p.Branch == "" {
 		p.send("ROLLBACK")
