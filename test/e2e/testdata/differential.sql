@@ -10,6 +10,7 @@
 #   # text             not as a prepared statement in the second pass
 #   # code             compare the code of an error, not its text
 #   # own N            Shardway answers this itself, with N warnings, whatever number the server has
+#   # late N           so it does if it comes when the connection that knows was given back, 50 ms after the statement before
 #   # rows             compare rows and errors only, not the definitions of columns
 
 # --- one row by its key, in all the ways that it may be written
@@ -213,12 +214,14 @@ DELETE FROM users WHERE id = 1007 RETURNING id, name;
 
 # --- FOUND_ROWS
 SELECT SQL_CALC_FOUND_ROWS id FROM notes ORDER BY id LIMIT 2;
+# late 0
 SELECT FOUND_ROWS();
 SELECT id FROM notes ORDER BY id LIMIT 4;
 # MySQL warns, in text, that the function is deprecated; Shardway's own answer doesn't.
 # own 0
 SELECT FOUND_ROWS();
 SELECT SQL_CALC_FOUND_ROWS id FROM orders WHERE user_id = 8 LIMIT 1;
+# late 0
 SELECT FOUND_ROWS();
 
 # --- errors have the server's own codes

@@ -178,7 +178,7 @@ SELECT SQL_CALC_FOUND_ROWS u.id, o.id FROM users u JOIN orders o ON o.user_id = 
 # own 0
 SELECT FOUND_ROWS();
 SELECT SQL_CALC_FOUND_ROWS id FROM users WHERE id = 3;
-# own 0
+# late 0
 SELECT FOUND_ROWS();
 
 # --- the session's state
