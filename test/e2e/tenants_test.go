@@ -33,8 +33,10 @@ func tenantData(slots, shards int) cluster.Data {
 			`INSERT INTO kinds VALUES (0, 'zero', 0), (1, 'one', 0), (2, 'two', 0)`,
 		},
 		Tables: []cluster.Placed{
-			{Name: "accounts", Key: "id", Placement: "mod"}, {Name: "entries", Key: "account", Placement: "mod"},
-			{Name: "tokens", Key: "token", Placement: "crc32"}, {Name: "kinds"},
+			{Name: "accounts", Key: "id", Placement: "mod"},
+			{Name: "entries", Key: "account", Placement: "mod"},
+			{Name: "tokens", Key: "token", Placement: "crc32"},
+			{Name: "kinds"},
 		},
 	}
 }
