@@ -130,14 +130,25 @@ func (c *cleaner) describe(ctx context.Context, sh *shardmap.Shard, references b
 		e := &table{name: t.Name, shape: shape, tableState: c.state.tables[t.Name], total: uint64(max(shape.Rows, 0))}
 		if t.Sharded() {
 			e.where = c.mv.SlotSQL(t, "")
-			e.total = e.total * uint64(len(c.mv.Slots())) / uint64(len(c.mv.Slots())+len(c.mv.Database.Owned(sh.ID)))
+			e.total = e.total * uint64(len(c.mv.Slots())) / uint64(max(slotsAt(c.mv.Database, sh), 1))
 		}
 		c.tables = append(c.tables, e)
 		c.v.update(func(p *MoveProgress) {
-			p.Tables, p.RowsTotal, p.Rows = len(c.tables), p.RowsTotal+max(e.total, e.copied), p.Rows+e.copied
+			p.Tables, p.RowsTotal, p.Rows = len(c.tables), total(c.tables), p.Rows+e.copied
 		})
 	}
 	return nil
+}
+
+// slotsAt is of how many slots a shard has rows: its own, and those of which it has copies.
+func slotsAt(d *shardmap.Database, sh *shardmap.Shard) int {
+	n := len(d.Owned(sh.ID))
+	for _, mv := range d.Moves() {
+		if mv.Begun() && mv.Copies() == sh {
+			n += len(mv.Slots())
+		}
+	}
+	return n
 }
 
 // lastThere says whether nobody needs the reference tables any more at the shard
@@ -159,6 +170,7 @@ func lastThere(mv *shardmap.Move) bool {
 func (c *cleaner) clean(ctx context.Context, t *table) error {
 	v := c.v
 	v.phase(PhaseClean, t.name)
+	locked := 0 // how often others had locked the next rows
 	for !t.done {
 		if err := v.r.point("clean"); err != nil {
 			return err
@@ -198,9 +210,17 @@ func (c *cleaner) clean(ctx context.Context, t *table) error {
 			next.copied = t.copied + uint64(n)
 			return c.state.table(ctx, t.name, next)
 		})
+		if locked++; rows.Retryable(err) && locked < 20 { // other moves remove rows here too
+			v.say("rows are locked by others, and tried again: " + err.Error())
+			if !sleep(ctx, 50*time.Millisecond) {
+				return context.Cause(ctx)
+			}
+			continue
+		}
 		if err != nil {
 			return err
 		}
+		locked = 0
 		switch took := time.Since(began); {
 		case took > v.r.ChunkTime:
 			c.size = max(c.size/2, 100)
@@ -209,7 +229,7 @@ func (c *cleaner) clean(ctx context.Context, t *table) error {
 		}
 		t.tableState = next
 		v.rate.add(int(n))
-		v.update(func(p *MoveProgress) { p.Rows += uint64(n); p.RowsTotal = max(p.RowsTotal, p.Rows) })
+		v.update(func(p *MoveProgress) { p.Rows += uint64(n); p.RowsTotal = total(c.tables) })
 		if err := v.r.limiter.wait(ctx, int(n)); err != nil {
 			return err
 		}

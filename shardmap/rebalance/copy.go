@@ -174,9 +174,12 @@ func (f *flow) round(ctx context.Context) error {
 }
 
 // total estimates how many rows are to be copied.
-func (f *flow) total() uint64 {
+func (f *flow) total() uint64 { return total(f.tables) }
+
+// total estimates how many rows tables have in all, those that are done exactly.
+func total(tables []*table) uint64 {
 	n := uint64(0)
-	for _, t := range f.tables {
+	for _, t := range tables {
 		if t.done {
 			n += t.copied
 		} else {

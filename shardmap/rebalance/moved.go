@@ -45,6 +45,11 @@ func (v *mover) moved(ctx context.Context, mv *shardmap.Move) error {
 			default:
 				v.say(why)
 				if v.strays() > 0 && !v.r.AllowStrays {
+					// It was refused, so it isn't asked for any more: the way back is as open as before.
+					back := func(mv *shardmap.Move) bool { mv.Want = shardmap.WantSwitch; return true }
+					if _, err := v.r.swap(ctx, v.db, v.id, "refuse to finish move "+v.id, []shardmap.MoveState{shardmap.MoveMoved}, back); err != nil {
+						return err
+					}
 					return stop("%s", why)
 				}
 			}
@@ -236,6 +241,11 @@ func (l *look) judge(ctx context.Context, changed map[seen]*follow.Transaction) 
 
 func (l *look) record(ctx context.Context, t *table, tx *follow.Transaction, key rows.Key) error {
 	f := l.f
+	known, err := f.state.one(ctx, "SELECT 1 FROM shardway.rebalance_strays WHERE db = ? AND move = ? AND name = ? AND row_key = ? AND gtid = ?",
+		[]any{f.state.db, f.state.move, t.name, string(key), tx.GTID}, new(int))
+	if err != nil || known { // by an engine that ended before it had stored how far it was
+		return err
+	}
 	here, err := rowText(ctx, l.side.s, t.shape, key, t.where)
 	if err != nil {
 		return err

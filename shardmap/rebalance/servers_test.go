@@ -184,7 +184,11 @@ func thereAndBack(s *servers) {
 	load = s.startLoad()
 	s.store.want(s.T, "r1.2", shardmap.WantUndo)
 	s.store.want(s.T, "r1.1", shardmap.WantFinish)
-	s.run("r1", s.options())
+	for _, p := range s.run("r1", s.options()).Moves {
+		if p.Phase != PhaseDone || p.Rows == 0 || p.RowsTotal != p.Rows || p.TablesDone != p.Tables {
+			s.Errorf("a move has ended with %+v", p)
+		}
+	}
 	load.end()
 	s.gone()
 	if got := s.store.m.Database("shop").Owned("s1"); !slices.Equal(got, []int{0, 1, 2, 3}) {
@@ -387,18 +391,28 @@ func strays(s *servers) {
 	s.store.plan(s.T, shardmap.WantSwitch, "r7.1", "s0", "s1", 4, 5)
 	s.run("r7", s.options())
 	source := s.c.Shards[0].Primary
+	before, err := source.Text(s.ctx, "SELECT strays_from FROM shardway.rebalances WHERE move = 'r7.1' AND kind = 'back'")
+	s.must(err)
 	s.must(source.Exec(s.ctx, "REPLACE INTO shop.users VALUES (4, 'stray', 0, NULL)", "UPDATE shop.users SET n = n + 1 WHERE id = 6"))
 	report := s.run("r7", s.options())
 	if len(report.Strays) != 1 || report.Strays[0].Key != "4" || !strings.Contains(report.Strays[0].Here, "stray") || report.Moves[0].Strays != 1 {
 		s.Errorf("the strays are %+v", report.Strays)
 	}
 	s.must(source.Exec(s.ctx, "UPDATE shop.users SET n = n - 1 WHERE id = 6"))
+	// As by an engine that ended before it had stored how far it was.
+	s.must(source.Exec(s.ctx, "UPDATE shardway.rebalances SET strays_from = '"+before+"' WHERE move = 'r7.1' AND kind = 'back'"))
+	if report = s.run("r7", s.options()); report.Moves[0].Strays != 1 {
+		s.Errorf("a stray that is found again is counted %d times", report.Moves[0].Strays)
+	}
 	status, err := New(s.store, s.options()).Status(s.ctx, "r7")
 	if err != nil || len(status.Strays) != 1 || !strings.Contains(status.Strays[0].Here, "stray") {
 		s.Errorf("%v, the status is %+v", err, status)
 	}
 	s.store.want(s.T, "r7.1", shardmap.WantFinish)
 	s.fails("r7", s.options(), "past the proxies")
+	if mv := s.store.move(s.T, "r7.1"); mv.Want != shardmap.WantSwitch || mv.State != shardmap.MoveMoved {
+		s.Errorf("after a finish that was refused it is %s and wants %q", mv.State, mv.Want)
+	}
 	s.store.want(s.T, "r7.1", shardmap.WantUndo)
 	o := s.options()
 	o.AllowStrays = true
