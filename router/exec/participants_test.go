@@ -2,6 +2,7 @@ package exec_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -122,4 +123,42 @@ func TestBranchDeadlocked(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Where a statement can't be undone on all shards, its transaction is rolled back.
+func TestStatementNotUndone(t *testing.T) {
+	first := transacting()
+	var failing bool
+	stubborn := func(s *fakemysql.Session, cmd protocol.Command, payload []byte) {
+		switch sql := string(payload); {
+		case sql == "part" && failing:
+			s.Error(1062, "23000", "Duplicate entry")
+		case strings.HasPrefix(sql, "ROLLBACK TO") && failing:
+			s.Error(1317, "70100", "Query execution was interrupted")
+		case strings.HasPrefix(sql, "XA ROLLBACK"):
+		case !fakemysql.Silent(cmd):
+			s.OK(protocol.OK{Status: protocol.StatusAutocommit | protocol.StatusInTrans, AffectedRows: 1})
+		}
+	}
+	s := onShards(t, first, stubborn)
+	write := func() error {
+		r := s.request(nil)
+		r.OneByOne = true
+		return s.session.Keep(protocol.NewMemory(0), func() error {
+			_, err := s.session.RunWrite(s.Context(), r)
+			return err
+		})
+	}
+	s.session.Begin("START TRANSACTION", false, true)
+	if err := write(); err != nil {
+		t.Fatal(err)
+	}
+	failing = true
+	if e, ok := errors.AsType[*protocol.Error](write()); !ok || e.Code != 1213 {
+		t.Errorf("%v, want error 1213", e)
+	}
+	if s.session.InTransaction() || !slices.Contains(s.servers[0].Queries(), "ROLLBACK") {
+		t.Errorf("the transaction goes on: %q", s.servers[0].Queries())
+	}
+	s.idle()
 }
