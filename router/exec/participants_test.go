@@ -2,6 +2,7 @@ package exec_test
 
 import (
 	"errors"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -160,5 +161,30 @@ func TestStatementNotUndone(t *testing.T) {
 	if s.session.InTransaction() || !slices.Contains(s.servers[0].Queries(), "ROLLBACK") {
 		t.Errorf("the transaction goes on: %q", s.servers[0].Queries())
 	}
+	s.idle()
+}
+
+// A LOAD DATA that fails on one shard, which ends the transaction there, leaves the connections alone that went with it.
+func TestLoadDeadlocked(t *testing.T) {
+	deadlock := func(s *fakemysql.Session, cmd protocol.Command, payload []byte) {
+		switch sql := string(payload); {
+		case sql == "part":
+			s.Error(1213, "40001", "Deadlock found when trying to get lock; try restarting transaction")
+		case sql == "START TRANSACTION":
+			s.OK(protocol.OK{Status: protocol.StatusAutocommit | protocol.StatusInTrans})
+		}
+	}
+	b := &branching{at: map[*fakemysql.Session]*xaBranch{}, failed: true}
+	s := onShards(t, deadlock, b.serve)
+	s.session.Begin("START TRANSACTION", false, true)
+	r := s.request(nil).Parts[0]
+	_, err := s.session.Load(s.Context(), &r, []string{"s0", "s1"}, false, func([]io.Writer) error { return nil })
+	if e, ok := errors.AsType[*protocol.Error](err); !ok || e.Code != 1213 {
+		t.Errorf("%v, want error 1213", err)
+	}
+	if s.session.InTransaction() {
+		t.Error("a transaction is still open")
+	}
+	s.session.Shed() // what is kept for SHOW WARNINGS
 	s.idle()
 }
