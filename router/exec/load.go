@@ -53,7 +53,9 @@ func (s *Session) Load(ctx context.Context, r *Request, shards []string, alike b
 	parts := make([]loadPart, 0, len(shards))
 	defer func() {
 		for i := range parts { // those of a panic, or of one that couldn't be begun
-			s.dropUnread(parts[i].conn)
+			if !parts[i].gone(s) {
+				s.dropUnread(parts[i].conn)
+			}
 		}
 	}()
 	for _, id := range shards {
@@ -73,7 +75,7 @@ func (s *Session) Load(ctx context.Context, r *Request, shards []string, alike b
 			return nil, err
 		}
 		from, to := io.Pipe()
-		parts = append(parts, loadPart{conn: c, request: one, from: from, to: to, out: bufio.NewWriterSize(to, loadBuffer)})
+		parts = append(parts, loadPart{conn: c, held: s.holdOf(c) != nil, request: one, from: from, to: to, out: bufio.NewWriterSize(to, loadBuffer)})
 	}
 	err := s.feed(ctx, parts, feed)
 	stopped := errors.Is(err, errEnoughRead) // by a shard, whose error is the one to tell
@@ -82,6 +84,9 @@ func (s *Session) Load(ctx context.Context, r *Request, shards []string, alike b
 		counts := sum
 		if alike && i > 0 {
 			counts = &Loaded{}
+		}
+		if parts[i].gone(s) {
+			continue
 		}
 		if e := s.loaded(counts, &parts[i]); e != nil && !errors.Is(e, errEnoughRead) && (err == nil || stopped) {
 			err, stopped = e, false
@@ -97,6 +102,7 @@ func (s *Session) Load(ctx context.Context, r *Request, shards []string, alike b
 // loadPart is what one shard gets of a file.
 type loadPart struct {
 	conn    *backend.Conn
+	held    bool // the session keeps it, in a transaction for one
 	request Request
 	from    *io.PipeReader
 	to      *io.PipeWriter
@@ -104,6 +110,9 @@ type loadPart struct {
 	reply   protocol.Reply
 	err     error
 }
+
+// gone says whether the connection ended with the transaction, which another part has ended: it may be in others' hands.
+func (p *loadPart) gone(s *Session) bool { return p.held && s.holdOf(p.conn) == nil }
 
 // feed runs the statement on all parts while the file is fed to them. All have ended when it returns.
 func (s *Session) feed(ctx context.Context, parts []loadPart, feed func(to []io.Writer) error) (err error) {

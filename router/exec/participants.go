@@ -336,8 +336,14 @@ func (s *Session) undoable(f func() error) error {
 	if err != nil {
 		undo = "ROLLBACK TO SAVEPOINT "
 	}
-	if failed := s.onAll(undo + statementPoint); failed != nil {
+	failed := s.onAll(undo + statementPoint)
+	switch {
+	case failed == nil:
+		return err
+	case len(s.tx.parts) == 0:
 		return failed
 	}
-	return err
+	// What is left of the statement is on some shards and not on others.
+	s.rollbackSpread()
+	return protocol.Errorf(1213, "40001", "shardway: a statement on several shards can't be ended alone (%s: %v), so the transaction was rolled back; try it again from its start", strings.TrimSpace(undo), failed)
 }

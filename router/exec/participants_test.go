@@ -2,6 +2,8 @@ package exec_test
 
 import (
 	"errors"
+	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -122,4 +124,67 @@ func TestBranchDeadlocked(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Where a statement can't be undone on all shards, its transaction is rolled back.
+func TestStatementNotUndone(t *testing.T) {
+	first := transacting()
+	var failing bool
+	stubborn := func(s *fakemysql.Session, cmd protocol.Command, payload []byte) {
+		switch sql := string(payload); {
+		case sql == "part" && failing:
+			s.Error(1062, "23000", "Duplicate entry")
+		case strings.HasPrefix(sql, "ROLLBACK TO") && failing:
+			s.Error(1317, "70100", "Query execution was interrupted")
+		case strings.HasPrefix(sql, "XA ROLLBACK"):
+		case !fakemysql.Silent(cmd):
+			s.OK(protocol.OK{Status: protocol.StatusAutocommit | protocol.StatusInTrans, AffectedRows: 1})
+		}
+	}
+	s := onShards(t, first, stubborn)
+	write := func() error {
+		r := s.request(nil)
+		r.OneByOne = true
+		return s.session.Keep(protocol.NewMemory(0), func() error {
+			_, err := s.session.RunWrite(s.Context(), r)
+			return err
+		})
+	}
+	s.session.Begin("START TRANSACTION", false, true)
+	if err := write(); err != nil {
+		t.Fatal(err)
+	}
+	failing = true
+	if e, ok := errors.AsType[*protocol.Error](write()); !ok || e.Code != 1213 {
+		t.Errorf("%v, want error 1213", e)
+	}
+	if s.session.InTransaction() || !slices.Contains(s.servers[0].Queries(), "ROLLBACK") {
+		t.Errorf("the transaction goes on: %q", s.servers[0].Queries())
+	}
+	s.idle()
+}
+
+// A LOAD DATA that fails on one shard, which ends the transaction there, leaves the connections alone that went with it.
+func TestLoadDeadlocked(t *testing.T) {
+	deadlock := func(s *fakemysql.Session, cmd protocol.Command, payload []byte) {
+		switch sql := string(payload); {
+		case sql == "part":
+			s.Error(1213, "40001", "Deadlock found when trying to get lock; try restarting transaction")
+		case sql == "START TRANSACTION":
+			s.OK(protocol.OK{Status: protocol.StatusAutocommit | protocol.StatusInTrans})
+		}
+	}
+	b := &branching{at: map[*fakemysql.Session]*xaBranch{}, failed: true}
+	s := onShards(t, deadlock, b.serve)
+	s.session.Begin("START TRANSACTION", false, true)
+	r := s.request(nil).Parts[0]
+	_, err := s.session.Load(s.Context(), &r, []string{"s0", "s1"}, false, func([]io.Writer) error { return nil })
+	if e, ok := errors.AsType[*protocol.Error](err); !ok || e.Code != 1213 {
+		t.Errorf("%v, want error 1213", err)
+	}
+	if s.session.InTransaction() {
+		t.Error("a transaction is still open")
+	}
+	s.session.Shed() // what is kept for SHOW WARNINGS
+	s.idle()
 }
