@@ -167,10 +167,10 @@ func TestStatementNotUndone(t *testing.T) {
 // A LOAD DATA that fails on one shard, which ends the transaction there, leaves the connections alone that went with it.
 func TestLoadDeadlocked(t *testing.T) {
 	deadlock := func(s *fakemysql.Session, cmd protocol.Command, payload []byte) {
-		switch sql := string(payload); {
-		case sql == "part":
+		switch string(payload) {
+		case "part":
 			s.Error(1213, "40001", "Deadlock found when trying to get lock; try restarting transaction")
-		case sql == "START TRANSACTION":
+		case "START TRANSACTION":
 			s.OK(protocol.OK{Status: protocol.StatusAutocommit | protocol.StatusInTrans})
 		}
 	}
