@@ -31,7 +31,7 @@ databases:
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer store.Close()
+			defer func() { _ = store.Close() }() // nothing was written
 			m, err := store.Load(t.Context())
 			if err != nil {
 				t.Fatal(err)
