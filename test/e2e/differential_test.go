@@ -303,6 +303,10 @@ func (s *statement) difference(got, want *answer) string {
 	for i := range min(len(got.results), len(want.results)) {
 		g, w := got.results[i], want.results[i]
 		diff("error", s.error(g.Err), s.error(w.Err))
+		// MariaDB sends rows of RETURNING before it knows of an error, and no columns where it sees that no row can match.
+		if strings.Contains(s.text, " RETURNING ") && (g.Err != nil && w.Err != nil || len(g.Rows) == 0 && len(w.Rows) == 0) {
+			g.Columns, w.Columns, g.Rows, w.Rows = nil, nil, nil, nil
+		}
 		switch rollup, outer := strings.Contains(s.text, "WITH ROLLUP"), strings.Contains(s.text, "LEFT JOIN") || strings.Contains(s.text, "RIGHT JOIN"); {
 		case s.planned:
 			diff("columns", quoted(planned(g.Columns, s.derived, rollup, outer)), quoted(planned(w.Columns, s.derived, rollup, outer)))
