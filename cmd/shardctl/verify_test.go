@@ -87,7 +87,7 @@ func (s *servers) sum(table string) (all string) {
 	s.Helper()
 	columns := map[string]string{"users": "id, name, country, created", "orders": "id, user_id, total, placed", "countries": "code, name"}[table]
 	for _, sh := range s.c.Shards[:2] {
-		text, err := sh.Primary.Text(s.ctx, "SELECT CONCAT(COUNT(*), ' ', BIT_XOR(CAST(CONV(LEFT(SHA1(CONCAT_WS('|', "+columns+")), 15), 16, 10) AS UNSIGNED))) FROM shop."+table)
+		text, err := sh.Primary.Text(s.ctx, "SELECT CONCAT(COUNT(*), ' ', BIT_XOR(CAST(CONV(LEFT(SHA2(CONCAT_WS('|', "+columns+"), 256), 15), 16, 10) AS UNSIGNED))) FROM shop."+table)
 		s.must(err)
 		all += sh.ID + " " + text + "; "
 	}
