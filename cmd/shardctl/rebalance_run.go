@@ -162,16 +162,7 @@ func rebalanceUndo(ctx context.Context, t *tool, flags *pflag.FlagSet, args []st
 	if !all(r.moves, shardmap.MoveMoved, shardmap.MoveReturning) && !wanted(r.moves, shardmap.WantUndo) {
 		return refusef("nothing was changed: %s; undo is possible when all of it has moved, and `shardctl rebalance cancel` at any time before finish", states(r.moves))
 	}
-	if err := t.noStrays(ctx, store, r, flags); err != nil {
-		return err
-	}
-	if err := t.confirm(fmt.Sprintf("Give the slots of %s back, with every write made since?", r)); err != nil {
-		return err
-	}
-	if err := t.want(ctx, store, r, "undo", func(*shardmap.Move) shardmap.MoveWant { return shardmap.WantUndo }); err != nil {
-		return err
-	}
-	return t.drive(ctx, store, r, flags, false, gone)
+	return t.end(ctx, store, r, flags, shardmap.WantUndo, fmt.Sprintf("Give the slots of %s back, with every write made since?", r))
 }
 
 func rebalanceFinish(ctx context.Context, t *tool, flags *pflag.FlagSet, args []string) error {
@@ -182,13 +173,18 @@ func rebalanceFinish(ctx context.Context, t *tool, flags *pflag.FlagSet, args []
 	if !all(r.moves, shardmap.MoveMoved) && !wanted(r.moves, shardmap.WantFinish) {
 		return refusef("nothing was changed: %s; finish is possible when all of it has moved", states(r.moves))
 	}
+	return t.end(ctx, store, r, flags, shardmap.WantFinish, fmt.Sprintf("Remove the rows of %s from the old shards? Undo isn't possible any more then.", r))
+}
+
+// end asks, and then brings what has moved to its end, one way or the other.
+func (t *tool) end(ctx context.Context, store stores.Store, r found, flags *pflag.FlagSet, want shardmap.MoveWant, question string) error {
 	if err := t.noStrays(ctx, store, r, flags); err != nil {
 		return err
 	}
-	if err := t.confirm(fmt.Sprintf("Remove the rows of %s from the old shards? Undo isn't possible any more then.", r)); err != nil {
+	if err := t.confirm(question); err != nil {
 		return err
 	}
-	if err := t.want(ctx, store, r, "finish", func(*shardmap.Move) shardmap.MoveWant { return shardmap.WantFinish }); err != nil {
+	if err := t.want(ctx, store, r, string(want), func(*shardmap.Move) shardmap.MoveWant { return want }); err != nil {
 		return err
 	}
 	return t.drive(ctx, store, r, flags, false, gone)
