@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"os/exec"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"shardway/shardmap"
 	"shardway/test/cluster"
 )
 
@@ -152,16 +152,9 @@ func (f *fleet) owner() func(slot int) string {
 	for _, d := range m.Databases {
 		for shard, ranges := range d.Owners {
 			for _, r := range ranges {
-				from, to, step := 0, 0, 1
-				if _, err := fmt.Sscanf(r, "%d-%d/%d", &from, &to, &step); err != nil {
-					step = 1
-					if _, err := fmt.Sscanf(r, "%d-%d", &from, &to); err != nil {
-						_, err = fmt.Sscan(r, &from)
-						f.must(err)
-						to = from
-					}
-				}
-				for slot := from; slot <= to; slot += step {
+				slots, err := shardmap.ParseSlots(r, f.db.Slots)
+				f.must(err)
+				for _, slot := range slots {
 					owners[slot] = shard
 				}
 			}
