@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+
+	"shardway/test/cluster"
 )
 
 // proxy is a running proxy.
@@ -122,11 +124,11 @@ func (p *proxy) rss() (int64, error) {
 // startHAProxy spreads connections to one port over the four replicas, and takes
 // those to the other to the first primary.
 func (b *bench) startHAProxy() (*proxy, error) {
-	reads, err := freeAddr()
+	reads, err := cluster.FreeAddr()
 	if err != nil {
 		return nil, err
 	}
-	writes, err := freeAddr()
+	writes, err := cluster.FreeAddr()
 	if err != nil {
 		return nil, err
 	}
@@ -162,13 +164,13 @@ listen reads
 }
 
 func (b *bench) startShardway(name, binary string) (*proxy, error) {
-	addr, err := freeAddr()
+	addr, err := cluster.FreeAddr()
 	if err != nil {
 		return nil, err
 	}
 	admin := ""
 	if b.profile != "" {
-		if admin, err = freeAddr(); err != nil {
+		if admin, err = cluster.FreeAddr(); err != nil {
 			return nil, err
 		}
 	}
@@ -207,15 +209,6 @@ log: {level: warn}
 
 // token opens Shardway's profiles.
 const token = "bench"
-
-func freeAddr() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String(), nil
-}
 
 func command(ctx context.Context, name string, args ...string) error {
 	if out, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil {

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -334,25 +332,4 @@ func (s *Server) copyData(dir string) error {
 		}
 		return os.WriteFile(to, b, 0o600)
 	})
-}
-
-// freePorts finds n ports that nobody listens on. They are below those that
-// the system gives to outgoing connections, so a server that is down for a
-// while finds its port still free.
-func freePorts(n int) ([]int, error) {
-	const low, high = 18000, 31000
-	var ports []int
-	for range 2000 {
-		if len(ports) == n {
-			return ports, nil
-		}
-		p := low + rand.IntN(high-low)
-		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
-		if err != nil {
-			continue
-		}
-		defer func() { _ = ln.Close() }() // held until all are found, so none is found twice
-		ports = append(ports, p)
-	}
-	return nil, fmt.Errorf("found only %d of %d free ports", len(ports), n)
 }
