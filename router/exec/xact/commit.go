@@ -195,15 +195,15 @@ func (t *Transactions) commitAll(ctx context.Context, id ID, parts []*Participan
 		}
 	}
 	first.Ended = true
-	r := Result{Outcome: Committed, Late: finish(branches)}
+	r := Result{Outcome: Committed, Late: t.finishLate(ctx, id, finish(branches))}
 	if behind := CommitEach(plain); behind.Outcome != Committed {
 		r.Outcome, r.Why, r.Server, r.Shard = Divided, behind.Why, behind.Server, behind.Shard
 	}
 	return r
 }
 
-// finish commits prepared branches and returns the shards where that is left to the recovery.
-func finish(branches []*Participant) (late []string) {
+// finish commits prepared branches and returns those whose server didn't say that it did.
+func finish(branches []*Participant) (late []*Participant) {
 	for _, p := range branches {
 		p.limit(endWait)
 		p.send("XA COMMIT " + p.Branch)
@@ -211,13 +211,38 @@ func finish(branches []*Participant) (late []string) {
 	for _, p := range branches {
 		p.Ended = p.receive() || p.Err == nil && p.Reply.Err.Code == codeUnknownXID // somebody else has ended it
 		if !p.Ended {
-			late = append(late, p.Shard)
+			late = append(late, p)
 			if p.Err == nil {
 				p.Err = fmt.Errorf("XA COMMIT was refused: %w", p.Reply.Err)
 			}
 		}
 	}
 	return late
+}
+
+// finishLate commits branches as the recovery does, so that the client finds what it has written once it has its
+// answer. It gives up when their servers aren't back within Wait, and returns the shards where that is left to the
+// recovery.
+func (t *Transactions) finishLate(ctx context.Context, id ID, late []*Participant) (shards []string) {
+	if len(late) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.Wait)
+	defer cancel()
+	for _, p := range late {
+		b := &branch{id, bqual(p.Conn.ConnectionID())}
+		for {
+			ended, _, err := t.finish(ctx, p.Shard, b, true)
+			if ended {
+				break
+			}
+			if errors.Is(err, backend.ErrClosed) || !pause(ctx, askAgain) {
+				shards = append(shards, p.Shard)
+				break
+			}
+		}
+	}
+	return shards
 }
 
 // undo rolls back the first participant, where it is open, and branches that may be prepared. What can't be reached is

@@ -223,6 +223,9 @@ func TestCutConnections(t *testing.T) {
 					t.Errorf("%s is neither ended nor broken", p.Shard)
 				}
 			}
+			if r.Outcome == xact.Committed && (len(r.Late) > 0 || !whole(t, f, 3)) {
+				t.Errorf("the client reads what it has written from some shards alone: %+v", r)
+			}
 			recoverAll(t, x, f)
 			committed := whole(t, f, 3)
 			switch {
@@ -331,6 +334,7 @@ func TestTwoRecover(t *testing.T) {
 	f := newFleet(t, true)
 	c := f.proxy(t)
 	x := xact.New(c)
+	x.Wait = time.Nanosecond // what is late is left to the recovery
 	for range 8 {
 		id, parts := begin(t, x, c, f, 0, 1, 2)
 		f.servers[1].once("XA COMMIT", false, func(s *fakemysql.Session) { s.Close() })

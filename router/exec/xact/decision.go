@@ -109,16 +109,8 @@ func (t *Transactions) acquire(ctx context.Context, shard string) (*backend.Conn
 		_, err = c.Exec("SET NAMES utf8mb4 COLLATE utf8mb4_general_ci")
 	}
 	if err == nil {
-		// A reset takes the character set from the server's own default, not from the login.
-		_, err = c.Exec("SET NAMES utf8mb4 COLLATE utf8mb4_general_ci")
-	}
-	if err == nil {
 		c.Data = nil
 		err = c.Setup(ctx)
-	}
-	if err == nil {
-		// A reset gives it the server's own collation instead of the one that it was dialed with.
-		_, err = c.Exec("SET NAMES utf8mb4 COLLATE utf8mb4_general_ci")
 	}
 	if err != nil {
 		c.Failed(err)
@@ -147,13 +139,21 @@ func (t *Transactions) decided(ctx context.Context, id ID, first *Participant) (
 		if err == nil || errors.Is(err, backend.ErrClosed) {
 			return committed, err
 		}
-		timer := time.NewTimer(askAgain)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if !pause(ctx, askAgain) {
 			return false, err
-		case <-timer.C:
 		}
+	}
+}
+
+// pause waits, and says false when ctx is done before.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }
 

@@ -75,5 +75,8 @@ func (id ID) shard(m *shardmap.Map) *shardmap.Shard {
 // is on one server once, and where a server lets nobody end a branch while the session that prepared it lives, the number
 // says which session that is.
 func (id ID) Branch(connection uint32) string {
-	return "'" + string(id) + "','" + strconv.FormatUint(uint64(connection), 10) + "'," + strconv.Itoa(format)
+	b := branch{id, bqual(connection)}
+	return b.sql()
 }
+
+func bqual(connection uint32) string { return strconv.FormatUint(uint64(connection), 10) }

@@ -210,19 +210,19 @@ func (r *Recovery) end(ctx context.Context, m *shardmap.Map, shard string, b *br
 	if err != nil {
 		return false, fmt.Errorf("branch %s: its transaction can't be decided: %w", b.sql(), err)
 	}
-	ended, err = t.finish(ctx, shard, b, committed)
-	if ended {
+	ended, here, err := t.finish(ctx, shard, b, committed)
+	if here {
 		t.counts.ended(committed)
 		r.Log.Warn("a transaction in doubt was ended", "shard", shard, "branch", b.sql(), "committed", committed)
 	}
 	return ended, err
 }
 
-// finish ends a prepared branch.
-func (t *Transactions) finish(ctx context.Context, shard string, b *branch, commit bool) (ended bool, err error) {
+// finish ends a prepared branch; here says that it wasn't somebody else.
+func (t *Transactions) finish(ctx context.Context, shard string, b *branch, commit bool) (ended, here bool, err error) {
 	c, err := t.acquire(ctx, shard)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	defer c.Release()
 	stop := context.AfterFunc(ctx, c.Interrupt)
@@ -234,26 +234,26 @@ func (t *Transactions) finish(ctx context.Context, shard string, b *branch, comm
 	_, err = c.Exec(verb + b.sql())
 	switch {
 	case err == nil:
-		return true, nil
+		return true, true, nil
 	case !isCode(err, codeUnknownXID):
-		return false, t.broken(ctx, c, fmt.Errorf("%s%s: %w", verb, b.sql(), err))
+		return false, false, t.broken(ctx, c, fmt.Errorf("%s%s: %w", verb, b.sql(), err))
 	}
 	// Another proxy has ended it, or the session that prepared it lives and nobody else may: its client has gone, or
 	// waits for what is decided already, and the branch outlives it. MySQL from 8.0.29 on has no such rule.
 	res, err := c.Query("XA RECOVER")
 	if err != nil {
-		return false, t.broken(ctx, c, err)
+		return false, false, t.broken(ctx, c, err)
 	}
 	for i := range res.Rows {
 		if data, _ := res.Get(i, "data"); data != string(b.id)+b.bqual {
 			continue
 		}
 		if _, err := c.Exec("KILL " + b.bqual); err != nil && !isCode(err, codeNoSuchThread) {
-			return false, t.broken(ctx, c, fmt.Errorf("KILL %s, which prepared branch %s: %w", b.bqual, b.sql(), err))
+			return false, false, t.broken(ctx, c, fmt.Errorf("KILL %s, which prepared branch %s: %w", b.bqual, b.sql(), err))
 		}
-		return false, nil
+		return false, false, nil
 	}
-	return true, nil
+	return true, false, nil
 }
 
 // codeNoSuchThread is the error of KILL for a connection that is gone.
