@@ -17,6 +17,10 @@ func TestHolds(t *testing.T) {
 		{`{slots: 4, owners: {s1: ["0-3"]}, default_shard: s1, tables: {c: {reference: true}}}`, []string{"s1"}},
 		{`{slots: 4, owners: {s1: ["0-3"]}, default_shard: s0, moves: {r1.1: {slots: ["1"], from: s1, to: s2, state: copying}}}`, []string{"s0", "s1"}},
 		{`{slots: 4, owners: {s1: ["0", "2-3"], s2: ["1"]}, default_shard: s1, moves: {r1.1: {slots: ["1"], from: s1, to: s2, state: moved}}}`, []string{"s1", "s2"}},
+		// The last slots of s1 are away, and what they left behind comes back with them.
+		{`{slots: 4, owners: {s2: ["0-3"]}, default_shard: s0, moves: {r1.1: {slots: ["1"], from: s1, to: s2, state: moved}}}`, []string{"s0", "s1", "s2"}},
+		{`{slots: 4, owners: {s2: ["0-3"]}, default_shard: s0, moves: {r1.1: {slots: ["1"], from: s1, to: s2, state: returning}}}`, []string{"s0", "s1", "s2"}},
+		{`{slots: 4, owners: {s2: ["0-3"]}, default_shard: s0, moves: {r1.1: {slots: ["1"], from: s1, to: s2, state: cleaning}}}`, []string{"s0", "s2"}},
 	} {
 		m, err := Parse([]byte(shards + "databases:\n  shop: " + c.database + "\n"))
 		if err != nil {

@@ -80,8 +80,9 @@ func (d *Database) Owned(id string) []int {
 
 // Holds reports whether a shard has the database's listed tables, with copies
 // of its reference tables that are written to: it owns slots, or it is the
-// default shard. Where the database has no slots, every shard does. A shard to
-// which the database's first slots move has none of them until it owns these.
+// default shard, or its slots have moved away and may yet come back. Where the
+// database has no slots, every shard does. A shard to which the database's first
+// slots move has none of them until it owns these.
 func (d *Database) Holds(s *Shard) bool { return d.lacks == nil || !d.lacks[s.Index] }
 
 // HoldsAll reports whether every shard of the map holds the tables.
@@ -106,6 +107,11 @@ func (d *Database) noteHolders(m *Map) {
 	holds(d.Default)
 	for _, s := range d.owners {
 		holds(s)
+	}
+	for _, v := range d.moves {
+		if v.State == MoveMoved || v.State == MoveReturning {
+			holds(v.From)
+		}
 	}
 	if n > 0 {
 		d.lacks = lacks

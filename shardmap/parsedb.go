@@ -91,8 +91,8 @@ func (p *parser) database(m *Map, n *yaml.Node, name, path string) *Database {
 	before := len(p.problems)
 	p.owners(m, d, f["owners"], path+".owners")
 	if len(p.problems) == before {
-		d.noteHolders(m)
 		p.moves(m, d, f["moves"], path+".moves")
+		d.noteHolders(m)
 	}
 	return d
 }

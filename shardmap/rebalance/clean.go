@@ -39,6 +39,10 @@ func (v *mover) cleaning(ctx context.Context, mv *shardmap.Move) error {
 	for {
 		if !references && lastThere(v.move()) {
 			references = true
+			// Until now they were written to, perhaps, for a move that has ended since.
+			if err := v.r.passed(ctx, sh, v.r.current().Version(), v.say); err != nil {
+				return err
+			}
 			if err := c.describe(ctx, sh, true); err != nil {
 				return err
 			}

@@ -188,9 +188,6 @@ func (v *mover) flow(ctx context.Context, mv *shardmap.Move, k kind) (_ *flow, e
 		return nil, err
 	}
 	carry := carries(mv)
-	if k == kindBack {
-		carry = f.state.carries
-	}
 	if err := f.describe(ctx, carry); err != nil {
 		return nil, err
 	}

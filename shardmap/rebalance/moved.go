@@ -66,13 +66,6 @@ func (f *flow) mayFinish(mv *shardmap.Move) string {
 	if n := f.v.strays(); n > 0 && !f.v.r.AllowStrays {
 		return fmt.Sprintf("%d rows were written past the proxies at %s, which owns them no longer: see `shardctl rebalance status` for these strays, bring what is of use to %s, and finish with leave to drop them", n, f.to.addr, mv.To.ID)
 	}
-	if f.state.carries {
-		for _, other := range mv.Database.Moves() {
-			if other.ID != mv.ID && other.From == mv.From && (other.State == shardmap.MoveMoved || other.State == shardmap.MoveReturning) {
-				return "move " + other.ID + " ends first: this one brings the reference tables back"
-			}
-		}
-	}
 	return ""
 }
 

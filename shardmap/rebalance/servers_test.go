@@ -462,9 +462,14 @@ func drained(s *servers) {
 	load := s.startLoad()
 	s.store.plan(s.T, shardmap.WantSwitch, "r10.1", "s1", "s0", 0, 1)
 	s.store.plan(s.T, shardmap.WantSwitch, "r10.2", "s1", "s0", 2, 3)
+	s.store.plan(s.T, shardmap.WantSwitch, "r10.3", "s0", "s1", 8) // while all others leave
 	s.run("r10", s.options())
-	s.store.want(s.T, "r10.1", shardmap.WantUndo)
-	s.store.want(s.T, "r10.2", shardmap.WantUndo)
+	for n := load.done.Load() + 200; load.done.Load() < n; {
+		sleep(s.ctx, 10*time.Millisecond)
+	}
+	for _, id := range []string{"r10.1", "r10.2", "r10.3"} {
+		s.store.want(s.T, id, shardmap.WantUndo)
+	}
 	s.run("r10", s.options())
 	load.end()
 	s.gone()

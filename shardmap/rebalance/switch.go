@@ -47,14 +47,13 @@ func (v *mover) waits() bool {
 }
 
 // goesFirst names the move that must be switched before this one, or is "": the
-// one that brings the reference tables along, or back.
+// one that brings the reference tables along.
 func (f *flow) goesFirst(mv *shardmap.Move) string {
 	if mv.Database.Holds(mv.Copies()) || f.state.carries {
 		return ""
 	}
 	for _, other := range mv.Database.Moves() {
-		back := other.State == shardmap.MoveMoved || other.State == shardmap.MoveReturning
-		if other.ID != mv.ID && other.Copies() == mv.Copies() && (carries(other) || mv.State == shardmap.MoveMoved && back) {
+		if other.ID != mv.ID && other.Copies() == mv.Copies() && carries(other) {
 			return other.ID
 		}
 	}
@@ -64,12 +63,11 @@ func (f *flow) goesFirst(mv *shardmap.Move) string {
 // cut is a switch under way.
 type cut struct {
 	*flow
-	primary     *server.Server // of the owner until then
-	began       time.Time
-	steps       []Step
-	version     uint64 // of the map with the pause
-	fenced      []string
-	carriesBack bool // the reference tables come back with an undo
+	primary *server.Server // of the owner until then
+	began   time.Time
+	steps   []Step
+	version uint64 // of the map with the pause
+	fenced  []string
 }
 
 // trySwitch lets the side of the copies own the slots. What isn't done within
@@ -80,7 +78,7 @@ func (f *flow) trySwitch(ctx context.Context, mv *shardmap.Move) (done bool, err
 		v.say(fmt.Sprintf("%d rows have changed since they were compared, more than %d", n, limitBehind))
 		return false, f.pause(ctx)
 	}
-	// One at a time: whether the reference tables go along depends on who else
+	// One at a time: the pauses would make each other longer, and whether the reference tables go along depends on who else
 	// has been switched.
 	select {
 	case v.r.switching <- struct{}{}:
@@ -419,25 +417,12 @@ func (c *cut) keepBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	now := c.v.move()
-	if now == nil {
-		return errState
-	}
 	b := c.backState()
 	b.position, b.equal, b.straysFrom, b.straysKnown = at, at, c.stream.Keep(), c.stream.Position().GTID
-	// The source keeps no slot: then nobody writes its reference tables.
-	b.carries = leavesNone(now)
-	c.carriesBack = b.carries
 	b.progress.State = shardmap.MoveMoved
 	ctx, cancel := c.whole(ctx)
 	defer cancel()
 	return b.replace(ctx)
-}
-
-// leavesNone says whether the source of a move has no reference tables that are
-// written to once the target owns the slots.
-func leavesNone(mv *shardmap.Move) bool {
-	return mv.Database.Default != mv.From && len(mv.Database.Owned(mv.From.ID)) == len(mv.Slots())
 }
 
 // lastReplicas waits until the replicas of the new owner have all.
@@ -461,20 +446,11 @@ func (c *cut) lastReplicas(ctx context.Context) error {
 func (c *cut) store(ctx context.Context, paused, next shardmap.MoveState) error {
 	v := c.v
 	for {
-		others := false
 		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.r.Statement)
-		_, err := v.r.swap(within, v.db, v.id, fmt.Sprintf("move %s: %s owns the slots", v.id, c.to.shard.ID), []shardmap.MoveState{paused}, func(mv *shardmap.Move) bool {
-			others = next == shardmap.MoveMoved && leavesNone(mv) != c.carriesBack
-			if !others {
-				mv.State = next
-			}
-			return true
-		})
+		_, err := v.r.swap(within, v.db, v.id, fmt.Sprintf("move %s: %s owns the slots", v.id, c.to.shard.ID), []shardmap.MoveState{paused}, to(next))
 		cancel()
 		mv := v.move()
 		switch {
-		case others:
-			return errors.New("another move of the source's slots was switched at this moment")
 		case err == nil, errors.Is(err, errState) && mv != nil && mv.State == next:
 			return v.r.point("stored")
 		case errors.Is(err, errAgain), errors.Is(err, errState):
