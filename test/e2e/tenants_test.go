@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -220,7 +221,7 @@ func (c *tenant) run(ctx context.Context, db *sql.DB) {
 			c.fail("%s", err)
 		}
 	}
-	c.l.f.Errorf("client %d of %s: %v", c.n, c.d.addr, c.fatal)
+	c.l.f.Errorf("%s: client %d of %s: %v", time.Now().UTC().Format(time.RFC3339Nano), c.n, c.d.addr, c.fatal) // as the daemons' logs
 	c.l.stop()
 }
 
@@ -296,6 +297,13 @@ func (c *tenant) one(ctx context.Context, db *sql.DB, r *rand.Rand) (err error) 
 		if c.conn, err = db.Conn(ctx); err != nil {
 			c.conn = nil
 			return err
+		}
+		if c.l.faults.Load() {
+			// Replicas may lack what its last session wrote; primaries don't, and from then on this one doesn't go back.
+			ids := strings.Trim(fmt.Sprint(slices.Sorted(maps.Keys(c.n0))), "[]")
+			if err := c.ints(ctx, "SELECT COUNT(*) FROM accounts WHERE id IN ("+strings.ReplaceAll(ids, " ", ",")+") LOCK IN SHARE MODE", new(int64)); err != nil {
+				return err
+			}
 		}
 	}
 	id, other := c.account(r.IntN(tenantsEach)), c.account(r.IntN(tenantsEach))
