@@ -42,6 +42,26 @@ type Revision struct {
 // ErrConflict is returned by Store.Swap when the stored version is not base.
 var ErrConflict = errors.New("the stored map has another version")
 
+// Exchange is Store.Swap for those who have to know what came of it: it looks
+// what is stored where the answer was lost, or where the stored version is not
+// base. It returns what is stored now: next if there is no error; otherwise, with
+// Swap's error, another map, or nil where the store doesn't say.
+func Exchange(ctx context.Context, s Store, base uint64, next *Map) (*Map, error) {
+	err := s.Swap(ctx, base, next)
+	if err == nil {
+		return next, nil
+	}
+	now, loadErr := s.Load(ctx)
+	switch {
+	case loadErr != nil:
+		return nil, err
+	case now.Version() == next.Version() && now.Equal(next):
+		return now, nil
+	default:
+		return now, err
+	}
+}
+
 // ErrNoRevision is returned by History.Revision for a version that is not
 // remembered.
 var ErrNoRevision = errors.New("no such version in the history")

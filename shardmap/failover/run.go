@@ -66,26 +66,16 @@ func (r *run) swap(ctx context.Context, note string, edit func(*shardmap.Map) (*
 		if err != nil {
 			return err
 		}
-		err = r.store.Swap(shardmap.WithNote(ctx, note), r.stored.Version(), next)
-		if err == nil {
-			r.stored, r.report.Version = next, next.Version()
-			return nil
-		}
-		m, loadErr := r.store.Load(ctx)
-		if loadErr != nil {
-			return err
-		}
-		if m.Version() == next.Version() && m.Equal(next) { // it was stored, though the answer was lost
+		m, err := shardmap.Exchange(shardmap.WithNote(ctx, note), r.store, r.stored.Version(), next)
+		switch {
+		case err == nil:
 			r.stored, r.report.Version = m, m.Version()
 			return nil
+		case m == nil || !errors.Is(err, shardmap.ErrConflict) || m.Version() <= r.stored.Version():
+			return err
 		}
 		now := m.Shard(r.shard)
-		switch {
-		case !errors.Is(err, shardmap.ErrConflict):
-			return err
-		case m.Version() <= r.stored.Version():
-			return err
-		case now == nil || now.Paused != before.Paused || now.Primary.Addr != before.Primary.Addr:
+		if now == nil || now.Paused != before.Paused || now.Primary.Addr != before.Primary.Addr {
 			return fmt.Errorf("the map's version is %d now: %w", m.Version(), errTaken)
 		}
 		r.stored = m

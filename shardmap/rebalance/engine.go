@@ -310,27 +310,15 @@ func (r *run) swap(ctx context.Context, db, id, note string, from []shardmap.Mov
 		if err != nil {
 			return nil, err
 		}
-		err = r.store.Swap(shardmap.WithNote(ctx, note), m.Version(), next)
+		now, err := shardmap.Exchange(shardmap.WithNote(ctx, note), r.store, m.Version(), next)
+		if now != nil {
+			r.setMap(now)
+		}
 		switch {
 		case err == nil:
-			r.setMap(next)
-			return next, nil
-		case errors.Is(err, shardmap.ErrConflict):
-			if ctx.Err() != nil {
-				return nil, err
-			}
-			// It may be our own, of which the answer was lost.
-			if now, err := r.store.Load(ctx); err == nil && now.Version() == next.Version() && now.Equal(next) {
-				r.setMap(now)
-				return now, nil
-			}
-		default:
-			now, loadErr := r.store.Load(ctx)
-			if loadErr != nil || now.Version() != next.Version() || !now.Equal(next) {
-				return nil, err
-			}
-			r.setMap(now)
 			return now, nil
+		case !errors.Is(err, shardmap.ErrConflict) || ctx.Err() != nil:
+			return nil, err
 		}
 	}
 }
