@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // A shard's fence is the row of shardway.fence on its servers: the version of
@@ -18,14 +19,24 @@ var errFenced = errors.New("fenced")
 
 const fenceSQL = "SELECT version FROM shardway.fence WHERE id=1"
 
-// checkFence reads the fence of the connection's server. No table, no row, and
-// no right to read it mean that there is no fence.
+// fenceEvery is the time between two looks of a prober.
+const fenceEvery = time.Second
+
+// checkFence is readFence as long as ctx lasts.
 func (c *Conn) checkFence(ctx context.Context) error {
 	stop := interruptOn(ctx, c.Conn)
-	res, err := queryTolerant(c, fenceSQL)
+	err := c.readFence()
 	if !stop() {
 		return context.Cause(ctx)
 	}
+	return err
+}
+
+// readFence reads the fence of the connection's server: the error wraps errFenced
+// where the map is too old. No table, no row, and no right to read it mean that
+// there is no fence.
+func (c *Conn) readFence() error {
+	res, err := queryTolerant(c, fenceSQL)
 	if err != nil || res == nil || len(res.Rows) != 1 || len(res.Rows[0]) != 1 || res.Rows[0][0] == nil {
 		return err
 	}

@@ -256,3 +256,37 @@ func TestFence(t *testing.T) {
 		}
 	})
 }
+
+// A fence that is raised while all is well is noticed: what runs on the server
+// was planned by a map that is too old.
+func TestFenceIsRaised(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fleet) {
+		c := f.cluster(1, Options{})
+		synctest.Wait()
+		held := mustAcquire(t, c, wantPrimary)
+		f.at("p:1").set(func(s *fakeServer) { s.fence = "1" }) // the version in use
+		time.Sleep(3 * fenceEvery)
+		if why := c.Fenced(); why != "" {
+			t.Fatalf("fenced: %q", why)
+		}
+		if _, err := held.Query(fenceSQL); err != nil {
+			t.Fatal(err)
+		}
+		f.at("p:1").set(func(s *fakeServer) { s.fence = "2" })
+		time.Sleep(3 * fenceEvery)
+		if why := c.Fenced(); !strings.Contains(why, "p:1") {
+			t.Errorf("fenced: %q", why)
+		}
+		if _, err := held.Query(fenceSQL); err == nil {
+			t.Error("a held connection goes on")
+		} else {
+			held.Failed(err)
+		}
+		if _, err := c.Acquire(context.Background(), wantPrimary); !errors.Is(err, ErrNoServer) {
+			t.Errorf("the error is %v", err)
+		}
+		c.Apply(c.snapshot.Load().m.WithVersion(2))
+		synctest.Wait()
+		mustAcquire(t, c, wantPrimary).Release()
+	})
+}

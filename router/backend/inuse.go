@@ -33,10 +33,14 @@ func (l *inUse) remove(c *Conn) {
 // interruptLost ends the statements that run on a server which is known to be gone
 // since longer than Options.DownTimeout: the holders see their connections fail,
 // as they would see it much later by the network's own deadlines, or, of a
-// server that is frozen, never.
+// server that is frozen, never. Where the server is well and its fence keeps this
+// proxy out, it ends them at once: they were planned by a map that is too old.
 func (s *server) interruptLost() {
 	h := s.health.Load()
-	if h.state != health.Down || h.refused || h.fenced || s.cluster.now()-h.at < s.cluster.options().DownTimeout {
+	if h.state != health.Down || h.refused {
+		return
+	}
+	if !h.fenced && s.cluster.now()-h.at < s.cluster.options().DownTimeout {
 		return
 	}
 	p := &s.pool

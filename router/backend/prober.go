@@ -99,6 +99,8 @@ type probe struct {
 	lagSQL   string // the form of SHOW REPLICA STATUS that the server knows; "" before one was tried
 	executed replication.Executed
 	beating  beating
+
+	fenceRead time.Time
 }
 
 // run makes one probe, on the connection at hand or else on a new one. A server
@@ -132,6 +134,7 @@ func (p *probe) run() (found probed, dialed bool, err error) {
 		return found, false, err
 	}
 	p.facts, p.lagSQL, p.executed = nil, "", replication.Executed{}
+	p.fenceRead = time.Now() // by connect
 	found, err = p.ask(ctx)
 	if err != nil {
 		p.hangUp(false)
@@ -187,7 +190,11 @@ func (p *probe) askAll() (probed, error) {
 	p.lagOf(&found)
 	found.heartbeat = p.beating.why
 	found.warning = p.warning(&found)
-	return found, nil
+	if time.Since(p.fenceRead) >= fenceEvery {
+		p.fenceRead = time.Now()
+		err = p.conn.readFence()
+	}
+	return found, err
 }
 
 // look asks for what one SELECT can tell: whether the server is read-only, what

@@ -174,6 +174,12 @@ func thereAndBack(s *servers) {
 			s.Errorf("%s is %s", id, mv.State)
 		}
 	}
+	// A proxy that nobody knows of is kept out.
+	fence, err := s.c.Shards[0].Primary.Text(s.ctx, server.FenceQuery)
+	s.must(err)
+	if n, err := strconv.ParseUint(fence, 10, 64); err != nil || n == 0 || n > s.store.m.Version() {
+		s.Errorf("the fence is %q, the map's version %d, %v", fence, s.store.m.Version(), err)
+	}
 	// What is written now flows back.
 	for n := load.done.Load() + 200; load.done.Load() < n; {
 		sleep(s.ctx, 10*time.Millisecond)

@@ -274,6 +274,10 @@ func (c *cut) run(ctx context.Context, was, paused, next shardmap.MoveState) err
 	if err := c.drain(ctx); err != nil {
 		return err
 	}
+	// Nobody knows of a proxy that was cut off before this began. It notices this.
+	if err := c.primary.Raise(ctx, c.version, fmt.Sprintf("rebalance %s by %s: move %s", v.r.id, v.r.By, v.id)); err != nil {
+		return err
+	}
 	if err := c.step("last position"); err != nil {
 		return err
 	}
