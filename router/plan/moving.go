@@ -63,7 +63,9 @@ func (b *builder) mark(p Plan) Plan {
 		s := &b.all()[i]
 		switch {
 		case s.table == nil || b.st.Kind == parse.Show || b.st.Kind == parse.Describe:
-		case s.kind == kindSharded && s.in.all, s.kind == kindReference && s.written: // LOAD DATA and the like
+		case s.kind == kindReference && s.written:
+			t.addCopied(s.table.Database)
+		case s.kind == kindSharded && s.in.all: // LOAD DATA and the like
 			t.add(s.table.Database, ^uint64(0))
 		case s.kind == kindSharded:
 			t.add(s.table.Database, s.in.moving)
@@ -73,7 +75,11 @@ func (b *builder) mark(p Plan) Plan {
 		b.markInsert(t)
 	}
 	for _, table := range [...]*shardmap.Table{b.wrote, b.moves} {
-		if table != nil {
+		switch {
+		case table == nil:
+		case table.Reference:
+			t.addCopied(table.Database)
+		default:
 			t.add(table.Database, ^uint64(0)) // the rows that are assigned another key may go to any slot
 		}
 	}
@@ -164,6 +170,16 @@ func (t *touches) add(d *shardmap.Database, bits uint64) {
 	for _, v := range d.Moves() {
 		if v.Begun() && bits&moveBit(v) != 0 && !slices.Contains(t.moves, v) {
 			t.moves = append(t.moves, v)
+		}
+	}
+}
+
+// addCopied adds the moves that a write to a reference table touches: those that take the table along, as a shard has its
+// copies for them and isn't written to yet. All other shards do what the statement says, whoever owns which slots.
+func (t *touches) addCopied(d *shardmap.Database) {
+	for _, v := range d.Moves() {
+		if !d.Holds(v.Copies()) {
+			t.add(d, moveBit(v))
 		}
 	}
 }
