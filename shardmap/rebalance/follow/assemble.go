@@ -45,6 +45,7 @@ type open struct {
 	branch string
 	keys   map[*followed]*keySet
 	bytes  int
+	point  map[*followed]int // how many keys there were at the last SAVEPOINT
 	Transaction
 }
 
@@ -353,8 +354,20 @@ func (a *assembler) statement(schema, text string) ([]*open, error) {
 		o.ends = true
 		return nil, nil
 	}
-	if upper == "COMMIT" || upper == "ROLLBACK" {
+	if upper == "COMMIT" {
 		return a.end(), nil
+	}
+	if upper == "ROLLBACK" {
+		o.rollback()
+		return a.end(), nil
+	}
+	if _, ok := verb("SAVEPOINT "); ok {
+		o.savepoint()
+		return nil, nil
+	}
+	if _, ok := verb("ROLLBACK TO "); ok {
+		o.rollbackTo()
+		return nil, nil
 	}
 	if id, ok := verb("XA COMMIT "); ok {
 		a.commit(id)
@@ -425,7 +438,7 @@ func (a *assembler) finish(o *open) *Transaction {
 		for _, f := range a.list {
 			set := o.keys[f]
 			switch {
-			case set == nil:
+			case set == nil || len(set.list) == 0:
 			case f.mark:
 				t.Marked = append(t.Marked, Changed{f.table, set.list})
 			default:

@@ -160,6 +160,39 @@ func TestAssemble(t *testing.T) {
 	}
 }
 
+// TestAssembleUndone: rows that a transaction has changed and changed back haven't changed.
+func TestAssembleUndone(t *testing.T) {
+	s := newScript(t, Options{From: set(t, "1-3-10"), Tables: []*rows.Table{tableT()}})
+	s.begin(11, false)
+	s.insert(1)
+	s.must(s.statement("SAVEPOINT `a`"))
+	s.insert(1)
+	s.insert(2)
+	s.must(s.statement("ROLLBACK TO `a`"))
+	s.insert(3)
+	s.must(s.statement("rollback to savepoint a"))
+	s.insert(4)
+	s.must(s.statement("SAVEPOINT b"))
+	s.insert(5)
+	s.must(s.statement("ROLLBACK TO a")) // what came before b is undone as well, which isn't looked for
+	s.insert(2)
+	s.commit()
+	s.begin(12, false)
+	s.must(s.statement("ROLLBACK TO x")) // of which nothing is known
+	s.insert(1)
+	s.must(s.statement("ROLLBACK TO x"))
+	s.commit()
+	s.begin(13, false)
+	s.must(s.statement("SAVEPOINT a"))
+	s.insert(1)
+	s.must(s.statement("ROLLBACK TO a"))
+	s.commit()
+	s.begin(14, false)
+	s.insert(1)
+	s.must(s.statement("ROLLBACK"))
+	s.want("1-3-11 t[1 4 2]", "1-3-12 t[1]", "1-3-13", "1-3-14")
+}
+
 func TestAssembleBranches(t *testing.T) {
 	o := Options{From: set(t, "1-3-10"), Tables: []*rows.Table{tableT()}}
 	s := newScript(t, o)

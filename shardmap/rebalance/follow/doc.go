@@ -10,7 +10,8 @@
 //
 // Every change of a row of the tables, up to a position, is in a transaction up
 // to that position, with the primary key before and after; or the stream ends
-// with an error that says which change can't be told.
+// with an error that says which change can't be told. The tables have an engine
+// with transactions: what was undone, to a savepoint or wholly, is left out.
 //
 // A transaction may be in the log before its rows can be read. So who reads rows
 // because of it calls [Await] first.

@@ -38,6 +38,7 @@ func TestServers(t *testing.T) {
 				{"keys of every type", keysOfTypes},
 				{"images", images},
 				{"transactions", transactions},
+				{"what is undone", undone},
 				{"XA branches", xaBranches},
 				{"statements", statements},
 				{"what is read after Await is not before it", awaited},
@@ -296,6 +297,33 @@ func images(s *servers) {
 		}
 	}
 	_ = other
+}
+
+// undone changes rows and goes back to a savepoint, also where a server's log has what was undone.
+func undone(s *servers) {
+	t := s.table("tu", "id INT PRIMARY KEY, v INT")
+	s.exec("DROP TABLE IF EXISTS app.plain", "CREATE TABLE app.plain (id INT PRIMARY KEY) ENGINE=MyISAM")
+	s.exec("INSERT INTO app.tu VALUES (1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 6), (7, 7), (8, 8)")
+	stream := s.start(t)
+	ways := [][3]string{
+		{"DO 0", "DO 0", "DO 0"},
+		{"CREATE TEMPORARY TABLE app.x (id INT)", "INSERT INTO app.x VALUES (1)", "DROP TEMPORARY TABLE app.x"},
+		{"DO 0", "CREATE TEMPORARY TABLE app.x (id INT)", "DROP TEMPORARY TABLE app.x"},
+		{"CREATE TEMPORARY TABLE app.x (id INT)", "DROP TEMPORARY TABLE app.x", "DO 0"},
+		{"INSERT INTO app.plain VALUES (1)", "DO 0", "DO 0"},
+		{"DO 0", "DO 0", "INSERT INTO app.plain VALUES (2)"},
+	}
+	if s.mysql() { // which refuses the last two
+		ways = ways[:4]
+	}
+	for i, around := range ways {
+		id := i + 1
+		s.exec("START TRANSACTION", "UPDATE app.tu SET v = v + 1 WHERE id = 7", around[0], "SAVEPOINT `a b`", fmt.Sprintf("UPDATE app.tu SET id = id + 100 WHERE id = %d", id), around[1],
+			"ROLLBACK TO SAVEPOINT `a b`", "UPDATE app.tu SET v = v + 1 WHERE id = 8", around[2], fmt.Sprintf("DELETE FROM app.tu WHERE id = %d", id), "COMMIT")
+		if got, want := keys(s.until(stream)), []string{fmt.Sprint(id), "7", "8"}; !slices.Equal(got, want) {
+			s.Errorf("with %q changed are %q, want %q", around, got, want)
+		}
+	}
 }
 
 func transactions(s *servers) {
