@@ -13,19 +13,24 @@ import (
 
 // move runs an UPDATE that assigns the key for one row, whose primary key's values and new key are cells, as SQL: on the shard
 // where the row is, with all that the server makes of it, and then takes the row to the shard of its new key.
+//
+// While slots move the shard may have copies of rows that another one owns, and there the row's new key may belong among
+// them: a copy could be in its way, and what comes and goes among the copies would be taken for a write past the proxies. So
+// the row is read as it has become, and then the shard goes back to where nothing was done.
 func (w *picking) move(ctx context.Context, head string, row []byte, cells []string) error {
 	s, p, t := w.s, &w.p.Targets[0], w.p.Move
 	n := len(p.Keys)
 	at := -1 // the sharding key in the primary key
-	var was, is []string
+	var named, before, after []string
 	for i, k := range p.Keys {
-		was = append(was, rewrite.Quote(p.Alias)+"."+rewrite.Quote(k)+" = "+cells[i])
+		before = append(before, rewrite.Quote(k)+" = "+cells[i])
+		named = append(named, rewrite.Quote(p.Alias)+"."+before[i])
 		if strings.EqualFold(k, t.Key) {
 			at = i
-			is = append(is, rewrite.Quote(k)+" = "+cells[n])
+			after = append(after, rewrite.Quote(k)+" = "+cells[n])
 			continue
 		}
-		is = append(is, rewrite.Quote(k)+" = "+cells[i])
+		after = append(after, before[i])
 	}
 	if at < 0 {
 		return protocol.Errorf(1235, "42000", "shardway: SET assigns %s.%s.%s, the key that decides the row's shard, and the table's primary key doesn't hold it: delete the row and insert it with its new key", p.DB, p.Table, t.Key)
@@ -35,24 +40,27 @@ func (w *picking) move(ctx context.Context, head string, row []byte, cells []str
 		return err
 	}
 	from := old.Shard
-	assigned := t.Locate(keyOf(w.kinds[n], row, n), shardmap.Equal)
-	if assigned.Kind == shardmap.Placed {
-		if err := passes(t, from, assigned); err != nil {
+	was, is := strings.Join(before, " AND "), strings.Join(after, " AND ")
+	own := t.OwnSQL(from.ID, "")
+	if own != "" {
+		if err := s.x.Point(ctx, from.ID); err != nil {
 			return err
 		}
 	}
-	_, _, reply, err := w.runAt(ctx, from, head+" WHERE "+strings.Join(was, " AND "), false)
-	if err != nil {
-		return meets(err, t, assigned, from)
+	a := assigning{sql: head + " WHERE " + strings.Join(named, " AND "), at: from, own: own, copies: []string{is, after[at]}}
+	if err := w.assign(ctx, &a); err != nil {
+		return err
 	}
-	w.sum.AffectedRows += reply.AffectedRows
-	w.sum.Warnings += reply.Warnings
-	w.sum.Info = exec.AddInfo(w.sum.Info, reply.Info)
+	w.sum.AffectedRows += a.reply.AffectedRows
+	w.sum.Warnings += a.reply.Warnings
+	w.sum.Info = exec.AddInfo(w.sum.Info, a.reply.Info)
+	if a.skipped {
+		return nil
+	}
 	// What the server has stored may not be what was assigned: the row says.
-	where := strings.Join(is, " AND ")
 	var columns, rows [][]byte
 	err = s.x.Under("character_set_results", "'utf8mb4'", func() (err error) {
-		columns, rows, _, err = w.runAt(ctx, from, "SELECT "+rewrite.Quote(t.Key)+" FROM "+rewrite.Quote(p.DB)+"."+rewrite.Quote(p.Table)+" WHERE "+where, true)
+		columns, rows, _, err = w.runAt(ctx, from, "SELECT "+rewrite.Quote(t.Key)+" FROM "+rewrite.Quote(p.DB)+"."+rewrite.Quote(p.Table)+" WHERE "+is, true)
 		return err
 	})
 	if err != nil {
@@ -67,52 +75,90 @@ func (w *picking) move(ctx context.Context, head string, row []byte, cells []str
 		return protocol.Errorf(1105, "HY000", "shardway: a server sent a row that makes no sense")
 	}
 	place, err := w.locate(t, keyOf(kind, rows[0], 0), stored[0])
-	if err != nil || place.Shard == from {
+	switch {
+	case err != nil:
 		return err
+	case place.Shard != from:
+	case a.cleared:
+		return errors.New("shardway: a row stays where a copy has its key")
+	default:
+		return nil
 	}
-	if err := passes(t, from, place); err != nil {
-		return err
+	way := exec.Passage{DB: p.DB, Table: p.Table, From: from.ID, To: place.Shard.ID, Where: is}
+	if own != "" {
+		way.Was = was
 	}
-	moved, err := s.x.Move(ctx, p.DB, p.Table, where, from.ID, place.Shard.ID)
+	v := copiesAt(t, old.Slot, place.Shard)
+	if v != nil {
+		way.Copy = was + " AND NOT (" + t.OwnSQL(place.Shard.ID, "") + ")"
+	}
+	moved, err := s.x.Move(ctx, &way)
+	if copied, ok := errors.AsType[*exec.CopyError](err); ok {
+		return protocol.Errorf(1205, "HY000", "shardway: SET assigns %s.%s.%s, the key that decides the row's shard, and shard %s, to which the row goes, has a copy of it as it is, which holds a value of a unique index without the key (%s), since slot %d moves from shard %s to %s (move %s, %s); nothing was changed: try it again when that is finished (shardctl rebalance finish), or cancel the move",
+			p.DB, p.Table, t.Key, place.Shard.ID, copied.Err.Message, old.Slot, v.From.ID, v.To.ID, v.ID, v.State)
+	}
 	if err == nil && !moved {
 		err = errors.New("shardway: a row that was just updated is gone")
 	}
-	return meets(err, t, old, place.Shard)
+	return err
 }
 
 // copiesAt is the move by which a shard has copies of a slot's rows, or nil.
 func copiesAt(t *shardmap.Table, slot int, at *shardmap.Shard) *shardmap.Move {
-	for _, v := range t.Database.Moves() {
-		if v.Begun() && v.Has(slot) && v.Copies() == at {
-			return v
+	if v := t.Database.Moving(slot); v != nil && v.Copies() == at {
+		return v
+	}
+	return nil
+}
+
+// assigning is the UPDATE of one row, at its shard.
+type assigning struct {
+	sql    string
+	at     *shardmap.Shard
+	own    string   // the condition for the shard's own rows; "" where it has no others
+	copies []string // conditions for what may be in the way: it is looked for with one after the other
+
+	reply   protocol.Reply
+	cleared bool // copies were deleted
+	skipped bool // an UPDATE IGNORE has left the row as it is
+}
+
+// assign runs an UPDATE, again where copies were in its way. They are deleted, for as long as the row is among them.
+func (w *picking) assign(ctx context.Context, a *assigning) (err error) {
+	for {
+		_, _, a.reply, err = w.runAt(ctx, a.at, a.sql, false)
+		e, failed := errors.AsType[*protocol.Error](err)
+		a.skipped = err == nil && w.p.Ignore && strings.Contains(a.reply.Info, "Changed: 0 ")
+		if a.own == "" || !a.skipped && (!failed || e.Code != duplicate) {
+			return err
 		}
+		found := false
+		for !found {
+			if len(a.copies) == 0 {
+				return err // it is a row of the shard's own that is in the way
+			}
+			var failed error
+			if found, failed = w.clear(ctx, a.at, a.copies[0]+" AND NOT ("+a.own+")"); failed != nil {
+				return failed
+			}
+			a.copies = a.copies[1:]
+		}
+		a.cleared = true
 	}
-	return nil
 }
 
-// passes refuses to let a row pass through a shard that owned its new slot before: whatever is written there in these slots
-// is taken for a write past the proxies.
-func passes(t *shardmap.Table, from *shardmap.Shard, is shardmap.Location) error {
-	if v := copiesAt(t, is.Slot, from); v != nil && (v.State == shardmap.MoveMoved || v.State == shardmap.MoveReturning) {
-		return protocol.Errorf(1205, "HY000", "shardway: SET assigns %s.%s.%s, the key that decides the row's shard, and the row's new slot %d has just moved from shard %s, where the row is, to %s (move %s, %s); nothing was done, try it again when that is finished: see shardctl rebalance status",
-			t.Database.Name, t.Name, t.Key, is.Slot, v.From.ID, v.To.ID, v.ID, v.State)
-	}
-	return nil
-}
+// duplicate is a server's error for a value that a unique index has already.
+const duplicate = 1062
 
-// meets says of a duplicate key on a shard that has copies of a slot's rows, the row's old slot or its new one, that it may
-// be one of them that is in the way: copies are a moment behind.
-func meets(err error, t *shardmap.Table, slot shardmap.Location, at *shardmap.Shard) error {
-	e, ok := errors.AsType[*protocol.Error](err)
-	if !ok || e.Code != 1062 || slot.Kind != shardmap.Placed {
+// clear deletes copies at a shard. Whatever refers to them stays.
+func (w *picking) clear(ctx context.Context, at *shardmap.Shard, where string) (found bool, err error) {
+	p := &w.p.Targets[0]
+	err = w.s.x.Under("foreign_key_checks", "0", func() error {
+		_, _, reply, err := w.runAt(ctx, at, "DELETE FROM "+rewrite.Quote(p.DB)+"."+rewrite.Quote(p.Table)+" WHERE "+where, false)
+		found = err == nil && reply.AffectedRows > 0
 		return err
-	}
-	v := copiesAt(t, slot.Slot, at)
-	if v == nil {
-		return err
-	}
-	return protocol.Errorf(1205, "HY000", "shardway: SET assigns %s.%s.%s, the key that decides the row's shard, and what shard %s has while slot %d moves from shard %s to %s (move %s, %s) is in the way, be it a copy or another row (%s); nothing was done, try it again when that is finished: see shardctl rebalance status",
-		t.Database.Name, t.Name, t.Key, at.ID, slot.Slot, v.From.ID, v.To.ID, v.ID, v.State, e.Message)
+	})
+	return found, err
 }
 
 // runAt runs a statement on a shard as it is, and keeps its reply.
