@@ -10,7 +10,6 @@ import (
 
 	"shardway/shardmap"
 	"shardway/test/cluster"
-	"shardway/test/grammar"
 )
 
 // handMade are moves of slots that nobody makes: the copies are where a shard would have them, and stay as they are.
@@ -131,13 +130,13 @@ func (h *handMade) rows(e *env, shard int, t cluster.Placed) (own, copies [][]st
 }
 
 // owned are the rows of a table that a shard owns; the copies that it has must be what they were.
-func (h *handMade) owned(e *env, shard int, table *grammar.Table) [][]string {
+func (h *handMade) owned(e *env, shard int, table string) [][]string {
 	e.Helper()
-	at := slices.IndexFunc(e.db.Tables, func(t cluster.Placed) bool { return t.Name == table.Name })
+	at := slices.IndexFunc(e.db.Tables, func(t cluster.Placed) bool { return t.Name == table })
 	own, copies := h.rows(e, shard, e.db.Tables[at])
 	id := e.c.Shards[shard].ID
-	if got, want := sorted(copies), h.was[id+"."+table.Name]; got != want {
-		e.Fatalf("the copies of %s on %s have changed (%s): %s", table.Name, id, h, firstDifference(got, want))
+	if got, want := sorted(copies), h.was[id+"."+table]; got != want {
+		e.Fatalf("the copies of %s on %s have changed (%s): %s", table, id, h, firstDifference(got, want))
 	}
 	return own
 }

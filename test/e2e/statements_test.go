@@ -89,6 +89,7 @@ func TestRandomStatements(t *testing.T) {
 			}
 			running.Wait()
 			whileMoving(ctx, t, c, fromEnv(t, "SHARDWAY_SEED", 1), fromEnv(t, "SHARDWAY_MOVING", 300))
+			keysWhileMoving(ctx, t, c)
 			t.Logf("note: %d statements answered alike, %d refused, %d different", sum.alike, sum.refused, sum.different)
 			for _, why := range sum.refusals() {
 				t.Logf("note: refused %s", why)
@@ -311,7 +312,7 @@ func (e *env) sameTables(p *pair, schema *grammar.Schema, seed uint64) {
 				t.Place == grammar.Reference && e.moves == nil && e.db.Shards > 0 && i >= e.db.Shards: // without slots a shard's copy isn't written to
 				continue
 			case e.moves != nil && (t.Place == grammar.Sharded || t.Place == grammar.Hashed):
-				got = append(got, e.moves.owned(e, i, t)...)
+				got = append(got, e.moves.owned(e, i, t.Name)...)
 				continue
 			}
 			rows, err := e.onServer(sh.Primary, "SELECT * FROM "+e.db.Name+"."+t.Name)
