@@ -384,6 +384,23 @@ func (c *tenant) one(ctx context.Context, db *sql.DB, r *rand.Rand) (err error) 
 			c.l.unsure.Add(1)
 		}
 		return err
+	case 10: // an entry goes to another account, mostly on another shard
+		for at, sure := range c.rows {
+			to := row{other, at.seq}
+			if _, there := c.rows[to]; !sure || there {
+				continue
+			}
+			err = c.exec(ctx, 1, "UPDATE entries SET account = ? WHERE account = ? AND seq = ?", to.account, at.account, at.seq)
+			switch {
+			case err == nil:
+				delete(c.rows, at)
+				c.rows[to] = true
+			case maybe(err):
+				c.rows[at], c.rows[to] = false, false
+			}
+			return err
+		}
+		return nil
 	}
 	return c.look(ctx, r, id)
 }
