@@ -27,7 +27,7 @@ type builder struct {
 	unpicked  string          // why rows can't be chosen first, where there is more to say than that
 	explained bool            // the statement isn't run
 	copies    *shardmap.Table // the reference table that is written to, on several shards
-	wrote     *shardmap.Table // a table that is written to in any slots: a reference table, or one whose key is assigned
+	wrote     *shardmap.Table // a table that is written to elsewhere than it is read: a reference table, or one whose key is assigned
 	// What else ties the statement to a shard: a named lock, a sequence, user variables on the pinned connection, the
 	// databases it names.
 	locks, sequence, vars, temps, homely bool

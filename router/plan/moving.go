@@ -80,7 +80,8 @@ func (b *builder) mark(p Plan) Plan {
 		case table.Reference:
 			t.addCopied(table.Database)
 		default:
-			t.add(table.Database, ^uint64(0)) // the rows that are assigned another key may go to any slot
+			pick, ok := p.(*Pick)
+			t.add(table.Database, b.going(table.Database, !ok || pick.Ignore))
 		}
 	}
 	if t.moves != nil {
@@ -106,6 +107,25 @@ func (b *builder) markInsert(t *touches) {
 			t.add(d, moveBit(v))
 		}
 	}
+}
+
+// going are the moves of the slots to which a statement takes rows of a database whose keys it assigns, all moves where that
+// isn't known. lax says that a server might store another value than the one that is assigned.
+func (b *builder) going(d *shardmap.Database, lax bool) uint64 {
+	var to set
+	for i := range b.st.Assign {
+		a := &b.st.Assign[i]
+		t := b.assignedTable(&a.Col)
+		if t == nil || t.Database != d {
+			continue
+		}
+		loc := t.Locate(b.value(&a.Val), b.store(lax))
+		if a.Counted || loc.Kind != shardmap.Placed {
+			return ^uint64(0)
+		}
+		to.or(ofSlot(t, &loc))
+	}
+	return to.moving
 }
 
 // inMotion reports whether slots of a database move.
