@@ -68,7 +68,7 @@ func (l *tenants) settle(owner func(slot int) string) (errs map[string]int) {
 	for _, c := range l.clients {
 		for kind, n := range c.errs {
 			errs[kind] += n
-			if kind != kindRetry && errs[kind] == n {
+			if errs[kind] == n {
 				f.Logf("the first error of client %d (%s): %s", c.n, kind, c.first[kind])
 			}
 		}
