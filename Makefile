@@ -13,7 +13,7 @@ SHARDS     ?= 2
 REPLICAS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-unit test-e2e soak-causal soak-cancel soak-switchover soak-failover soak-sql soak-memory soak-tx soak-rebalance test-tools lint fuzz cover bench bench-copy clients cluster cluster-down compose-test k8s-check
+.PHONY: help run build test test-unit test-e2e soak-causal soak-cancel soak-switchover soak-failover soak-sql soak-memory soak-tx soak-rebalance soak-pace test-tools lint fuzz cover bench bench-copy clients cluster cluster-down compose-test k8s-check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,10 @@ soak-tx: ## transfers and lists over four shards under thousands of faults, on e
 soak-rebalance: ## 20 rebalances and 25 times kill -9 in the middle of one, under 32 clients of three proxies, on each kind of server; TIMES=n, KILLS=n, CLIENTS=n
 	$(GO) build -tags $(TAGS) -o bin/shardway ./cmd/shardway
 	SHARDWAY_BINARY=$(CURDIR)/bin/shardway SHARDWAY_REBALANCES=$(or $(TIMES),20) SHARDWAY_KILLS=$(or $(KILLS),25) SHARDWAY_CLIENTS=$(or $(CLIENTS),32) $(GO) test -tags $(TAGS) -count=1 -timeout 180m -v -run '^TestRebalance(s|Killed)$$' ./test/e2e
+
+soak-pace: ## what 12 clients of three proxies notice while 50,000 of 100,000 rows are copied and removed, on each kind of server; ROWS=n, CLIENTS=n, SHARE="50 100"
+	$(GO) build -tags $(TAGS) -o bin/shardway ./cmd/shardway
+	SHARDWAY_BINARY=$(CURDIR)/bin/shardway SHARDWAY_ROWS=$(or $(ROWS),100000) SHARDWAY_CLIENTS=$(or $(CLIENTS),12) SHARDWAY_SHARE="$(or $(SHARE),50)" $(GO) test -tags $(TAGS) -count=1 -timeout 90m -v -run '^TestRebalancePace$$' ./test/e2e
 
 test-tools: ## install the servers and clients that the tests use
 	@test/install test

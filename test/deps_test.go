@@ -37,13 +37,14 @@ var imports = map[string][]string{
 	"shardmap/server":      {"shardmap/gtid"},
 	"shardmap/etcdstore":   {"shardmap"},
 	"shardmap/stores":      {"shardmap", "shardmap/etcdstore", "shardmap/filestore"},
-	"shardmap/rebalance":   {"shardmap", "shardmap/gtid", "shardmap/server", "shardmap/rebalance/follow", "shardmap/rebalance/rows"},
+	"shardmap/rebalance":   {"shardmap", "shardmap/gtid", "shardmap/server", "shardmap/rebalance/follow", "shardmap/rebalance/pace", "shardmap/rebalance/rows"},
 
 	"shardmap/rebalance/rows":   {"shardmap"},
 	"shardmap/rebalance/follow": {"shardmap", "shardmap/gtid", "shardmap/rebalance/rows"},
 
 	"shardmap/rebalance/audit":     {"shardmap", "shardmap/rebalance/rows"},
 	"shardmap/rebalance/balance":   {"shardmap"},
+	"shardmap/rebalance/pace":      {},
 	"shardmap/rebalance/preflight": {"shardmap", "shardmap/failover", "shardmap/rebalance/rows", "shardmap/server"},
 
 	"router/backend": {

@@ -37,9 +37,13 @@ func (t *tool) engineOptions(flags *pflag.FlagSet) (rebalance.Options, error) {
 	}
 	o.Limit, _ = flags.GetInt("limit")
 	o.MaxLag, _ = flags.GetDuration("max-lag")
+	o.Share, _ = flags.GetInt("share")
 	o.PauseLimit, _ = flags.GetDuration("pause")
 	if flags.Lookup("allow-strays") != nil {
 		o.AllowStrays, _ = flags.GetBool("allow-strays")
+	}
+	if flags.Changed("share") && (o.Share < 1 || o.Share > 100) {
+		return o, usagef("--share is a percentage, from 1 to 100")
 	}
 	if o.Limit < 0 || o.MaxLag <= 0 || o.PauseLimit <= 0 {
 		return o, usagef("--limit isn't negative, and --max-lag and --pause are longer than 0s")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"shardway/shardmap/gtid"
@@ -102,6 +103,7 @@ func (f *flow) redefined(ctx context.Context, tx *follow.Transaction) error {
 // of the copies, and keeps the position up to which all is taken over.
 func (f *flow) take(ctx context.Context, changed map[*table]map[rows.Key]bool) error {
 	keep := f.stream.Keep()
+	maps.DeleteFunc(changed, func(_ *table, set map[rows.Key]bool) bool { return len(set) == 0 }) // all of other slots
 	if len(changed) == 0 {
 		f.state.position = keep
 		if time.Since(f.saved) > f.v.r.Tick {
@@ -115,24 +117,29 @@ func (f *flow) take(ctx context.Context, changed map[*table]map[rows.Key]bool) e
 	if err := f.await(ctx); err != nil {
 		return err
 	}
-	total := 0
+	total, left := 0, len(changed)
+	for _, set := range changed {
+		total += len(set)
+	}
+	f.v.update(func(p *MoveProgress) { p.Changes += uint64(total) })
 	for t, set := range changed {
 		keys := make([]rows.Key, 0, len(set))
 		for key := range set {
 			keys = append(keys, key)
 		}
+		left--
 		for len(keys) > 0 {
 			some := keys[:min(batch, len(keys))]
 			keys = keys[len(some):]
+			if left == 0 && len(keys) == 0 { // it stands in the same transaction as the last rows
+				f.state.position = keep
+			}
 			if err := f.again(ctx, t, some, false); err != nil {
 				return err
 			}
 		}
-		total += len(set)
 	}
-	f.v.update(func(p *MoveProgress) { p.Changes += uint64(total) })
-	f.state.position = keep
-	return f.save(ctx)
+	return nil
 }
 
 // await waits until all that was followed to can be read at the owner's primary.
@@ -154,8 +161,10 @@ func (f *flow) await(ctx context.Context) error {
 }
 
 // again reads rows by their keys from the owner, which must have all that was
-// followed to, and puts them in place of the copies. As repair it is for rows
-// that have been found to differ.
+// followed to, and puts them in place of the copies, in one transaction with the
+// position and the progress. As repair it is for rows that have been found to
+// differ. Each table has a transaction of its own: the fewer rows it locks, the
+// less likely it and a client's statement wait for each other.
 func (f *flow) again(ctx context.Context, t *table, keys []rows.Key, repair bool) error {
 	ctx, cancel := f.whole(ctx)
 	defer cancel()
@@ -177,6 +186,8 @@ func (f *flow) again(ctx context.Context, t *table, keys []rows.Key, repair bool
 			note(key)
 		}
 	}
+	f.saved = time.Now()
+	f.state.progress = f.v.progress()
 	return f.state.write(ctx, func() error {
 		displaced, err := f.to.s.ReplaceKeys(ctx, t.shape, keys, t.where, b)
 		f.displaced(t, displaced)

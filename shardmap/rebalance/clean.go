@@ -86,7 +86,9 @@ type cleaner struct {
 	replicas []*server.Server
 	state    *state
 	tables   []*table
-	size     int // rows of the next chunk
+	looked   time.Time // when the server was last looked at
+	strain   string    // what was found
+	size     int       // rows of the next chunk
 }
 
 func (c *cleaner) close() {
@@ -96,7 +98,7 @@ func (c *cleaner) close() {
 
 func (c *cleaner) open(ctx context.Context, sh *shardmap.Shard) (err error) {
 	v := c.v
-	c.size = v.r.Chunk
+	c.size = min(first, v.r.Chunk)
 	if c.side, err = v.connect(ctx, sh, sh.Primary.Addr); err != nil {
 		return err
 	}
@@ -188,31 +190,25 @@ func (c *cleaner) clean(ctx context.Context, t *table) error {
 			}
 			continue
 		}
-		if why := v.r.strained(ctx, []*side{c.side}, c.replicas); why != "" {
-			v.say(why)
+		if time.Since(c.looked) >= looksEvery {
+			c.strain, c.looked = v.r.strained(ctx, []*side{c.side}, c.replicas), time.Now()
+		}
+		if c.strain != "" {
+			v.say(c.strain)
 			if !sleep(ctx, 200*time.Millisecond) {
 				return context.Cause(ctx)
 			}
 			continue
 		}
 		v.phase(PhaseClean, t.name)
-		began := time.Now()
-		chunk, err := c.side.s.Scan(t.shape, t.where, t.after, rows.Limit{Rows: c.size}).Skip(ctx)
-		if err != nil {
+		var next tableState
+		var n int64
+		var took time.Duration
+		err := v.step(ctx, func() (err error) {
+			began := time.Now()
+			next, n, err = c.chunk(ctx, t)
+			took = time.Since(began)
 			return err
-		}
-		if chunk == nil {
-			chunk = &rows.Chunk{Last: true, Range: rows.Range{After: t.after}}
-		}
-		next := tableState{after: chunk.To, done: chunk.Last}
-		n := int64(0)
-		c.state.progress = v.progress()
-		err = c.state.write(ctx, func() error {
-			if n, err = c.side.s.DeleteRange(ctx, t.shape, chunk.Range, t.where); err != nil {
-				return err
-			}
-			next.copied = t.copied + uint64(n)
-			return c.state.table(ctx, t.name, next)
 		})
 		if locked++; rows.Retryable(err) && locked < 20 { // other moves remove rows here too
 			v.say("rows are locked by others, and tried again: " + err.Error())
@@ -225,21 +221,38 @@ func (c *cleaner) clean(ctx context.Context, t *table) error {
 			return err
 		}
 		locked = 0
-		switch took := time.Since(began); {
-		case took > v.r.ChunkTime:
-			c.size = max(c.size/2, 100)
-		case took < v.r.ChunkTime/4:
-			c.size = min(c.size*2, v.r.Chunk)
-		}
+		c.size = v.r.pace.Rows(c.size, v.r.Chunk, took, v.r.ChunkTime)
 		t.tableState = next
-		v.rate.add(int(n))
+		v.rate.Add(int(n))
 		v.update(func(p *MoveProgress) { p.Rows += uint64(n); p.RowsTotal = total(c.tables) })
-		if err := v.r.limiter.wait(ctx, int(n)); err != nil {
+		if err := v.r.limiter.Wait(ctx, int(n)); err != nil {
 			return err
 		}
 	}
 	v.update(func(p *MoveProgress) { p.TablesDone++ })
 	return nil
+}
+
+// chunk removes the next rows of a table, and says how far it is then and how
+// many they were.
+func (c *cleaner) chunk(ctx context.Context, t *table) (next tableState, n int64, err error) {
+	chunk, err := c.side.s.Scan(t.shape, t.where, t.after, rows.Limit{Rows: c.size}).Skip(ctx)
+	if err != nil {
+		return next, 0, err
+	}
+	if chunk == nil {
+		chunk = &rows.Chunk{Last: true, Range: rows.Range{After: t.after}}
+	}
+	next = tableState{after: chunk.To, done: chunk.Last}
+	c.state.progress = c.v.progress()
+	err = c.state.write(ctx, func() error {
+		if n, err = c.side.s.DeleteRange(ctx, t.shape, chunk.Range, t.where); err != nil {
+			return err
+		}
+		next.copied = t.copied + uint64(n)
+		return c.state.table(ctx, t.name, next)
+	})
+	return next, n, err
 }
 
 // replicasHaveIt waits until all replicas have removed the rows, as long as it

@@ -13,8 +13,12 @@ import (
 )
 
 // round is how long chunks are read and written before the binary log is
-// followed again.
-const round = time.Second
+// followed again, and gentleRound while clients use the servers: the rows that
+// have changed meanwhile are locked together.
+const (
+	round       = time.Second
+	gentleRound = 200 * time.Millisecond
+)
 
 // copying copies the rows of a move, keeps the copies level, and switches when
 // it is asked for. It returns when the move is in another state.
@@ -68,9 +72,7 @@ func (f *flow) level(ctx context.Context, mv *shardmap.Move) (done bool, err err
 		} else if ok, err := f.place(ctx); err != nil {
 			return false, err
 		} else if ok {
-			if len(v.r.switching) > 0 {
-				sleep(ctx, 10*time.Millisecond) // its statements wait for the servers
-			} else if why := f.strained(ctx); why != "" {
+			if why := f.strained(ctx); why != "" {
 				v.say(why)
 			} else {
 				v.say("")
@@ -155,6 +157,9 @@ func (f *flow) release() {
 func (f *flow) round(ctx context.Context) error {
 	e := f.reader(ctx)
 	until := time.Now().Add(round)
+	if f.v.r.pace.Gentle() {
+		until = time.Now().Add(gentleRound)
+	}
 	for _, t := range f.tables {
 		if t.done {
 			continue
@@ -244,20 +249,21 @@ func (f *flow) roundOf(ctx context.Context, e *side, t *table, until time.Time) 
 			if limit := f.v.r.Limit; limit > 0 {
 				size = min(size, max(limit/4, 100)) // so that waiting for it is short
 			}
-			began := time.Now()
-			within, cancel := f.bounded(ctx, e)
-			c, err := e.s.Scan(t.shape, t.where, after, rows.Limit{Rows: size}).Next(within)
-			cancel()
+			var c *rows.Chunk
+			var took time.Duration
+			err := f.v.step(ctx, func() (err error) {
+				began := time.Now()
+				within, cancel := f.bounded(ctx, e)
+				defer cancel()
+				c, err = e.s.Scan(t.shape, t.where, after, rows.Limit{Rows: size}).Next(within)
+				took = time.Since(began)
+				return err
+			})
 			if err != nil || c == nil {
 				readErr = err
 				return
 			}
-			switch took := time.Since(began); {
-			case took > f.v.r.ChunkTime:
-				size = max(size/2, 100)
-			case took < f.v.r.ChunkTime/4:
-				size = min(size*2, f.v.r.Chunk)
-			}
+			size = f.v.r.pace.Rows(size, f.v.r.Chunk, max(took, time.Duration(f.wrote.Load())), f.v.r.ChunkTime)
 			select {
 			case chunks <- c:
 			case <-ctx.Done():
@@ -289,24 +295,37 @@ func (f *flow) roundOf(ctx context.Context, e *side, t *table, until time.Time) 
 	return readErr
 }
 
+// step does one step of what isn't urgent: when no move is switched, whose
+// statements wait for the servers, and paced.
+func (v *mover) step(ctx context.Context, work func() error) error {
+	for len(v.r.switching) > 0 && sleep(ctx, 10*time.Millisecond) {
+		continue
+	}
+	return v.r.pace.Step(ctx, work)
+}
+
 // writeChunk puts a chunk in place of what the target has in its range.
 func (f *flow) writeChunk(ctx context.Context, t *table, c *rows.Chunk) error {
 	if err := f.v.r.point("chunk"); err != nil {
 		return err
 	}
 	n := c.Batch.Len()
-	if err := f.v.r.limiter.wait(ctx, n); err != nil {
+	if err := f.v.r.limiter.Wait(ctx, n); err != nil {
 		return err
 	}
 	next := tableState{after: c.To, done: c.Last, copied: t.copied + uint64(n)}
 	f.state.progress = f.v.progress()
-	err := f.state.write(ctx, func() error {
-		displaced, err := f.to.s.ReplaceRange(ctx, t.shape, c.Range, t.where, c.Batch)
-		if err != nil {
-			return err
-		}
-		f.displaced(t, displaced)
-		return f.state.table(ctx, t.name, next)
+	err := f.v.step(ctx, func() error {
+		began := time.Now()
+		defer func() { f.wrote.Store(int64(time.Since(began))) }()
+		return f.state.write(ctx, func() error {
+			displaced, err := f.to.s.ReplaceRange(ctx, t.shape, c.Range, t.where, c.Batch)
+			if err != nil {
+				return err
+			}
+			f.displaced(t, displaced)
+			return f.state.table(ctx, t.name, next)
+		})
 	})
 	if err != nil {
 		return err
@@ -319,7 +338,7 @@ func (f *flow) writeChunk(ctx context.Context, t *table, c *rows.Chunk) error {
 			done++
 		}
 	}
-	f.v.rate.add(n)
+	f.v.rate.Add(n)
 	f.v.update(func(p *MoveProgress) {
 		p.Rows += uint64(n)
 		p.TablesDone, p.RowsTotal = done, max(f.total(), p.Rows)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"shardway/shardmap"
+	"shardway/shardmap/rebalance/pace"
 )
 
 // Engine runs rebalances. It is made by New and may be used by any number of
@@ -36,7 +37,8 @@ func (e *Engine) Run(ctx context.Context, id string) (Report, error) {
 		movers: map[string]*mover{}, copying: make(chan struct{}, e.o.Parallel), switching: make(chan struct{}, 1), report: &Report{},
 	}
 	r.fleet = newFleet(r)
-	r.limiter = newLimiter(e.o.Limit)
+	r.limiter = pace.NewLimiter(e.o.Limit)
+	r.pace = pace.New(e.o.Share)
 	var random [6]byte
 	_, _ = rand.Read(random[:]) // never fails
 	r.token = e.o.By + " #" + hex.EncodeToString(random[:])
@@ -52,7 +54,8 @@ type run struct {
 	token     string // tells this engine from any other
 	began     time.Time
 	fleet     *fleet
-	limiter   *limiter
+	limiter   *pace.Limiter
+	pace      *pace.Pacer
 	copying   chan struct{} // a place for each move that may be copied now
 	switching chan struct{} // the place for the one that is switched
 	making    sync.Mutex    // of tables, so that two moves don't make the same one

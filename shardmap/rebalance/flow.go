@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"shardway/shardmap"
@@ -37,6 +38,7 @@ func (v *mover) connect(ctx context.Context, sh *shardmap.Shard, addr string) (*
 		_ = db.Close() // nothing is left unwritten
 		return nil, err
 	}
+	s.CountStatements(v.r.pace.Own(addr))
 	e := &side{shard: sh, addr: addr, db: db, s: s}
 	var id int64
 	list, err := s.Query(ctx, "SELECT CONNECTION_ID()")
@@ -133,9 +135,12 @@ type flow struct {
 	state    *state
 	tables   []*table
 	stream   *follow.Stream
-	saved    time.Time // when the state was last written
-	tried    time.Time // when the replicas were last connected to, for their lag
-	chunk    int       // rows of the next chunk
+	saved    time.Time    // when the state was last written
+	tried    time.Time    // when the replicas were last connected to, for their lag
+	looked   time.Time    // when the servers were last looked at
+	strain   string       // what was found
+	chunk    int          // rows of the next chunk
+	wrote    atomic.Int64 // nanoseconds that the last one took to be written
 	mark     mark
 	limit    time.Duration // of what is done whole
 	tracks   bool          // rows that change are noted as behind
@@ -158,7 +163,7 @@ func (f *flow) close() {
 // the last engine has left it, or from the start.
 func (v *mover) flow(ctx context.Context, mv *shardmap.Move, k kind) (_ *flow, err error) {
 	v.phase(PhasePrepare, "look at the servers")
-	f := &flow{v: v, mv: mv, chunk: v.r.Chunk, limit: v.r.Statement}
+	f := &flow{v: v, mv: mv, chunk: min(first, v.r.Chunk), limit: v.r.Statement}
 	defer func() {
 		if err != nil {
 			f.close()
@@ -268,8 +273,23 @@ func (f *flow) openReplicas(ctx context.Context) (err error) {
 	return err
 }
 
+// first is how many rows the first chunk has: how long they take isn't known.
+const first = 500
+
+// looksEvery is how often the servers are looked at while rows are worked on.
+const looksEvery = 500 * time.Millisecond
+
 // strained says why nothing should be copied just now, or is "".
 func (f *flow) strained(ctx context.Context) string {
+	if time.Since(f.looked) < looksEvery {
+		return f.strain
+	}
+	f.strain = f.look(ctx)
+	f.looked = time.Now()
+	return f.strain
+}
+
+func (f *flow) look(ctx context.Context) string {
 	if time.Since(f.tried) > 10*time.Second {
 		// Those that can't be reached can't be waited for; a switch says so.
 		f.tried = time.Now()

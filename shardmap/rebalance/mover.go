@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"shardway/shardmap"
+	"shardway/shardmap/rebalance/pace"
 	"shardway/shardmap/server"
 )
 
@@ -22,7 +23,7 @@ type mover struct {
 	done    bool  // the move is where its want says
 	err     error // it can't go further
 	over    bool  // the move is dropped
-	rate    meter
+	rate    pace.Meter
 	reached time.Time          // when the copies last had all that the owner had; zero: unknown
 	conns   map[string][]int64 // its connections by server
 

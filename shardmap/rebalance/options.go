@@ -42,12 +42,16 @@ type Options struct {
 	// Limit bounds the rows that are copied or removed each second, of all moves
 	// together. 0 is no limit. The other bounds hold in any case.
 	Limit int
+	// Share is how much of the time, in percent, rows are copied, compared and
+	// removed while clients use the servers: in short steps, with a rest after each.
+	// 100 is all of it. Default 50. Where nobody else uses them there are no rests.
+	Share int
 	// Parallel is how many moves are copied at a time; all that have been copied
 	// are followed all the time. Default 2.
 	Parallel int
 	// Chunk is how many rows of a table are gone over at a time, and ChunkTime how
-	// long that may take: chunks get smaller where it takes longer. Defaults 10000
-	// and 500ms.
+	// long that may take: chunks get smaller where it takes longer, and while
+	// clients use the servers. Defaults 10000 and 100ms.
 	Chunk     int
 	ChunkTime time.Duration
 	// MaxLag is how far the replicas of the shard that is written to may be
@@ -90,7 +94,7 @@ func (o Options) withDefaults() Options {
 		value time.Duration
 	}{
 		{&o.Tick, 500 * time.Millisecond},
-		{&o.ChunkTime, 500 * time.Millisecond},
+		{&o.ChunkTime, 100 * time.Millisecond},
 		{&o.MaxLag, 5 * time.Second},
 		{&o.PauseLimit, time.Second},
 		{&o.Silent, 10 * time.Second},
@@ -104,7 +108,7 @@ func (o Options) withDefaults() Options {
 	for _, d := range []struct {
 		field *int
 		value int
-	}{{&o.Parallel, 2}, {&o.Chunk, 10000}, {&o.MaxRunning, 64}} {
+	}{{&o.Share, 50}, {&o.Parallel, 2}, {&o.Chunk, 10000}, {&o.MaxRunning, 64}} {
 		if *d.field <= 0 {
 			*d.field = d.value
 		}

@@ -90,6 +90,7 @@ type Report struct {
 type Pause struct {
 	Move   string        `json:"move"`
 	To     string        `json:"to"` // the shard that was to own the slots
+	Began  time.Time     `json:"began"`
 	Took   time.Duration `json:"took_ns"`
 	Done   bool          `json:"done"`
 	Why    string        `json:"why,omitempty"`    // why it was taken back

@@ -13,7 +13,7 @@ import (
 
 // progress is what is shown of the move.
 func (v *mover) progress() MoveProgress {
-	rate := v.rate.rate()
+	rate := v.rate.Rate()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	p := v.p

@@ -136,7 +136,7 @@ func (f *flow) trySwitch(ctx context.Context, mv *shardmap.Move) (done bool, err
 		}
 		why = err.Error()
 	}
-	v.r.paused(Pause{Move: v.id, To: f.to.shard.ID, Took: took, Done: err == nil, Why: why, Fenced: c.fenced, Steps: c.steps})
+	v.r.paused(Pause{Move: v.id, To: f.to.shard.ID, Began: c.began, Took: took, Done: err == nil, Why: why, Fenced: c.fenced, Steps: c.steps})
 	switch {
 	case err == nil:
 		v.tries = 0

@@ -29,7 +29,7 @@ func (f *flow) verify(ctx context.Context) error {
 }
 
 func (f *flow) verifyTable(ctx context.Context, t *table) error {
-	e, after, size := f.reader(ctx), rows.Key(""), f.v.r.Chunk
+	e, after, size := f.reader(ctx), rows.Key(""), min(first, f.v.r.Chunk)
 	for {
 		if now := f.v.move(); now == nil || changedMove(f.mv, now) && (now.State != f.mv.State || cancelled(now)) {
 			return errMap
@@ -40,21 +40,25 @@ func (f *flow) verifyTable(ctx context.Context, t *table) error {
 			}
 			e = f.reader(ctx)
 		}
-		for len(f.v.r.switching) > 0 && sleep(ctx, 10*time.Millisecond) {
-			continue // another move is switched, and its statements wait for the servers
-		}
 		if f.behind() > batch {
 			if err := f.recheck(ctx, false); err != nil {
 				return err
 			}
 		}
-		began := time.Now()
-		within, cancel := f.bounded(ctx, e)
-		c, err := e.s.Scan(t.shape, t.where, after, rows.Limit{Rows: size}).Skip(within)
-		if err == nil && c != nil {
-			err = f.compare(within, e, t, c.Range)
-		}
-		cancel()
+		_ = f.strained(ctx) // for the pace; nothing is written
+		var c *rows.Chunk
+		var took time.Duration
+		err := f.v.step(ctx, func() (err error) {
+			began := time.Now()
+			within, cancel := f.bounded(ctx, e)
+			defer cancel()
+			c, err = e.s.Scan(t.shape, t.where, after, rows.Limit{Rows: size}).Skip(within)
+			if err == nil && c != nil {
+				err = f.compare(within, e, t, c.Range)
+			}
+			took = time.Since(began)
+			return err
+		})
 		switch {
 		case err != nil && e == f.read && ctx.Err() == nil:
 			f.dropReplica()
@@ -65,12 +69,7 @@ func (f *flow) verifyTable(ctx context.Context, t *table) error {
 		case c == nil:
 			return nil
 		}
-		switch took := time.Since(began); {
-		case took > f.v.r.ChunkTime:
-			size = max(size/2, 100)
-		case took < f.v.r.ChunkTime/4:
-			size = min(size*2, 4*f.v.r.Chunk)
-		}
+		size = f.v.r.pace.Rows(size, 4*f.v.r.Chunk, took, f.v.r.ChunkTime)
 		if c.Last {
 			return nil
 		}

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"os/exec"
 	"slices"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -36,14 +35,15 @@ func TestRebalances(t *testing.T) {
 	onTenants(t, 3*time.Minute+time.Duration(times)*time.Minute, func(f *fleet) {
 		l := f.startTenants(clients)
 		l.more(300)
-		l.lap()
-		l.more(500)
-		before := l.lap()
-		var pauses, copying []time.Duration
+		loads := newLoads()
+		var pauses []time.Duration
 		for i := range times {
 			step := rebalanceSteps[i%len(rebalanceSteps)]
+			l.lap()
+			l.more(500)
+			loads.rest(l.lap())
 			report := f.rebalance(append([]string{"start"}, step.start...)...)
-			copying = append(copying, l.lap()...)
+			loads.add(l.lap(), report)
 			for _, p := range report.Pauses {
 				if p.Done {
 					pauses = append(pauses, p.Took)
@@ -58,7 +58,6 @@ func TestRebalances(t *testing.T) {
 					pauses = append(pauses, p.Took)
 				}
 			}
-			l.lap()
 			l.check()
 			if f.Failed() {
 				return
@@ -67,9 +66,8 @@ func TestRebalances(t *testing.T) {
 		l.end()
 		errs := l.settle(f.owner())
 		slices.Sort(pauses)
-		slices.Sort(copying)
-		f.Logf("note: %d rebalances under %d clients, %d operations: statements waited %s, %s at most; the load's p99 %s before and %s while rows moved; errors of clients %v",
-			times, clients, l.done.Load(), mid(pauses), top(pauses), quantile(before, 0.99), quantile(copying, 0.99), errs)
+		f.Logf("note: %d rebalances under %d clients, %d operations: statements waited %s, %s at most; %s; errors of clients %v",
+			times, clients, l.done.Load(), mid(pauses), top(pauses), loads, errs)
 		for kind, n := range errs {
 			f.Errorf("%d errors of clients (%s)", n, kind)
 		}
@@ -90,7 +88,7 @@ func onTenants(t *testing.T, limit time.Duration, test func(f *fleet)) {
 	for _, flavor := range cluster.Flavors() {
 		t.Run(string(flavor), func(t *testing.T) {
 			servers := cluster.Options{Flavor: flavor, Shards: 4, Replicas: 1, Args: []string{"--innodb-lock-wait-timeout=5"}}
-			startFleetOf(t, limit, servers, tenantData(64, 2), nil, func(e *env) {
+			startFleetOf(t, limit, servers, historyData(), nil, func(e *env) {
 				e.must(e.c.Load(e.ctx, e.db))
 				for _, sh := range e.c.Shards { // as docs/rebalance.md says
 					e.must(sh.Primary.Exec(e.ctx, "GRANT REPLICATION SLAVE, "+e.say("XA_RECOVER_ADMIN", "BINLOG MONITOR")+" ON *.* TO "+cluster.Operator,
@@ -114,23 +112,32 @@ type rebalanced struct {
 		Rows  uint64 `json:"rows"`
 	} `json:"moves"`
 	Pauses []struct {
-		Move string        `json:"move"`
-		Took time.Duration `json:"took_ns"`
-		Done bool          `json:"done"`
-		Why  string        `json:"why"`
+		Move  string        `json:"move"`
+		Began time.Time     `json:"began"`
+		Took  time.Duration `json:"took_ns"`
+		Done  bool          `json:"done"`
+		Why   string        `json:"why"`
 	} `json:"pauses"`
 	Warnings []string `json:"warnings"`
+
+	phases []phase
 }
 
 // rebalance runs `shardctl rebalance`, which must do what it is asked to.
 func (f *fleet) rebalance(args ...string) (report rebalanced) {
 	f.Helper()
 	began := time.Now()
-	out, status := f.shardctl(append(append([]string{"rebalance"}, args...), "--yes", "--output", "json")...)
-	at := strings.LastIndex(out, "\n{\n")
-	if err := json.Unmarshal([]byte(out[at+1:]), &report); err != nil || status != 0 {
-		f.Fatalf("rebalance %v: status %d, %v, %s", args, status, err, out)
+	tool, err := toolBinary()
+	f.must(err)
+	cmd := exec.CommandContext(f.ctx, tool, slices.Concat([]string{"-c", f.conf, "rebalance"}, args, []string{"--yes", "--output", "json"})...)
+	var out bytes.Buffer
+	said := &phases{list: []phase{{began, "plan"}}, moves: map[string]string{}}
+	cmd.Stdout, cmd.Stderr = &out, said
+	err = cmd.Run()
+	if bad := json.Unmarshal(out.Bytes(), &report); bad != nil || err != nil {
+		f.Fatalf("rebalance %v: %v, %v, %s%s", args, err, bad, &said.text, &out)
 	}
+	report.phases = said.list
 	f.Logf("rebalance %v took %s", args, time.Since(began).Round(time.Millisecond))
 	return report
 }

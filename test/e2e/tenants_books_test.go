@@ -16,7 +16,7 @@ func (l *tenants) settle(owner func(slot int) string) (errs map[string]int) {
 	lost, doubled, misplaced := 0, 0, 0
 	for _, sh := range f.c.Shards {
 		for _, t := range f.db.Tables {
-			if t.Key == "" {
+			if t.Key == "" || t.Name == historyTable {
 				continue
 			}
 			slot := fmt.Sprintf("MOD(CRC32(`%s`), %d)", t.Key, f.db.Slots)
@@ -68,7 +68,7 @@ func (l *tenants) settle(owner func(slot int) string) (errs map[string]int) {
 	for _, c := range l.clients {
 		for kind, n := range c.errs {
 			errs[kind] += n
-			if errs[kind] == n {
+			if (kind != kindRetry || !l.faults.Load()) && errs[kind] == n {
 				f.Logf("the first error of client %d (%s): %s", c.n, kind, c.first[kind])
 			}
 		}

@@ -55,7 +55,7 @@ type tenants struct {
 	unsure  atomic.Int64 // of which that isn't known
 
 	mu   sync.Mutex
-	took []time.Duration // of statements, since it was last asked
+	took []timed // statements, since it was last asked
 }
 
 // tenant is one client. Its rows are its own, so it knows what each statement has to answer.
@@ -174,12 +174,28 @@ func (l *tenants) more(n int64) {
 	})
 }
 
-// lap is how long statements took since it was last asked, sorted.
-func (l *tenants) lap() []time.Duration {
+// timed is when a statement was sent, and how long it took.
+type timed struct {
+	began time.Time
+	took  time.Duration
+}
+
+// lap is what statements took since it was last asked.
+func (l *tenants) lap() []timed {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	took := l.took
 	l.took = nil
+	return took
+}
+
+// tookOf is how long those of the statements took that a condition is true of.
+func tookOf(all []timed, of func(timed) bool) (took []time.Duration) {
+	for _, s := range all {
+		if of(s) {
+			took = append(took, s.took)
+		}
+	}
 	slices.Sort(took)
 	return took
 }
@@ -240,7 +256,7 @@ func (c *tenant) timed(f func() error) error {
 	took := time.Since(began)
 	c.l.mu.Lock()
 	defer c.l.mu.Unlock()
-	c.l.took = append(c.l.took, took)
+	c.l.took = append(c.l.took, timed{began, took})
 	return err
 }
 

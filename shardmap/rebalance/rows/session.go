@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -27,6 +28,7 @@ type Session struct {
 	addr    string
 	mariadb bool
 	packet  int // the server's max_allowed_packet
+	counter *atomic.Int64
 }
 
 // The sql_mode of a session. It is strict, so that what doesn't fit is an error;
@@ -82,6 +84,15 @@ func (s *Session) prepare(ctx context.Context) error {
 	return nil
 }
 
+// CountStatements adds the session's statements from now on to n.
+func (s *Session) CountStatements(n *atomic.Int64) { s.counter = n }
+
+func (s *Session) count() {
+	if s.counter != nil {
+		s.counter.Add(1)
+	}
+}
+
 // Close ends the session and its connection. What is not committed is undone.
 func (s *Session) Close() error {
 	// The settings are not for others, so the connection doesn't go back.
@@ -97,6 +108,7 @@ func (s *Session) MariaDB() bool { return s.mariadb }
 
 // Exec runs a statement of the caller's, with arguments put in place of ?.
 func (s *Session) Exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	s.count()
 	res, err := s.conn.ExecContext(ctx, query, args...)
 	if err != nil {
 		return nil, s.fail(query, err)
@@ -106,6 +118,7 @@ func (s *Session) Exec(ctx context.Context, query string, args ...any) (sql.Resu
 
 // Query runs a query of the caller's.
 func (s *Session) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	s.count()
 	rows, err := s.conn.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, s.fail(query, err)
@@ -150,6 +163,7 @@ func (s *Session) exec(ctx context.Context, query string) error {
 // each runs a query and gives each row as the driver has it; the values live
 // until row returns. It goes past database/sql, which would copy each value.
 func (s *Session) each(ctx context.Context, query string, row func(v []driver.Value) error) error {
+	s.count()
 	err := s.conn.Raw(func(c any) error {
 		rows, err := c.(driver.QueryerContext).QueryContext(ctx, query, nil)
 		if err != nil {
