@@ -135,7 +135,10 @@ func Start(ctx context.Context, o Options) (_ *Cluster, err error) {
 		if s.primary == nil {
 			return nil
 		}
-		return s.Exec(ctx, o.Flavor.follow(s.primary)...)
+		if err := s.Exec(ctx, o.Flavor.follow(s.primary)...); err != nil {
+			return err
+		}
+		return s.waitReceiving(ctx)
 	}); err != nil {
 		return nil, err
 	}
