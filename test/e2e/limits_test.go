@@ -44,7 +44,7 @@ func errorOf(rs []result, err error) error {
 
 // TestK18LimitsHoldAndHurtNobodyElse reaches each of the limits while others check their rows.
 func TestK18LimitsHoldAndHurtNobodyElse(t *testing.T) {
-	onEach(t, "limited", app, func(e *env) {
+	onBoth(t, "limited", app, func(e *env) {
 		d := e.serve(settings{
 			"limits": "{query_timeout: 2s, max_connections: 20, max_packet: 1MiB}",
 			"users":  "{app: {password: app}, few: {password: few, max_connections: 2}}",
@@ -140,7 +140,7 @@ func TestK18LimitsHoldAndHurtNobodyElse(t *testing.T) {
 // TestL19AServerWithoutFreeConnectionsIsBusyAndNotDown: error 1040 of a server makes statements wait and then fail
 // clearly; the server stays in use.
 func TestL19AServerWithoutFreeConnectionsIsBusyAndNotDown(t *testing.T) {
-	onEach(t, "crowded", app, func(e *env) {
+	onBoth(t, "crowded", app, func(e *env) {
 		d := e.serve(settings{"pool": "{max_per_server: 50, wait_timeout: 2s}"})
 		p := e.c.Shards[0].Primary
 		e.must(p.Exec(e.ctx, "SET GLOBAL max_connections = 12"))
