@@ -49,6 +49,12 @@ func (l *load) client(ctx context.Context, n int) {
 		}
 	}()
 	for i := 0; ctx.Err() == nil; i++ {
+		// Servers that start need some of the machine too.
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Duration(r.IntN(4)) * time.Millisecond):
+		}
 		if w == nil {
 			var err error
 			if w, err = dialWire(wireOptions{addr: l.d.addr, user: "app", password: "app", db: l.e.db.Name}); err != nil {

@@ -135,11 +135,10 @@ func (e *env) startWriters(d *daemon, n int) *writers {
 					w = nil
 				case rs[0].Err == nil:
 					l.good.Add(1)
-				default:
-					select {
-					case <-ctx.Done():
-					case <-time.After(2 * time.Millisecond):
-					}
+				}
+				select {
+				case <-ctx.Done():
+				case <-time.After(2 * time.Millisecond):
 				}
 			}
 			if w != nil {
