@@ -54,7 +54,11 @@ func (m *memory) SetWriteDeadline(time.Time) error { return nil }
 
 // frame puts payloads into packets whose first has the number seq.
 func frame(seq uint8, payloads ...[]byte) []byte {
-	var b []byte
+	size := 0
+	for _, p := range payloads {
+		size += len(p) + 4*(len(p)/maxChunk+1)
+	}
+	b := make([]byte, 0, size) // large ones that grow are copied again and again
 	for _, p := range payloads {
 		for {
 			n := min(len(p), maxChunk)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 )
@@ -33,6 +34,7 @@ func TestPacketsAreSplitAndJoinedAtTheirEdges(t *testing.T) {
 	for _, n := range edges {
 		p := pattern(n)
 		m := &memory{}
+		m.out.Grow(n + 16)
 		c := NewConn(m)
 		if err := c.WritePacket(p); err != nil {
 			t.Fatal(err)
@@ -48,7 +50,7 @@ func TestPacketsAreSplitAndJoinedAtTheirEdges(t *testing.T) {
 			t.Errorf("%d bytes: next number is %d", n, c.seq)
 		}
 		// Twice, so that a read too far shows.
-		c = NewConn(&memory{in: append(want, frame(uint8(n/maxChunk+1), p)...), piece: 1 << 16})
+		c = NewConn(&memory{in: slices.Concat(want, frame(uint8(n/maxChunk+1), p)), piece: 1 << 16})
 		for range 2 {
 			got, err := c.ReadPacket()
 			if err != nil || !bytes.Equal(got, p) {
@@ -69,6 +71,7 @@ func TestCommandsAreSplitAtTheirEdges(t *testing.T) {
 		p := pattern(n)
 		p[0] = byte(ComQuery)
 		m := &memory{}
+		m.out.Grow(n + 16)
 		c := NewConn(m)
 		third := (n - 1) / 3
 		if err := c.WriteCommand(ComQuery, p[1:1+third], p[1+third:], nil); err != nil {
@@ -102,6 +105,7 @@ func TestForwardRowsAtTheirEdges(t *testing.T) {
 			payloads := reply(caps, result{columns: 1, rows: [][]byte{row, {1, 'b'}, row}, end: OK{Status: 2}})
 			in := frame(1, payloads...)
 			out := &memory{}
+			out.out.Grow(len(in))
 			src, dst := NewConn(&memory{in: in, piece: 100000}), NewConn(out)
 			src.caps, dst.caps, src.seq, dst.seq = caps, caps, 1, 201
 			got, err := src.Forward(dst, ReplyQuery, nil)

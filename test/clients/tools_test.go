@@ -48,7 +48,7 @@ func newTools(t *testing.T) *tools {
 			t.Fatal(err)
 		}
 	} else {
-		builds = append(builds, []string{"go", "build", "-tags", "gms_pure_go", "-o", x.shardway, "shardway/cmd/shardway"})
+		builds = append(builds, []string{"go", "build", "-tags", "gms_pure_go,grpcnotrace", "-o", x.shardway, "shardway/cmd/shardway"})
 	}
 	if _, err := exec.LookPath("javac"); err == nil {
 		builds = append(builds, []string{"javac", "-d", x.java, filepath.Join(here, "java", "Matrix.java")})

@@ -81,8 +81,8 @@ func Start(ctx context.Context, o Options) (_ *Cluster, err error) {
 	if c.TLS, err = Certificates(c.Dir); err != nil {
 		return nil, err
 	}
-	template := filepath.Join(c.Dir, "template")
-	if err := c.install(ctx, template); err != nil {
+	template, err := c.Flavor.template(ctx, filepath.Join(c.Dir, "template"))
+	if err != nil {
 		return nil, err
 	}
 	n := o.Shards * (1 + o.Replicas)
@@ -135,35 +135,14 @@ func Start(ctx context.Context, o Options) (_ *Cluster, err error) {
 		if s.primary == nil {
 			return nil
 		}
-		return s.Exec(ctx, o.Flavor.follow(s.primary)...)
+		if err := s.Exec(ctx, o.Flavor.follow(s.primary)...); err != nil {
+			return err
+		}
+		return s.waitReceiving(ctx)
 	}); err != nil {
 		return nil, err
 	}
-	return c, os.RemoveAll(template)
-}
-
-// install makes the data directory that all servers begin with.
-func (c *Cluster) install(ctx context.Context, dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	sql := strings.Join(c.Flavor.accounts(), "\n") + "\n"
-	if err := os.WriteFile(filepath.Join(dir, "accounts.sql"), []byte(sql), 0o600); err != nil {
-		return err
-	}
-	data := filepath.Join(dir, "data")
-	cmd := c.Flavor.install(dir, data)
-	stop := context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })
-	defer stop()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		log, _ := os.ReadFile(filepath.Join(dir, "install.log"))
-		return fmt.Errorf("make a data directory: %w\n%s%s", err, out, log)
-	}
-	// Each server makes up its own id when it finds none.
-	if err := os.Remove(filepath.Join(data, "auto.cnf")); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
+	return c, nil
 }
 
 // Servers returns all servers, primaries before their replicas.

@@ -7,6 +7,8 @@
 // server listens on a free port of 127.0.0.1 and on a unix socket, has its own
 // directory, TLS certificates for 127.0.0.1, and the account shardway/secret,
 // which can do what an application does but can't write on a read-only server.
+// The data that they begin with is made once for each build of the server and
+// copied from the user's cache.
 //
 // A Server is killed, stopped, paused and started again with its methods;
 // [Server.Status] and [Server.Logged] read its own counters and its general

@@ -102,6 +102,14 @@ func runAs() []string {
 	return []string{"--user=root"}
 }
 
+// server is the path of the flavor's server.
+func (f Flavor) server() (string, error) {
+	if f == MySQL {
+		return filepath.Join(MySQLRoot(), "usr/sbin/mysqld"), nil
+	}
+	return program("mariadbd")
+}
+
 // accounts is the SQL that every server begins with.
 func (f Flavor) accounts() []string {
 	const rights = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER, SHOW DATABASES, " +

@@ -5,10 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -112,6 +114,47 @@ func (s *Server) waitUp(ctx context.Context, exited <-chan struct{}) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// waitReceiving waits until a replica is connected to its primary.
+func (s *Server) waitReceiving(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		running, err := s.receiving(ctx)
+		if err != nil || running {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("didn't follow %s in time: %w\n%s", s.primary.Name, ctx.Err(), s.Log())
+		case <-tick.C:
+		}
+	}
+}
+
+// receiving says whether a replica's receiver is connected.
+func (s *Server) receiving(ctx context.Context) (bool, error) {
+	rows, err := s.DB().QueryContext(ctx, s.Flavor.following())
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = rows.Close() }()
+	names, err := rows.Columns()
+	if err != nil || !rows.Next() {
+		return false, errors.Join(err, rows.Err())
+	}
+	cells, into := make([]sql.RawBytes, len(names)), make([]any, len(names))
+	for i := range cells {
+		into[i] = &cells[i]
+	}
+	if err := rows.Scan(into...); err != nil {
+		return false, err
+	}
+	i := slices.IndexFunc(names, func(name string) bool { return name == "Replica_IO_Running" || name == "Slave_IO_Running" })
+	return i >= 0 && string(cells[i]) == "Yes", nil
 }
 
 // Log returns the end of the server's error log.
@@ -326,10 +369,21 @@ func (s *Server) copyData(dir string) error {
 		case !d.Type().IsRegular():
 			return nil
 		}
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(to, b, 0o600)
+		return copyFile(path, to)
 	})
+}
+
+// copyFile leaves the copying to the system.
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
 }

@@ -16,6 +16,7 @@ import (
 // TestAdopt does what docs/adopt.md says: an application has sharded by id % 2 by hand. Its two databases come under
 // Shardway without a row being moved, get 1,024 slots, and then a third shard, while it reads and writes.
 func TestAdopt(t *testing.T) {
+	t.Parallel()
 	for _, flavor := range cluster.Flavors() {
 		t.Run(string(flavor), func(t *testing.T) {
 			t.Parallel()

@@ -31,8 +31,10 @@ const (
 // are cut at the messages of their commits, and proxies and servers are killed. SHARDWAY_FAULTS is how many faults there
 // are on each kind of server.
 func TestAtomic(t *testing.T) {
+	t.Parallel()
 	for _, f := range cluster.Flavors() {
 		t.Run(string(f), func(t *testing.T) {
+			t.Parallel()
 			if why := f.Missing(); why != "" {
 				t.Skip(why)
 			}

@@ -49,6 +49,12 @@ func (l *load) client(ctx context.Context, n int) {
 		}
 	}()
 	for i := 0; ctx.Err() == nil; i++ {
+		// Servers that start need some of the machine too.
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Duration(r.IntN(4)) * time.Millisecond):
+		}
 		if w == nil {
 			var err error
 			if w, err = dialWire(wireOptions{addr: l.d.addr, user: "app", password: "app", db: l.e.db.Name}); err != nil {
@@ -180,7 +186,7 @@ func (e *env) servesAgain(s *cluster.Server) {
 // TestKillReplica kills replicas under load: no read may fail, because another
 // server can serve it, unless its answer had begun.
 func TestKillReplica(t *testing.T) {
-	onEach(t, "killr", app, func(e *env) {
+	onBoth(t, "killr", app, func(e *env) {
 		e.restartAfter()
 		d := e.serve(settings{"replicas": "{max_lag: 0}"})
 		l := e.startWorkload(d, 16, false)
@@ -207,7 +213,7 @@ func TestKillReplica(t *testing.T) {
 
 // TestKillAllReplicas: the primary serves the reads.
 func TestKillAllReplicas(t *testing.T) {
-	onEach(t, "killrs", app, func(e *env) {
+	onBoth(t, "killrs", app, func(e *env) {
 		e.restartAfter()
 		d := e.serve(settings{"replicas": "{max_lag: 0}"})
 		l := e.startWorkload(d, 8, false)
@@ -230,7 +236,7 @@ func TestKillAllReplicas(t *testing.T) {
 // TestKillPrimary kills a primary under reads and writes: writes fail clearly
 // and fast, reads go on, and all is well when it is back.
 func TestKillPrimary(t *testing.T) {
-	onEach(t, "killp", app, func(e *env) {
+	onBoth(t, "killp", app, func(e *env) {
 		e.restartAfter()
 		d := e.serve(settings{"replicas": "{max_lag: 0}"})
 		l := e.startWorkload(d, 16, true)
@@ -275,7 +281,7 @@ func TestKillPrimary(t *testing.T) {
 
 // TestPrimaryLostInTransaction: the transaction is over, and says so.
 func TestPrimaryLostInTransaction(t *testing.T) {
-	onEach(t, "lost", app, func(e *env) {
+	onBoth(t, "lost", app, func(e *env) {
 		e.restartAfter()
 		d := e.serve(settings{"replicas": "{max_lag: 0}"})
 		w := e.dial(d, nil)

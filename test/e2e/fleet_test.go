@@ -36,14 +36,19 @@ const fleetDatabase = "fleet"
 // the daemons' configuration; semiSync makes each commit wait for a replica.
 func onFleets(t *testing.T, limit time.Duration, semiSync bool, keys settings, test func(f *fleet)) {
 	t.Helper()
+	t.Parallel()
 	for _, flavor := range cluster.Flavors() {
-		t.Run(string(flavor), func(t *testing.T) { startFleet(t, limit, flavor, semiSync, keys, test) })
+		t.Run(string(flavor), func(t *testing.T) {
+			t.Parallel()
+			startFleet(t, limit, flavor, semiSync, keys, test)
+		})
 	}
 }
 
 // onFleet is for what doesn't depend on the kind of server.
 func onFleet(t *testing.T, test func(f *fleet)) {
 	t.Helper()
+	t.Parallel()
 	startFleet(t, 3*time.Minute, cluster.MariaDB, false, nil, test)
 }
 

@@ -8,7 +8,7 @@ import (
 
 // TestK18Kill ends statements and sessions by Shardway's ids, and looks at the servers whether they ended there.
 func TestK18Kill(t *testing.T) {
-	onEach(t, "killing", app, func(e *env) {
+	onBoth(t, "killing", app, func(e *env) {
 		d := e.serve(settings{"users": "{app: {password: app}, other: {password: app}, root: {password: app, admin: true}}"})
 		sleeping := func() int {
 			n := 0

@@ -19,7 +19,7 @@ func seconds(text string) float64 {
 // TestLag: a delayed replica and one whose applier stands still serve no reads, by
 // the heartbeat; they return; and reads go on when the primary is gone.
 func TestLag(t *testing.T) {
-	ownCluster(t, func(e *env) {
+	ownCluster(t, true, func(e *env) {
 		p, a, b := e.c.Shards[0].Primary, e.c.Shards[0].Replicas[0], e.c.Shards[0].Replicas[1]
 		e.must(p.Exec(e.ctx, "INSERT INTO roles.t (who) VALUES ('x')"))
 		d := e.serve(settings{"replicas": "{max_lag: 1500ms, heartbeat: 200ms, warm_up: 0, fallback_to_primary: false}"})

@@ -19,7 +19,10 @@ import (
 var daemonBinary = sync.OnceValues(func() (string, error) { return build("shardway-race", "-race") })
 
 // plainBinary is the daemon as users have it, for tests that run long: SHARDWAY_BINARY, or built here.
-var plainBinary = sync.OnceValues(func() (string, error) { return build("shardway", "-tags", "gms_pure_go") })
+var plainBinary = sync.OnceValues(func() (string, error) { return build("shardway") })
+
+// tags are those that everything is built with, so that what is built once is used again.
+const tags = "gms_pure_go,grpcnotrace"
 
 func build(name string, flags ...string) (string, error) {
 	if path := os.Getenv("SHARDWAY_BINARY"); path != "" {
@@ -31,7 +34,7 @@ func build(name string, flags ...string) (string, error) {
 	}
 	atExit(func() { _ = os.RemoveAll(dir) })
 	path := filepath.Join(dir, name)
-	cmd := exec.Command("go", slices.Concat([]string{"build"}, flags, []string{"-o", path, "shardway/cmd/shardway"})...)
+	cmd := exec.Command("go", slices.Concat([]string{"build", "-tags", tags}, flags, []string{"-o", path, "shardway/cmd/shardway"})...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the daemon: %w\n%s", err, out)
 	}
@@ -95,8 +98,8 @@ func (e *env) must(err error) {
 }
 
 // onEach runs a test on each kind of server, with the data loaded as a database
-// of the given name: on one after the other, for tests that kill servers or go by
-// the time that something takes.
+// of the given name: on one after the other, for tests that go by the time that
+// something takes, or keep all of the machine busy.
 func onEach(t *testing.T, name string, data func(cluster.Flavor) cluster.Data, test func(e *env)) {
 	t.Helper()
 	for _, f := range cluster.Flavors() {
@@ -104,7 +107,9 @@ func onEach(t *testing.T, name string, data func(cluster.Flavor) cluster.Data, t
 	}
 }
 
-// onBoth is onEach on both kinds of servers at once, for tests that wait for answers.
+// onBoth is onEach on both kinds of servers at once, for tests that wait: for answers,
+// for servers that start, for time to pass. Tests whose servers are their own wait
+// side by side with each other, by t.Parallel, when those with shared ones have ended.
 func onBoth(t *testing.T, name string, data func(cluster.Flavor) cluster.Data, test func(e *env)) {
 	t.Helper()
 	var running sync.WaitGroup

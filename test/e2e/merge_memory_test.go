@@ -22,6 +22,7 @@ func TestMergeMemory(t *testing.T) {
 	if why := cluster.MariaDB.Missing(); why != "" {
 		t.Skip(why)
 	}
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
 	const shards = 4

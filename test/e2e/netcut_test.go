@@ -76,6 +76,7 @@ func TestL19NetworkCut(t *testing.T) {
 	if why := cluster.MariaDB.Missing(); why != "" {
 		t.Skip(why)
 	}
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	e := &env{T: t, ctx: ctx, db: cluster.Data{Name: "cut"}}

@@ -22,7 +22,7 @@ func TestSlotsThatArePaused(t *testing.T) {
 		d.Also = [][]int{nil, {3}}
 		return d
 	}
-	onEach(t, "paused", data, func(e *env) {
+	onBoth(t, "paused", data, func(e *env) {
 		start := time.Now()
 		maps := e.moveSlot(3)
 		d := e.serveMap(nil, maps[shardmap.MoveCopying])

@@ -18,7 +18,7 @@ func TestPlacement(t *testing.T) {
 		if e.c.Flavor == cluster.MySQL {
 			variable = "SHARDWAY_TEST_MYSQL"
 		}
-		cmd := exec.Command("go", "test", "-count=1", "-run", "^TestServers$/^"+string(e.c.Flavor)+"$", "-v", "shardway/shardmap")
+		cmd := exec.Command("go", "test", "-tags", tags, "-count=1", "-run", "^TestServers$/^"+string(e.c.Flavor)+"$", "-v", "shardway/shardmap")
 		cmd.Env = append(os.Environ(), variable+"=root@unix("+e.c.Plain.Socket+")/")
 		out, err := cmd.CombinedOutput()
 		if n := strings.Count(string(out), "    --- PASS: TestServers/"+string(e.c.Flavor)+"/"); err != nil || n < 10 {

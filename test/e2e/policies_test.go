@@ -227,13 +227,8 @@ func TestPolicyClientIPHash(t *testing.T) {
 				e.Errorf("the clients of %s moved to %v, want both other replicas", gone.Name, to)
 			}
 			e.must(gone.Start(e.ctx))
-			deadline := time.Now().Add(30 * time.Second)
 			for from, w := range all {
-				for e.whoServes(w) != before[from] {
-					if time.Now().After(deadline) {
-						e.Fatalf("%s isn't back on %s, which runs again", from, before[from])
-					}
-				}
+				e.until(from+" is back on "+before[from]+", which runs again", func() bool { return e.whoServes(w) == before[from] })
 			}
 		}
 	})

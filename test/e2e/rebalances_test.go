@@ -85,8 +85,10 @@ func (l *tenants) check() {
 // onTenants runs a test on a fleet over four shards of which two own the slots, for each kind of server.
 func onTenants(t *testing.T, limit time.Duration, test func(f *fleet)) {
 	t.Helper()
+	t.Parallel()
 	for _, flavor := range cluster.Flavors() {
 		t.Run(string(flavor), func(t *testing.T) {
+			t.Parallel()
 			servers := cluster.Options{Flavor: flavor, Shards: 4, Replicas: 1, Args: []string{"--innodb-lock-wait-timeout=5"}}
 			startFleetOf(t, limit, servers, historyData(), nil, func(e *env) {
 				e.must(e.c.Load(e.ctx, e.db))

@@ -14,11 +14,15 @@ import (
 	"shardway/test/cluster"
 )
 
-// ownCluster is for tests that change who is the primary: one shard of its own.
-func ownCluster(t *testing.T, test func(e *env)) {
+// ownCluster is for tests that change who is the primary: one shard of its own. The
+// kinds of servers are at once or one after the other, as with onBoth and onEach.
+func ownCluster(t *testing.T, atOnce bool, test func(e *env)) {
 	t.Helper()
 	for _, f := range cluster.Flavors() {
 		t.Run(string(f), func(t *testing.T) {
+			if atOnce {
+				t.Parallel()
+			}
 			if why := f.Missing(); why != "" {
 				t.Skip(why)
 			}
@@ -131,11 +135,10 @@ func (e *env) startWriters(d *daemon, n int) *writers {
 					w = nil
 				case rs[0].Err == nil:
 					l.good.Add(1)
-				default:
-					select {
-					case <-ctx.Done():
-					case <-time.After(2 * time.Millisecond):
-					}
+				}
+				select {
+				case <-ctx.Done():
+				case <-time.After(2 * time.Millisecond):
 				}
 			}
 			if w != nil {
@@ -169,7 +172,7 @@ func (l *writers) end() {
 // They go on within a second, and a former primary that comes back writable gets
 // nothing.
 func TestOutsidePromotion(t *testing.T) {
-	ownCluster(t, func(e *env) {
+	ownCluster(t, false, func(e *env) {
 		d := e.serve(settings{"servers": "{user: shardway, password: secret}"})
 		p, a, b := e.c.Shards[0].Primary, e.c.Shards[0].Replicas[0], e.c.Shards[0].Replicas[1]
 		db := e.open(d, nil)
@@ -250,7 +253,8 @@ func (e *env) untilReached(replica, primary *cluster.Server) {
 // primary is up; when a proxy starts between two servers that went apart, it
 // refuses writes.
 func TestStrayAndSplitBrain(t *testing.T) {
-	ownCluster(t, func(e *env) {
+	t.Parallel()
+	ownCluster(t, true, func(e *env) {
 		d := e.serve(nil)
 		p, a := e.c.Shards[0].Primary, e.c.Shards[0].Replicas[0]
 		db, w := e.open(d, nil), e.dial(d, nil)

@@ -176,7 +176,7 @@ func TestW30Reload(t *testing.T) {
 
 // TestW30Drain: SIGTERM lets transactions end, refuses new clients, and ends.
 func TestW30Drain(t *testing.T) {
-	onEach(t, "drain", app, func(e *env) {
+	onBoth(t, "drain", app, func(e *env) {
 		d := e.serve(settings{"drain_timeout": "20s"})
 		idle, busy := e.dial(d, nil), e.dial(d, nil)
 		for _, q := range []string{"BEGIN", "UPDATE users SET age = 77 WHERE id = 7"} {

@@ -11,7 +11,7 @@ import (
 
 // TestC8APinHasAReasonAndAWaitHasADeadline: kept connections leaked, or the pool locked up.
 func TestC8APinHasAReasonAndAWaitHasADeadline(t *testing.T) {
-	onEach(t, "pinned", app, func(e *env) {
+	onBoth(t, "pinned", app, func(e *env) {
 		d := e.serve(settings{"pool": "{max_per_server: 1, wait_timeout: 300ms}"})
 		a, b, watcher := e.dial(d, nil), e.dial(d, nil), e.dial(d, nil)
 		if got, err := a.one("SELECT GET_LOCK('c8', 1)"); got != "1" || err != nil {
@@ -246,7 +246,7 @@ func (e *env) dropUser(d *daemon, id int) {
 
 // TestB5WaitTimeoutIsTheSessions: server connections have another wait_timeout than their clients.
 func TestB5WaitTimeoutIsTheSessions(t *testing.T) {
-	onEach(t, "timeouts", app, func(e *env) {
+	onBoth(t, "timeouts", app, func(e *env) {
 		set := func(seconds int) {
 			for _, s := range e.c.Servers() {
 				e.must(s.Exec(e.ctx, fmt.Sprintf("SET GLOBAL wait_timeout = %d, GLOBAL interactive_timeout = %d", seconds, seconds+1)))

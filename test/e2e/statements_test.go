@@ -47,8 +47,10 @@ func TestRandomStatements(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short")
 	}
+	t.Parallel()
 	for _, f := range cluster.Flavors() {
 		t.Run(string(f), func(t *testing.T) {
+			t.Parallel()
 			if why := f.Missing(); why != "" {
 				t.Skip(why)
 			}

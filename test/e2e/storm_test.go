@@ -82,7 +82,7 @@ func TestM20OneStormOfClients(t *testing.T) {
 // TestM20AStormOnAPrimaryThatIsDown: 400 clients that try again and again make few dials while a primary is down, get
 // clear errors at once, and all are served when it is back, over no more connections than may be.
 func TestM20AStormOnAPrimaryThatIsDown(t *testing.T) {
-	onEach(t, "stormy", app, func(e *env) {
+	onBoth(t, "stormy", app, func(e *env) {
 		e.restartAfter()
 		d := e.serve(settings{"pool": "{max_per_server: 10, wait_timeout: 20s}", "replicas": "{max_lag: 0}", "log": "{format: text, slow_query: 0}"})
 		p := e.c.Shards[0].Primary

@@ -23,7 +23,7 @@ var toolBinary = sync.OnceValues(func() (string, error) {
 	}
 	atExit(func() { _ = os.RemoveAll(dir) })
 	path := filepath.Join(dir, "shardctl")
-	if out, err := exec.Command("go", "build", "-tags", "gms_pure_go", "-o", path, "shardway/cmd/shardctl").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-tags", tags, "-o", path, "shardway/cmd/shardctl").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build shardctl: %w\n%s", err, out)
 	}
 	return path, nil
