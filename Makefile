@@ -34,7 +34,7 @@ test-unit: ## the tests that need no servers
 	$(GO) test -tags $(TAGS) -race -shuffle=on -skip '^TestServers$$' $$($(GO) list -tags $(TAGS) ./... | grep -v -e /test/e2e -e /test/cluster -e /test/compose)
 
 test-e2e: ## the tests on real servers; RUN=regexp chooses some
-	$(GO) test -tags $(TAGS) -count=1 -timeout 25m -parallel 3 -v -run '$(or $(RUN),.)' ./test/e2e
+	$(GO) test -tags $(TAGS) -count=1 -timeout 25m -v -run '$(or $(RUN),.)' ./test/e2e
 
 soak-causal: ## a million reads that must see what their sessions wrote and saw, on each kind of server; READS=n for another number
 	$(GO) build -tags $(TAGS) -o bin/shardway ./cmd/shardway

@@ -28,8 +28,9 @@ var rebalanceSteps = []struct {
 }
 
 // TestRebalances: slots go from shard to shard and back while clients of three proxies read and write. None of them sees an
-// error, each reads what it wrote, and at the end of each step each row is on its owner alone. SHARDWAY_REBALANCES is how
-// many steps there are on each kind of server.
+// error but what any server tells clients to expect, a deadlock or a snapshot that is too old, and that hardly ever; each
+// reads what it wrote, and at the end of each step each row is on its owner alone. SHARDWAY_REBALANCES is how many steps
+// there are on each kind of server.
 func TestRebalances(t *testing.T) {
 	times, clients := count(t, "SHARDWAY_REBALANCES", 2), count(t, "SHARDWAY_CLIENTS", 12)
 	onTenants(t, 3*time.Minute+time.Duration(times)*time.Minute, func(f *fleet) {
@@ -69,7 +70,9 @@ func TestRebalances(t *testing.T) {
 		f.Logf("note: %d rebalances under %d clients, %d operations: statements waited %s, %s at most; %s; errors of clients %v",
 			times, clients, l.done.Load(), mid(pauses), top(pauses), loads, errs)
 		for kind, n := range errs {
-			f.Errorf("%d errors of clients (%s)", n, kind)
+			if kind != kindRetry || int64(n) > 1+l.done.Load()/5000 {
+				f.Errorf("%d errors of clients (%s)", n, kind)
+			}
 		}
 	})
 }
