@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,7 +37,7 @@ func (s *session) claimed(ctx context.Context, o *Options, t *text) (plan.Plan, 
 			}
 		}
 		moves := plan.Moving(p)
-		verdict, move := s.claim.Use(m, moves, counts || plan.Writes(p))
+		verdict, move := s.claim.Use(m, s.withComing(moves, flat.st, p, m), counts || plan.Writes(p))
 		switch verdict {
 		case claims.Go:
 			return p, m, flat, s.snapshot(flat.st, p, moves, m)
@@ -113,46 +114,78 @@ func slotList(v *shardmap.Move) string {
 	return strings.Join(list, ", ")
 }
 
+// withComing adds to moves those that may bring slots to the shards of a transaction's snapshots. A transaction that has
+// one of such a shard doesn't see their rows once they have come, so the move waits for its end as for that of one that has
+// used the slots, and it begins after the move where that is under way.
+func (s *session) withComing(moves []*shardmap.Move, st *parse.Statement, p plan.Plan, m *shardmap.Map) []*shardmap.Move {
+	if !s.takesSnapshot(st) {
+		return moves
+	}
+	for _, d := range m.Databases() {
+		for _, v := range d.Moves() {
+			if !v.Begun() || v.State == shardmap.MoveCleaning || slices.Contains(moves, v) {
+				continue
+			}
+			s.eachSeen(p, func(shard string) {
+				if shard == v.Copies().ID && s.x.KeepsSnapshot(shard) && !slices.Contains(moves, v) {
+					moves = append(slices.Clip(moves), v)
+				}
+			})
+		}
+	}
+	return moves
+}
+
 // snapshot is for a statement of a transaction. One that reads slots which have come to a shard after the transaction's
-// snapshot of that shard was taken wouldn't see their rows: the transaction is rolled back, as after a deadlock.
+// snapshot of that shard was taken wouldn't see their rows: the transaction is rolled back, as after a deadlock. That is for
+// whoever was waited for in vain.
 func (s *session) snapshot(st *parse.Statement, p plan.Plan, moves []*shardmap.Move, m *shardmap.Map) error {
-	if !readsAsOf(st) || !s.x.InTransaction() && s.x.Autocommit() {
+	if !s.takesSnapshot(st) {
 		return nil
 	}
 	if len(moves) > 0 {
-		if v := s.claim.Missed(moves, s.x.Repeatable); v != nil {
+		if v := s.claim.Missed(moves, s.x.KeepsSnapshot); v != nil {
 			s.x.Abandon()
 			return protocol.Errorf(1213, "40001", "shardway: slots %s of database %s moved to shard %s during this transaction (move %s), whose snapshot of that shard is older and lacks their rows, so it was rolled back; run it again from its start",
 				slotList(v), v.Database.Name, v.Owner().ID, v.ID)
 		}
 	}
+	s.eachSeen(p, func(shard string) { s.claim.Saw(shard, m) })
+	return nil
+}
+
+// takesSnapshot says whether a statement is part of a transaction and may read as of its snapshots.
+func (s *session) takesSnapshot(st *parse.Statement) bool {
+	return readsAsOf(st) && (s.x.InTransaction() || !s.x.Autocommit())
+}
+
+// eachSeen calls f with each shard of which a statement of a transaction may read rows.
+func (s *session) eachSeen(p plan.Plan, f func(shard string)) {
+	gathered := func(g *plan.Gather) {
+		for i := range g.Copies {
+			for _, shard := range g.Copies[i].Shards {
+				f(shard.ID)
+			}
+		}
+	}
 	switch p := p.(type) {
 	case *plan.One:
-		s.claim.Saw(p.Shard.ID, m)
+		f(p.Shard.ID)
 		if p.Role == plan.Any {
 			for _, shard := range s.x.TransactionShards() { // it runs on whichever of them is at hand
-				s.claim.Saw(shard, m)
+				f(shard)
 			}
 		}
 	case *plan.Many:
 		for i := range p.Parts {
-			s.claim.Saw(p.Parts[i].Shard.ID, m)
+			f(p.Parts[i].Shard.ID)
 		}
 		if p.Else != nil {
-			s.sawAll(p.Else, m)
+			gathered(p.Else)
 		}
 	case *plan.Gather:
-		s.sawAll(p, m)
+		gathered(p)
 	default:
-	}
-	return nil
-}
-
-func (s *session) sawAll(p *plan.Gather, m *shardmap.Map) {
-	for i := range p.Copies {
-		for _, shard := range p.Copies[i].Shards {
-			s.claim.Saw(shard.ID, m)
-		}
 	}
 }
 

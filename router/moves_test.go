@@ -318,21 +318,22 @@ func TestASnapshotFromBeforeTheMoveIsRefused(t *testing.T) {
 		before []string
 		read   string
 		want   uint16
+		free   bool // the move doesn't wait for it
 	}{
 		{name: "a read at the target", before: []string{"BEGIN", there}, read: read, want: 1213},
 		{name: "autocommit off", before: []string{"SET autocommit = 0", there}, read: read, want: 1213},
-		{name: "a snapshot", before: []string{snapshot}, read: read, want: 1213},
-		{name: "a write at the target", before: []string{"BEGIN", stayed}, read: read},
-		{name: "nothing at the target", before: []string{"BEGIN"}, read: read},
+		{name: "a snapshot", before: []string{snapshot}, read: read, want: 1213, free: true},
+		{name: "a write at the target", before: []string{"BEGIN", stayed}, read: read, free: true},
+		{name: "nothing at the target", before: []string{"BEGIN"}, read: read, free: true},
 		{name: "a locking read", before: []string{"BEGIN", there}, read: read + " FOR UPDATE"},
 		{name: "a write", before: []string{"BEGIN", there}, read: moved},
 		{name: "other slots", before: []string{"BEGIN", there}, read: there},
-		{name: "READ COMMITTED", before: []string{"SET SESSION transaction_isolation = 'READ-COMMITTED'", "BEGIN", there}, read: read},
-		{name: "READ UNCOMMITTED for once", before: []string{"SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED", "BEGIN", there}, read: read},
+		{name: "READ COMMITTED", before: []string{"SET SESSION transaction_isolation = 'READ-COMMITTED'", "BEGIN", there}, read: read, free: true},
+		{name: "READ UNCOMMITTED for once", before: []string{"SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED", "BEGIN", there}, read: read, free: true},
 		{name: "SERIALIZABLE", before: []string{"SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "BEGIN", there}, read: read, want: 1213},
 		{name: "too late for READ COMMITTED", before: []string{"BEGIN", stayed, "SET SESSION transaction_isolation = 'READ-COMMITTED'", there}, read: read, want: 1213},
-		{name: "no transaction", before: []string{there}, read: read},
-		{name: "the next transaction", before: []string{"BEGIN", there, "COMMIT", "BEGIN"}, read: read},
+		{name: "no transaction", before: []string{there}, read: read, free: true},
+		{name: "the next transaction", before: []string{"BEGIN", there, "COMMIT", "BEGIN"}, read: read, free: true},
 		{name: "INSERT … SELECT", before: []string{"BEGIN", there}, read: "INSERT INTO users (id, name) SELECT 5, name FROM users WHERE id = 2"}, // locks what it reads
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -345,10 +346,12 @@ func TestASnapshotFromBeforeTheMoveIsRefused(t *testing.T) {
 				}
 			}
 			p.moving(3, shardmap.MovePaused)
-			if c.name != "a snapshot" {
+			if c.free {
 				p.wantMoving()
+			} else {
+				p.wantMoving("shop/r1.1")
 			}
-			p.moving(4, shardmap.MoveMoved)
+			p.moving(4, shardmap.MoveMoved) // as after having waited in vain
 			_, err := conn.Query(c.read)
 			if c.want == 0 {
 				if err != nil {
@@ -364,6 +367,40 @@ func TestASnapshotFromBeforeTheMoveIsRefused(t *testing.T) {
 				t.Errorf("the transaction that is run again: %v", err)
 			}
 		})
+	}
+}
+
+// A transaction that would have a snapshot of the target without the rows that come begins after them; nobody else waits.
+func TestASnapshotWaitsForTheMove(t *testing.T) {
+	const there, read = "SELECT server FROM users WHERE id = 3", "SELECT server FROM users WHERE id = 2"
+	p := newProxy(t, nil)
+	p.moving(2, shardmap.MoveCopying)
+	before, during, committed, alone := p.connect(), p.connect(), p.connect(), p.connect()
+	exec1(t, before, "BEGIN")
+	one(t, before, there)
+	exec1(t, during, "BEGIN")
+	exec1(t, during, stayed)
+	p.moving(3, shardmap.MovePaused)
+	left := p.wantMoving("shop/r1.1")
+	first := later(during, there)
+	p.waits(1)
+	exec1(t, committed, "SET SESSION transaction_isolation = 'READ-COMMITTED'")
+	exec1(t, committed, "BEGIN")
+	one(t, committed, there)
+	one(t, alone, there)
+	if got := one(t, before, read); !strings.HasPrefix(got, "s0") {
+		t.Errorf("a transaction that is waited for reads the slot at %s", got)
+	}
+	one(t, before, there)
+	exec1(t, before, "COMMIT")
+	<-left
+	p.wantMoving()
+	p.moving(4, shardmap.MoveMoved)
+	if r := <-first; r.err != nil {
+		t.Error(r.err)
+	}
+	if got := one(t, during, read); !strings.HasPrefix(got, "s1") {
+		t.Errorf("a transaction that has waited reads the slot at %s", got)
 	}
 }
 

@@ -33,17 +33,19 @@ func (s *Session) InTransaction() bool { return s.tx.open || len(s.tx.parts) > 0
 // Bound says whether the open transaction is at a server.
 func (s *Session) Bound() bool { return len(s.tx.parts) > 0 }
 
-// Repeatable says whether the open transaction reads a shard's rows as they were at its first read there, unless it is
-// known not to.
-func (s *Session) Repeatable(shard string) bool {
-	p := s.partAt(shard)
-	return p != nil && p.Repeatable
+// KeepsSnapshot says whether the open transaction, or one that begins now, reads a shard's rows as they were at its first
+// read there, unless it is known not to.
+func (s *Session) KeepsSnapshot(shard string) bool {
+	if p := s.partAt(shard); p != nil {
+		return p.Repeatable
+	}
+	return s.repeatable()
 }
 
 // repeatable says whether a transaction that begins now does so.
 func (s *Session) repeatable() bool {
 	level := s.state.get("transaction_isolation") + s.state.get("tx_isolation")
-	for _, next := range s.tx.next {
+	for _, next := range slices.Concat(s.tx.next, s.next) {
 		if strings.Contains(strings.ToUpper(next), "ISOLATION") {
 			level = next
 		}
