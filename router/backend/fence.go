@@ -14,8 +14,19 @@ import (
 // shard's primary writes it when a proxy doesn't answer, and then ends that
 // proxy's connections; new ones read the row before their first use.
 
-// errFenced says that a server's fence is above the version of the map in use.
-var errFenced = errors.New("fenced")
+// fenced says that a server's fence is above the version of the map in use.
+type fenced struct{ version, fence uint64 }
+
+func (f *fenced) Error() string {
+	return fmt.Sprintf("fenced: this proxy's map has version %d, and shardway.fence at the server asks for %d; it is used again when the proxy has read the newer map from its store (if a map with lower versions has taken its place on purpose, give it a higher one, or DELETE FROM shardway.fence there)", f.version, f.fence)
+}
+
+// overtaken says whether an error is of a fence that keeps the map in use out no longer, since it is a newer one by now.
+func (s *server) overtaken(err error) bool {
+	f, ok := errors.AsType[*fenced](err)
+	m := s.cluster.snapshot.Load().m
+	return ok && m != nil && m.Version() >= f.fence
+}
 
 const fenceSQL = "SELECT version FROM shardway.fence WHERE id=1"
 
@@ -32,8 +43,8 @@ func (c *Conn) checkFence(ctx context.Context) error {
 	return err
 }
 
-// readFence reads the fence of the connection's server: the error wraps errFenced
-// where the map is too old. No table, no row, and no right to read it mean that
+// readFence reads the fence of the connection's server: it is a *fenced where
+// the map is too old. No table, no row, and no right to read it mean that
 // there is no fence.
 func (c *Conn) readFence() error {
 	res, err := queryTolerant(c, fenceSQL)
@@ -44,11 +55,10 @@ func (c *Conn) readFence() error {
 	if err != nil {
 		return nil
 	}
-	m := c.srv.cluster.snapshot.Load().m
-	if m == nil || m.Version() >= fence {
-		return nil
+	if m := c.srv.cluster.snapshot.Load().m; m != nil && m.Version() < fence {
+		return &fenced{m.Version(), fence}
 	}
-	return fmt.Errorf("%w: this proxy's map has version %d, and shardway.fence at the server asks for %d; it is used again when the proxy has read the newer map from its store (if a map with lower versions has taken its place on purpose, give it a higher one, or DELETE FROM shardway.fence there)", errFenced, m.Version(), fence)
+	return nil
 }
 
 // Fenced says which servers refuse this proxy because its map is too old; "" if

@@ -53,6 +53,8 @@ func (s *server) prober() {
 			}
 			p.beat(&found)
 			pause = s.pause()
+		case s.overtaken(err):
+			continue
 		case isBusy(err):
 			failures = 0
 			s.busy(err, true)

@@ -174,11 +174,12 @@ func (s *server) suspect(epoch uint64, err error) {
 // down takes note that the server can't be connected to.
 func (s *server) down(err error) {
 	why, refused := s.reason(err), isRefusal(err)
+	_, fenced := errors.AsType[*fenced](err)
 	if !s.change(func(old condition) *condition {
 		if old.state == health.Down && old.why == why {
 			return nil
 		}
-		old.state, old.why, old.refused, old.fenced = health.Down, why, refused, errors.Is(err, errFenced)
+		old.state, old.why, old.refused, old.fenced = health.Down, why, refused, fenced
 		old.probed.lag.Unknown("the server is down")
 		s.cold, old.eject = true, ejection{}
 		return &old

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"shardway/protocol"
@@ -129,12 +130,12 @@ func TestBranchDeadlocked(t *testing.T) {
 // Where a statement can't be undone on all shards, its transaction is rolled back.
 func TestStatementNotUndone(t *testing.T) {
 	first := transacting()
-	var failing bool
+	var failing atomic.Bool
 	stubborn := func(s *fakemysql.Session, cmd protocol.Command, payload []byte) {
 		switch sql := string(payload); {
-		case sql == "part" && failing:
+		case sql == "part" && failing.Load():
 			s.Error(1062, "23000", "Duplicate entry")
-		case strings.HasPrefix(sql, "ROLLBACK TO") && failing:
+		case strings.HasPrefix(sql, "ROLLBACK TO") && failing.Load():
 			s.Error(1317, "70100", "Query execution was interrupted")
 		case strings.HasPrefix(sql, "XA ROLLBACK"):
 		case !fakemysql.Silent(cmd):
@@ -154,7 +155,7 @@ func TestStatementNotUndone(t *testing.T) {
 	if err := write(); err != nil {
 		t.Fatal(err)
 	}
-	failing = true
+	failing.Store(true)
 	if e, ok := errors.AsType[*protocol.Error](write()); !ok || e.Code != 1213 {
 		t.Errorf("%v, want error 1213", e)
 	}

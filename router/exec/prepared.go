@@ -25,7 +25,7 @@ type Prepared struct {
 type statementKey struct {
 	lex    Handle
 	text   string
-	cursor *Prepared // whose cursor it may have; nil for a statement that is run without
+	cursor *Prepared // whose cursor it may have, or whose user variables it names; nil for what all clients may share
 	types  string    // of its parameters, where the server keeps those of the first EXECUTE: see classesOf
 }
 
@@ -69,15 +69,16 @@ func (p *Prepared) cursorKey() statementKey {
 
 // Prepared makes a prepared statement of the session's present schema, character set and sql_mode.
 func (s *Session) Prepared(text string) *Prepared {
-	return &Prepared{
-		Text: text, lex: s.lex, key: statementKey{lex: s.lex, text: text},
-		typed: !strings.Contains(s.x.cluster.Learned().Version, "MariaDB"),
-	}
+	return (&Prepared{lex: s.lex, typed: !strings.Contains(s.x.cluster.Learned().Version, "MariaDB")}).Variant(text)
 }
 
 // Variant is a statement of another text, of the same schema, character set and sql_mode.
 func (p *Prepared) Variant(text string) *Prepared {
-	return &Prepared{Text: text, lex: p.lex, key: statementKey{lex: p.lex, text: text}, typed: p.typed}
+	v := &Prepared{Text: text, lex: p.lex, key: statementKey{lex: p.lex, text: text}, typed: p.typed}
+	if strings.Contains(text, "@") {
+		v.key.cursor = v // the server's statement has the types that the user variables had when it was prepared
+	}
+	return v
 }
 
 // maxStatements bounds the prepared statements of one server connection; the least recently used goes first. A
