@@ -382,7 +382,10 @@ func (e *env) noLeaks(d *daemon) {
 				break
 			}
 			if time.Now().After(deadline) {
-				e.Errorf("%s: %s connections are busy and %s transactions open with no client left", s.Name, busy, open)
+				which, err := s.Text(e.ctx, "SELECT GROUP_CONCAT(CONCAT_WS(' ', t.trx_state, t.trx_started, 'now', NOW(), 'rows changed', t.trx_rows_modified, 'locked', t.trx_rows_locked, 'connection', p.id, p.command, p.time, p.info)) "+
+					"FROM information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id WHERE p.user = 'shardway'")
+				e.must(err)
+				e.Errorf("%s: %s connections are busy and %s transactions open with no client left: %s", s.Name, busy, open, which)
 				break
 			}
 			time.Sleep(50 * time.Millisecond)
