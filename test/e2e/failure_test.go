@@ -388,7 +388,7 @@ func (e *env) noLeaks(d *daemon) {
 				e.Errorf("%s: %s connections are busy and %s transactions open with no client left: %s", s.Name, busy, open, which)
 				break
 			}
-			time.Sleep(50 * time.Millisecond)
+			time.Sleep(200 * time.Millisecond) // InnoDB lists the transactions anew once nobody has asked for 100 ms
 		}
 	}
 	if rows, err := e.dial(d, nil).text("SHOW SHARDWAY POOLS"); err != nil || len(rows) == 0 {
