@@ -22,7 +22,6 @@ import (
 func TestServers(t *testing.T) {
 	for _, f := range cluster.Flavors() {
 		t.Run(string(f), func(t *testing.T) {
-			t.Parallel() // each kind has servers of its own
 			if why := f.Missing(); why != "" {
 				t.Skip(why)
 			}
