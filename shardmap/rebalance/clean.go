@@ -203,11 +203,8 @@ func (c *cleaner) clean(ctx context.Context, t *table) error {
 		v.phase(PhaseClean, t.name)
 		var next tableState
 		var n int64
-		var took time.Duration
-		err := v.step(ctx, func() (err error) {
-			began := time.Now()
+		took, err := v.step(ctx, func() (err error) {
 			next, n, err = c.chunk(ctx, t)
-			took = time.Since(began)
 			return err
 		})
 		if locked++; rows.Retryable(err) && locked < 20 { // other moves remove rows here too

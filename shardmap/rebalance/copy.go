@@ -250,13 +250,10 @@ func (f *flow) roundOf(ctx context.Context, e *side, t *table, until time.Time) 
 				size = min(size, max(limit/4, 100)) // so that waiting for it is short
 			}
 			var c *rows.Chunk
-			var took time.Duration
-			err := f.v.step(ctx, func() (err error) {
-				began := time.Now()
+			took, err := f.v.step(ctx, func() (err error) {
 				within, cancel := f.bounded(ctx, e)
 				defer cancel()
 				c, err = e.s.Scan(t.shape, t.where, after, rows.Limit{Rows: size}).Next(within)
-				took = time.Since(began)
 				return err
 			})
 			if err != nil || c == nil {
@@ -297,7 +294,7 @@ func (f *flow) roundOf(ctx context.Context, e *side, t *table, until time.Time) 
 
 // step does one step of what isn't urgent: when no move is switched, whose
 // statements wait for the servers, and paced.
-func (v *mover) step(ctx context.Context, work func() error) error {
+func (v *mover) step(ctx context.Context, work func() error) (took time.Duration, err error) {
 	for len(v.r.switching) > 0 && sleep(ctx, 10*time.Millisecond) {
 		continue
 	}
@@ -315,9 +312,7 @@ func (f *flow) writeChunk(ctx context.Context, t *table, c *rows.Chunk) error {
 	}
 	next := tableState{after: c.To, done: c.Last, copied: t.copied + uint64(n)}
 	f.state.progress = f.v.progress()
-	err := f.v.step(ctx, func() error {
-		began := time.Now()
-		defer func() { f.wrote.Store(int64(time.Since(began))) }()
+	took, err := f.v.step(ctx, func() error {
 		return f.state.write(ctx, func() error {
 			displaced, err := f.to.s.ReplaceRange(ctx, t.shape, c.Range, t.where, c.Batch)
 			if err != nil {
@@ -327,6 +322,7 @@ func (f *flow) writeChunk(ctx context.Context, t *table, c *rows.Chunk) error {
 			return f.state.table(ctx, t.name, next)
 		})
 	})
+	f.wrote.Store(int64(took))
 	if err != nil {
 		return err
 	}

@@ -47,16 +47,13 @@ func (f *flow) verifyTable(ctx context.Context, t *table) error {
 		}
 		_ = f.strained(ctx) // for the pace; nothing is written
 		var c *rows.Chunk
-		var took time.Duration
-		err := f.v.step(ctx, func() (err error) {
-			began := time.Now()
+		took, err := f.v.step(ctx, func() (err error) {
 			within, cancel := f.bounded(ctx, e)
 			defer cancel()
 			c, err = e.s.Scan(t.shape, t.where, after, rows.Limit{Rows: size}).Skip(within)
 			if err == nil && c != nil {
 				err = f.compare(within, e, t, c.Range)
 			}
-			took = time.Since(began)
 			return err
 		})
 		switch {

@@ -112,30 +112,33 @@ func (p *Pacer) Gentle() bool {
 	return !looked
 }
 
-// Step does one step of the work, when it is its turn.
-func (p *Pacer) Step(ctx context.Context, work func() error) error {
+// Step does one step of the work, when it is its turn, and says how long that took without the wait for it.
+func (p *Pacer) Step(ctx context.Context, work func() error) (took time.Duration, err error) {
 	if !p.Gentle() {
-		return work()
+		began := time.Now()
+		err = work()
+		return time.Since(began), err
 	}
 	select {
 	case p.place <- struct{}{}:
 		defer func() { <-p.place }()
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return 0, context.Cause(ctx)
 	}
 	p.mu.Lock()
 	rest := time.Until(p.free)
 	p.mu.Unlock()
 	if rest > 0 && !sleep(ctx, rest) {
-		return context.Cause(ctx)
+		return 0, context.Cause(ctx)
 	}
 	began := time.Now()
-	err := work()
+	err = work()
 	now := time.Now()
+	took = now.Sub(began)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.free = now.Add(min(now.Sub(began)*time.Duration(100-p.share)/time.Duration(p.share), longestRest))
-	return err
+	p.free = now.Add(min(took*time.Duration(100-p.share)/time.Duration(p.share), longestRest))
+	return took, err
 }
 
 // Rows is how many rows the next step is about, after one about size rows took

@@ -85,7 +85,7 @@ func TestPacerStep(t *testing.T) {
 				for range 2 {
 					wg.Go(func() {
 						for range 3 {
-							if err := p.Step(t.Context(), func() error { time.Sleep(c.step); return nil }); err != nil {
+							if _, err := p.Step(t.Context(), func() error { time.Sleep(c.step); return nil }); err != nil {
 								t.Error(err)
 							}
 						}
@@ -101,19 +101,19 @@ func TestPacerStep(t *testing.T) {
 }
 
 // TestPacerStepEnds: who waits for its turn, or rests, ends with its context, and
-// the error of the work is the step's.
+// the error of the work, and its time, are the step's.
 func TestPacerStepEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := New(1)
 		wrong, ended := errors.New("wrong"), errors.New("ended")
-		if err := p.Step(t.Context(), func() error { time.Sleep(time.Second); return wrong }); !errors.Is(err, wrong) {
-			t.Errorf("the error is %v, want the work's", err)
+		if took, err := p.Step(t.Context(), func() error { time.Sleep(time.Second); return wrong }); !errors.Is(err, wrong) || took != time.Second {
+			t.Errorf("the error is %v after %s, want the work's after a second", err, took)
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		var wg sync.WaitGroup
 		for range 2 { // one rests, one waits for it
 			wg.Go(func() {
-				if err := p.Step(ctx, func() error { t.Error("it works"); return nil }); !errors.Is(err, ended) {
+				if _, err := p.Step(ctx, func() error { t.Error("it works"); return nil }); !errors.Is(err, ended) {
 					t.Errorf("the error is %v, want the context's", err)
 				}
 			})
@@ -121,7 +121,7 @@ func TestPacerStepEnds(t *testing.T) {
 		synctest.Wait()
 		cancel(ended)
 		wg.Wait()
-		if err := p.Step(t.Context(), func() error { return nil }); err != nil {
+		if _, err := p.Step(t.Context(), func() error { return nil }); err != nil {
 			t.Errorf("the next one isn't let in: %v", err)
 		}
 	})
