@@ -53,6 +53,9 @@ func (p *pool) dial(l *lane, kind kind) {
 	conn, err := s.connect(ctx, kind)
 	cancel()
 	now := c.now()
+	if err == nil {
+		s.connected() // before anybody has the connection and may ask for the state
+	}
 
 	p.mu.Lock()
 	l.dialing--
@@ -70,7 +73,6 @@ func (p *pool) dial(l *lane, kind kind) {
 		if why != "" {
 			p.put(conn, why)
 		}
-		s.connected()
 		return
 	}
 	p.counts.DialErrors++
