@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"shardway/shardmap/gtid"
@@ -36,11 +35,54 @@ func (f *flow) catchUp(ctx context.Context) error {
 	return nil
 }
 
+// changes are the keys of rows that have changed by what was read of the binary
+// log and that aren't taken over yet. They outlive an error: the log doesn't say
+// them again.
+type changes struct {
+	keys map[*table]map[rows.Key]bool
+	n    int
+}
+
+func (c *changes) add(t *table, key rows.Key) {
+	if c.keys == nil {
+		c.keys = map[*table]map[rows.Key]bool{}
+	}
+	if c.keys[t] == nil {
+		c.keys[t] = map[rows.Key]bool{}
+	}
+	if !c.keys[t][key] {
+		c.keys[t][key] = true
+		c.n++
+	}
+}
+
+// some are up to a batch of the keys of one table, or none when none are left.
+func (c *changes) some() (*table, []rows.Key) {
+	for t, set := range c.keys {
+		keys := make([]rows.Key, 0, min(batch, len(set)))
+		for key := range set {
+			if keys = append(keys, key); len(keys) == batch {
+				break
+			}
+		}
+		return t, keys
+	}
+	return nil, nil
+}
+
+func (c *changes) taken(t *table, keys []rows.Key) {
+	for _, key := range keys {
+		delete(c.keys[t], key)
+	}
+	if len(c.keys[t]) == 0 {
+		delete(c.keys, t)
+	}
+	c.n -= len(keys)
+}
+
 // followTo reads the binary log until all of a set was in it, and takes over the
 // rows that have changed.
 func (f *flow) followTo(ctx context.Context, at gtid.Set) error {
-	changed := map[*table]map[rows.Key]bool{}
-	n := 0
 	for !f.stream.Reached(at) {
 		tx, err := f.stream.Next(ctx)
 		if err != nil {
@@ -59,24 +101,19 @@ func (f *flow) followTo(ctx context.Context, at gtid.Set) error {
 			if t == nil {
 				continue
 			}
-			if changed[t] == nil {
-				changed[t] = map[rows.Key]bool{}
-			}
 			for _, key := range c.Keys {
-				if !changed[t][key] && !t.outside(f.mv, key) {
-					changed[t][key] = true
-					n++
+				if !t.outside(f.mv, key) {
+					f.changed.add(t, key)
 				}
 			}
 		}
-		if n >= batch {
-			if err := f.take(ctx, changed); err != nil {
+		if f.changed.n >= batch {
+			if err := f.take(ctx); err != nil {
 				return err
 			}
-			changed, n = map[*table]map[rows.Key]bool{}, 0
 		}
 	}
-	return f.take(ctx, changed)
+	return f.take(ctx)
 }
 
 func (f *flow) table(shape *rows.Table) *table {
@@ -92,19 +129,17 @@ func (f *flow) table(shape *rows.Table) *table {
 // move.
 func (f *flow) redefined(ctx context.Context, tx *follow.Transaction) error {
 	f.v.r.warn("move %s of %s is copied anew: %s has run %.100s in transaction %s", f.v.id, f.v.db, f.from.addr, tx.Statement, tx.GTID)
-	f.state.position = f.stream.Position().GTID
 	if err := f.anew(ctx); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errAnew, err) // from what is stored the statement comes again
 	}
 	return errAnew
 }
 
 // take reads the rows that have changed as they are now and puts them in place
 // of the copies, and keeps the position up to which all is taken over.
-func (f *flow) take(ctx context.Context, changed map[*table]map[rows.Key]bool) error {
+func (f *flow) take(ctx context.Context) error {
 	keep := f.stream.Keep()
-	maps.DeleteFunc(changed, func(_ *table, set map[rows.Key]bool) bool { return len(set) == 0 }) // all of other slots
-	if len(changed) == 0 {
+	if f.changed.n == 0 { // or all of other slots
 		f.state.position = keep
 		if time.Since(f.saved) > f.v.r.Tick {
 			return f.save(ctx)
@@ -117,27 +152,18 @@ func (f *flow) take(ctx context.Context, changed map[*table]map[rows.Key]bool) e
 	if err := f.await(ctx); err != nil {
 		return err
 	}
-	total, left := 0, len(changed)
-	for _, set := range changed {
-		total += len(set)
-	}
-	f.v.update(func(p *MoveProgress) { p.Changes += uint64(total) })
-	for t, set := range changed {
-		keys := make([]rows.Key, 0, len(set))
-		for key := range set {
-			keys = append(keys, key)
+	for f.changed.n > 0 {
+		t, keys := f.changed.some()
+		was := f.state.position
+		if len(keys) == f.changed.n { // it stands in the same transaction as the last rows
+			f.state.position = keep
 		}
-		left--
-		for len(keys) > 0 {
-			some := keys[:min(batch, len(keys))]
-			keys = keys[len(some):]
-			if left == 0 && len(keys) == 0 { // it stands in the same transaction as the last rows
-				f.state.position = keep
-			}
-			if err := f.again(ctx, t, some, false); err != nil {
-				return err
-			}
+		if err := f.again(ctx, t, keys, false); err != nil {
+			f.state.position = was
+			return err
 		}
+		f.changed.taken(t, keys)
+		f.v.update(func(p *MoveProgress) { p.Changes += uint64(len(keys)) })
 	}
 	return nil
 }

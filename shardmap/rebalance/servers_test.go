@@ -48,6 +48,8 @@ func TestServers(t *testing.T) {
 				{"the store is away", storeAway},
 				{"strays", strays},
 				{"killed at every step", killed},
+				{"a failure that passes", passing},
+				{"a table is changed", redefined},
 				{"other primaries", otherPrimaries},
 				{"the last slots and the reference tables", drained},
 			} {

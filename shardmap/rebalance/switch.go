@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -93,7 +94,7 @@ func (f *flow) trySwitch(ctx context.Context, mv *shardmap.Move) (done bool, err
 	f.mv = now // the others may have taken slots meanwhile
 	c := &cut{flow: f}
 	if err := c.prepare(ctx); err != nil {
-		if ctx.Err() != nil || isFinal(err) || errors.Is(err, errCrash) {
+		if ctx.Err() != nil || endsFlow(err) {
 			return false, err
 		}
 		v.takenBack(err)
@@ -146,11 +147,16 @@ func (f *flow) trySwitch(ctx context.Context, mv *shardmap.Move) (done bool, err
 		return false, err
 	case backErr != nil:
 		return false, fmt.Errorf("%w; and the pause isn't taken back: %w", err, backErr)
-	case ctx.Err() != nil || isFinal(err) || errors.Is(err, errAgain) || errors.Is(err, errState) || errors.Is(err, errTaken):
+	case ctx.Err() != nil || endsFlow(err):
 		return false, err
 	}
 	v.takenBack(err)
 	return false, nil
+}
+
+// endsFlow says whether a flow can't go on after a switch that failed.
+func endsFlow(err error) bool {
+	return isFinal(err) || slices.ContainsFunc([]error{errCrash, errAnew, errAgain, errState, errTaken}, func(e error) bool { return errors.Is(err, e) })
 }
 
 // overdue says what a switch that took too long was about.
