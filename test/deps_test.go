@@ -314,7 +314,7 @@ var larger = map[string]int{
 	"router/parse": 4900,
 	// A server's health, its pool and the views of its shards change in one step,
 	// under the same two locks (docs/design/0007). What is judged without is below.
-	"router/backend": 5120,
+	"router/backend": 5130,
 	// One statement's plan is made by one builder, whose parts see the same few
 	// facts; what needs the clauses of a SELECT alone is in scatter, and what needs
 	// a table's definition alone in define.

@@ -88,6 +88,7 @@ type cleaner struct {
 	tables   []*table
 	looked   time.Time // when the server was last looked at
 	strain   string    // what was found
+	told     time.Time // when the progress was last stored while nothing was removed
 	size     int       // rows of the next chunk
 }
 
@@ -194,9 +195,8 @@ func (c *cleaner) clean(ctx context.Context, t *table) error {
 			c.strain, c.looked = v.r.strained(ctx, []*side{c.side}, c.replicas), time.Now()
 		}
 		if c.strain != "" {
-			v.say(c.strain)
-			if !sleep(ctx, 200*time.Millisecond) {
-				return context.Cause(ctx)
+			if err := c.wait(ctx, c.strain, 200*time.Millisecond); err != nil {
+				return err
 			}
 			continue
 		}
@@ -208,9 +208,8 @@ func (c *cleaner) clean(ctx context.Context, t *table) error {
 			return err
 		})
 		if locked++; rows.Retryable(err) && locked < 20 { // other moves remove rows here too
-			v.say("rows are locked by others, and tried again: " + err.Error())
-			if !sleep(ctx, 50*time.Millisecond) {
-				return context.Cause(ctx)
+			if err := c.wait(ctx, "rows are locked by others, and tried again: "+err.Error(), 50*time.Millisecond); err != nil {
+				return err
 			}
 			continue
 		}
@@ -273,14 +272,31 @@ func (c *cleaner) replicasHaveIt(ctx context.Context) error {
 				done[s.Addr] = true
 			}
 		}
-		c.v.say(why)
 		if why == "" {
+			c.v.say("")
 			return nil
 		}
-		if !sleep(ctx, time.Second) {
-			return context.Cause(ctx)
+		if err := c.wait(ctx, why, time.Second); err != nil {
+			return err
 		}
 	}
+}
+
+// wait says why nothing is removed just now, also to those who ask for the status
+// elsewhere.
+func (c *cleaner) wait(ctx context.Context, why string, d time.Duration) error {
+	c.v.say(why)
+	if time.Since(c.told) >= c.v.r.Tick {
+		c.told = time.Now()
+		c.state.progress = c.v.progress()
+		if err := c.state.write(ctx, nil); err != nil && !rows.Retryable(err) {
+			return err
+		}
+	}
+	if !sleep(ctx, d) {
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 func (c *cleaner) replicaHasIt(ctx context.Context, addr string, at gtid.Set) error {

@@ -43,6 +43,7 @@ func TestServers(t *testing.T) {
 				{"there and back", thereAndBack},
 				{"refused", refused},
 				{"cancelled", withdrawn},
+				{"a replica that stops", stopped},
 				{"a transaction that doesn't end", busy},
 				{"a proxy that can't be heard", silent},
 				{"the store is away", storeAway},

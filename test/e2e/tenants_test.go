@@ -51,6 +51,7 @@ type tenants struct {
 	done    atomic.Int64 // operations
 	faults  atomic.Bool  // something is being killed: errors are counted, not failures
 	ended   chan struct{}
+	pause   int          // milliseconds of a client between its operations at most; together they begin no more than 1,000 a second
 	kinds   atomic.Int64 // additions to the reference table
 	unsure  atomic.Int64 // of which that isn't known
 
@@ -117,7 +118,7 @@ func maybe(err error) bool {
 func (f *fleet) startTenants(n int) *tenants {
 	f.Helper()
 	ctx, cancel := context.WithCancel(f.ctx)
-	l := &tenants{f: f, stop: cancel, ended: make(chan struct{})}
+	l := &tenants{f: f, stop: cancel, ended: make(chan struct{}), pause: 2 * n}
 	pools := map[*daemon]*sql.DB{}
 	for _, d := range f.daemons {
 		pools[d] = f.open(d, func(c *mysql.Config) { c.InterpolateParams = true })
@@ -216,7 +217,7 @@ func (c *tenant) run(ctx context.Context, db *sql.DB) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(time.Duration(r.IntN(8)) * time.Millisecond):
+		case <-time.After(time.Duration(r.IntN(c.l.pause)) * time.Millisecond):
 		}
 		c.l.quiet.RLock()
 		err := c.one(context.WithoutCancel(ctx), db, r) // what has begun is finished, so that its outcome is known
