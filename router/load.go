@@ -105,7 +105,7 @@ func (s *session) loadParts(ctx context.Context, o *Options, t *text, p *plan.Lo
 		Command: protocol.ComQuery, Payload: t.sql, Reply: protocol.ReplyQuery, Role: exec.Primary, LocalFile: t.sql, Timeout: o.QueryTimeout,
 	}
 	var sum *exec.Loaded
-	err := s.x.Atomically(ctx, func() (err error) {
+	err := s.x.Atomically(ctx, false, func() (err error) {
 		sum, err = s.x.Load(ctx, &r, ids, p.Table.Reference, l.Feed)
 		return err
 	})

@@ -84,8 +84,10 @@ func (s *session) runPick(ctx context.Context, o *Options, t *text, p *plan.Pick
 	s.x.AskInsertID()
 	s.takeBack()
 	before := s.x.LastInsertID()
+	fresh := *w
 	err := s.x.OneClock(func() error {
-		return s.x.Atomically(ctx, func() error {
+		return s.x.Atomically(ctx, true, func() error {
+			*w = fresh
 			if err := w.choose(ctx); err != nil {
 				return err
 			}

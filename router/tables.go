@@ -270,6 +270,7 @@ func (s *Server) variablesTable() *Table {
 	count("status.transactions_rolled_back", tx.RolledBack)
 	count("status.transactions_unknown", tx.Unknown)
 	count("status.transactions_divided", tx.Divided)
+	count("status.deadlocks_repeated", tx.Repeated)
 	count("status.branches_committed", tx.ResolvedCommits)
 	count("status.branches_rolled_back", tx.ResolvedRollbacks)
 	count("status.plan_cache_hits", plans.Hits)

@@ -93,6 +93,7 @@ func newState(source Source, now func() *shardmap.Map) *state {
 	count("status.transactions_rolled_back", "shardway_transactions_rolled_back_total", "Transactions over several shards whose COMMIT failed, and which were rolled back.", counter)
 	count("status.transactions_unknown", "shardway_transactions_unknown_total", "Transactions over several shards whose COMMIT was answered before its outcome was known.", counter)
 	count("status.transactions_divided", "shardway_transactions_divided_total", "Transactions under cross_shard unsafe that were committed in part.", counter)
+	count("status.deadlocks_repeated", "shardway_transaction_deadlocks_repeated_total", "Statements over several shards that were a deadlock's victim outside of a transaction and were run again.", counter)
 	count("status.branches_committed", "shardway_transaction_branches_committed_total", "Branches left in doubt that this proxy has committed.", counter)
 	count("status.branches_rolled_back", "shardway_transaction_branches_rolled_back_total", "Branches left in doubt that this proxy has rolled back.", counter)
 	count("status.plan_cache_hits", "shardway_statement_cache_hits_total", "Statements found in the cache of parsed statements.", counter)

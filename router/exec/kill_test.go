@@ -45,7 +45,7 @@ func TestKilledBetween(t *testing.T) {
 				return err
 			})
 		}
-		err := s.session.Atomically(s.Context(), func() error {
+		err := s.session.Atomically(s.Context(), true, func() error {
 			if err := part(); err != nil {
 				return err
 			}
@@ -72,7 +72,7 @@ func TestKilledBetween(t *testing.T) {
 		}
 		// The next statement isn't meant.
 		s.session.Begins()
-		if err := s.session.Atomically(s.Context(), part); err != nil {
+		if err := s.session.Atomically(s.Context(), true, part); err != nil {
 			t.Errorf("the next statement: %v", err)
 		}
 		s.idle()

@@ -201,8 +201,12 @@ func (s *Session) endedAt(p *xact.Participant, reply *protocol.Reply) {
 	s.leave(others, p.Conn)
 }
 
-// lockTimeout is the error of a statement that waited too long for a lock.
-const lockTimeout = 1205
+const (
+	// lockTimeout is the error of a statement that waited too long for a lock.
+	lockTimeout = 1205
+	// deadlock is the error of one whose transaction was rolled back, so that others get its locks.
+	deadlock = 1213
+)
 
 // deadlocked rolls a transaction back that is on several shards after it waited too long for a lock at one of them, and
 // returns what the client is told: no server can see that two transactions wait for each other on two servers, so this
@@ -287,11 +291,15 @@ func (s *Session) rollbackSpread() {
 // statementPoint is the savepoint before a statement that runs on several shards. Clients' names don't begin so.
 const statementPoint = "`shardway statement`"
 
+// deadlockTries bounds how often a statement is run that is a deadlock's victim each time.
+const deadlockTries = 4
+
 // Atomically runs a statement that changes something on several shards, so that it happens on all of them or none: f
 // sends it to connections of participant, and its error says that it failed. In a transaction of the client's own the
-// statement alone is undone then; without one it is one by itself. The error is f's, or that of undoing or committing,
-// and the client's.
-func (s *Session) Atomically(ctx context.Context, f func() error) error {
+// statement alone is undone then; without one it is one by itself, and run again after a deadlock where it is repeatable:
+// nothing of it is left, and one server alone would have had fewer locks to wait for. The error is f's, or that of undoing
+// or committing, and the client's.
+func (s *Session) Atomically(ctx context.Context, repeatable bool, f func() error) error {
 	whole := func() error {
 		if err := f(); err != nil {
 			return err
@@ -301,17 +309,21 @@ func (s *Session) Atomically(ctx context.Context, f func() error) error {
 	if s.InTransaction() || !s.autocommit {
 		return s.undoable(whole)
 	}
-	s.Begin("START TRANSACTION", false, true)
-	err := whole()
-	switch {
-	case err != nil && len(s.tx.parts) > 0:
-		s.rollbackSpread()
-		return err
-	case len(s.tx.parts) == 0:
-		s.tx = transaction{}
-		return err
-	default:
-		return s.commitSpread(ctx)
+	for try := 1; ; try++ {
+		s.Begin("START TRANSACTION", false, true)
+		err := whole()
+		switch {
+		case err != nil && len(s.tx.parts) > 0:
+			s.rollbackSpread()
+		case len(s.tx.parts) == 0:
+			s.tx = transaction{}
+		default:
+			return s.commitSpread(ctx)
+		}
+		if e, ok := errors.AsType[*protocol.Error](err); !ok || e.Code != deadlock || !repeatable || try == deadlockTries || ctx.Err() != nil {
+			return err
+		}
+		s.x.transactions.Repeated()
 	}
 }
 

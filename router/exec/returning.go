@@ -17,8 +17,9 @@ func (s *Session) RunReturning(ctx context.Context, r *ManyRequest) (Outcome, er
 	}
 	s.AskInsertID()
 	before := s.lastInsertID
-	w := returning{s: s, r: r, before: before}
+	var w returning
 	run := func() error {
+		w = returning{s: s, r: r, before: before}
 		for i := range r.Parts {
 			if err := w.part(ctx, i); err != nil {
 				return err
@@ -30,7 +31,7 @@ func (s *Session) RunReturning(ctx context.Context, r *ManyRequest) (Outcome, er
 	if r.Inner {
 		err = run()
 	} else {
-		err = s.OneClock(func() error { return s.Atomically(ctx, run) })
+		err = s.OneClock(func() error { return s.Atomically(ctx, true, run) })
 	}
 	if err != nil {
 		s.ForgetDiagnostics() // the error is all that there is to tell

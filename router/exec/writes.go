@@ -52,9 +52,9 @@ func (s *Session) RunWrite(ctx context.Context, r *ManyRequest) (Outcome, error)
 	case len(r.Parts) == 1:
 		err = run()
 	case r.Copies:
-		err = s.OneClock(func() error { return s.Atomically(ctx, run) })
+		err = s.OneClock(func() error { return s.Atomically(ctx, true, run) })
 	default:
-		err = s.Atomically(ctx, run)
+		err = s.Atomically(ctx, true, run)
 	}
 	if err != nil {
 		s.SetLastInsertID(before)

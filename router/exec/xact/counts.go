@@ -11,6 +11,7 @@ type Counts struct {
 
 	Committed, RolledBack, Unknown, Divided uint64 // COMMITs by their Outcome
 	ResolvedCommits, ResolvedRollbacks      uint64 // branches that the recovery has ended
+	Repeated                                uint64 // statements that were run again after a deadlock
 
 	Commits [widest + 1]Latency // by how many shards were written; the last one is for more as well
 }
@@ -46,6 +47,13 @@ func (t *Transactions) Counts() Counts {
 	c := t.counts.Counts
 	c.InDoubt = n
 	return c
+}
+
+// Repeated counts a statement that is run again after a deadlock.
+func (t *Transactions) Repeated() {
+	t.counts.mu.Lock()
+	defer t.counts.mu.Unlock()
+	t.counts.Repeated++
 }
 
 type counts struct {
