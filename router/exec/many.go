@@ -55,7 +55,11 @@ func (s *Session) RunMany(ctx context.Context, r *ManyRequest) (Outcome, error) 
 	s.endShort(&r.Parts[0])
 	mark := s.client.Mark()
 	tried := make([][]string, len(r.Parts))
+	next := s.next
 	for try := 0; ; try++ {
+		if try > 0 && len(s.tx.parts) == 0 {
+			s.next = next
+		}
 		m := many{s: s, r: r, mark: mark, branches: make([]branch, len(r.Parts))}
 		out, err := m.run(ctx, tried)
 		if errors.Is(err, errForgotten) && try == 0 && s.client.Rewind(mark) {
@@ -187,7 +191,11 @@ func (m *many) connection(ctx context.Context, part *Request, tried []string) (*
 func (m *many) giveBack() {
 	for i := range m.branches {
 		if b := &m.branches[i]; b.c != nil {
-			if m.s.holdOf(b.c) == nil {
+			switch {
+			case m.s.holdOf(b.c) != nil:
+			case m.s.usedNext(b.c):
+				b.c.Discard("transaction characteristics")
+			default:
 				b.c.Release()
 			}
 			b.c = nil

@@ -74,8 +74,8 @@ type Session struct {
 	holds []hold
 	tx    transaction
 	next  []string // SET TRANSACTION statements for the next transaction
-	// nextUsed is a connection that ran them and on which no transaction has ended since.
-	nextUsed *backend.Conn
+	// nextUsed are connections that ran them and on which no transaction has ended since.
+	nextUsed []*backend.Conn
 	used     []string // these
 
 	cross  CrossShard

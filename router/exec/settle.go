@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"slices"
 	"strings"
 
 	"shardway/protocol"
@@ -79,7 +80,7 @@ func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, str
 	if !autocommit && s.autocommit && s.tx.open && len(s.tx.parts) == 0 {
 		s.tx = transaction{} // autocommit came back on, which commits
 	}
-	if s.nextUsed == c && reply.Err != nil && !inTx && s.unused(reply.Err) {
+	if slices.Contains(s.nextUsed, c) && reply.Err != nil && !inTx && s.unused(reply.Err) {
 		s.next = s.used
 	}
 	drop := Why(0)
@@ -98,8 +99,7 @@ func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, str
 	switch {
 	case h == nil && add == 0:
 		switch {
-		case s.nextUsed == c:
-			s.nextUsed = nil
+		case s.usedNext(c):
 			c.Discard("transaction characteristics")
 		case struck:
 			c.Discard("killed")
@@ -111,8 +111,7 @@ func (s *Session) settle(c *backend.Conn, r *Request, reply *protocol.Reply, str
 		return
 	case add != 0:
 		s.keep(c, r.Shard, add)
-		if s.nextUsed == c {
-			s.nextUsed = nil
+		if s.usedNext(c) {
 			if h := s.holdOf(c); !inTx {
 				h.spoilt = true // a statement that failed may not have used the characteristics up
 			}

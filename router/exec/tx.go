@@ -71,7 +71,22 @@ func (s *Session) TransactionShards() []string {
 }
 
 // Next keeps a SET TRANSACTION statement for the next transaction.
-func (s *Session) Next(sql string) { s.next = append(s.next, sql) }
+func (s *Session) Next(sql string) {
+	if len(s.next) == 0 {
+		s.nextUsed = nil // what is left there is of connections that broke
+	}
+	s.next = append(s.next, sql)
+}
+
+// usedNext says whether a connection has run them and may keep them for its next transaction, and forgets it.
+func (s *Session) usedNext(c *backend.Conn) bool {
+	i := slices.Index(s.nextUsed, c)
+	if i < 0 {
+		return false
+	}
+	s.nextUsed = slices.Delete(s.nextUsed, i, i+1)
+	return true
+}
 
 // Begin opens a transaction without a server: sql opens it at the server of its first statement. An open one must
 // have been committed.
@@ -132,7 +147,7 @@ func (s *Session) bind(c *backend.Conn, shard string) error {
 	if err := s.applyNext(c, shard); err != nil {
 		return err
 	}
-	s.tx.next, s.nextUsed = next, nil
+	s.tx.next = next
 	script := make([]string, 0, 1+len(s.tx.points))
 	if s.tx.start != "" {
 		script = append(script, s.tx.start)
@@ -146,6 +161,7 @@ func (s *Session) bind(c *backend.Conn, shard string) error {
 			return s.unopened(c, fmt.Errorf("%s can't open the transaction (%s): %w", c.Addr(), sql, err))
 		}
 	}
+	s.usedNext(c) // by the transaction
 	s.takePart(c, shard, "")
 	return nil
 }
@@ -173,7 +189,9 @@ func (s *Session) applyNext(c *backend.Conn, shard string) error {
 			}
 			return err
 		}
-		s.nextUsed = c
+	}
+	if len(s.next) > 0 {
+		s.nextUsed = append(s.nextUsed, c)
 	}
 	s.next = nil
 	return nil

@@ -17,56 +17,45 @@ import (
 // TestServers changes primaries of real servers. It needs them, so `make test`
 // runs it apart.
 func TestServers(t *testing.T) {
-	for _, f := range cluster.Flavors() {
-		t.Run(string(f), func(t *testing.T) {
-			t.Parallel() // each kind has servers of its own
-			if why := f.Missing(); why != "" {
-				t.Skip(why)
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
-			defer cancel()
-			c, err := cluster.Start(ctx, cluster.Options{Flavor: f, Shards: 1, Replicas: 2, Args: plugins(f)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = c.Close() }()
-			s := &servers{T: t, ctx: ctx, c: c}
-			s.must(c.Exec(ctx, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY AUTO_INCREMENT, note VARCHAR(40))"))
-			s.store = newMemory(t, c.Map(""), "p1", "p2")
-			for _, test := range []struct {
-				name string
-				run  func(*servers)
-			}{
-				{"to and fro", toAndFro},
-				{"refused", refused},
-				{"dry run", dryRun},
-				{"undone", undone},
-				{"resumed after a crash", resumed},
-				{"taken over", takenOver},
-				{"a busy proxy and a silent one are cut", cut},
-				{"table locks", locked},
-				{"to and fro with semi-sync", func(s *servers) { s.semiSync(); toAndFro(s) }},
-				{"the primary is killed", killed},
-				{"the primary hangs", hung},
-				{"a failover is resumed", failoverResumed},
-				{"two failovers at once", raced},
-				{"errant transactions", errant},
-			} {
-				ok := t.Run(test.name, func(t *testing.T) {
-					one := *s
-					one.T = t
-					one.store.proxies = map[string]*fakeProxy{"p1": {}, "p2": {}}
-					test.run(&one)
-					if test.name != "errant transactions" { // its servers stay apart
-						one.settled()
-					}
-				})
-				if !ok {
-					return // the servers are in an unknown state
+	cluster.OnEach(t, true, 4*time.Minute, func(f cluster.Flavor) cluster.Options {
+		return cluster.Options{Shards: 1, Replicas: 2, Args: plugins(f)}
+	}, func(ctx context.Context, t *testing.T, c *cluster.Cluster) {
+		s := &servers{T: t, ctx: ctx, c: c}
+		s.must(c.Exec(ctx, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY AUTO_INCREMENT, note VARCHAR(40))"))
+		s.store = newMemory(t, c.Map(""), "p1", "p2")
+		for _, test := range []struct {
+			name string
+			run  func(*servers)
+		}{
+			{"to and fro", toAndFro},
+			{"refused", refused},
+			{"dry run", dryRun},
+			{"undone", undone},
+			{"resumed after a crash", resumed},
+			{"taken over", takenOver},
+			{"a busy proxy and a silent one are cut", cut},
+			{"table locks", locked},
+			{"to and fro with semi-sync", func(s *servers) { s.semiSync(); toAndFro(s) }},
+			{"the primary is killed", killed},
+			{"the primary hangs", hung},
+			{"a failover is resumed", failoverResumed},
+			{"two failovers at once", raced},
+			{"errant transactions", errant},
+		} {
+			ok := t.Run(test.name, func(t *testing.T) {
+				one := *s
+				one.T = t
+				one.store.proxies = map[string]*fakeProxy{"p1": {}, "p2": {}}
+				test.run(&one)
+				if test.name != "errant transactions" { // its servers stay apart
+					one.settled()
 				}
+			})
+			if !ok {
+				return // the servers are in an unknown state
 			}
-		})
-	}
+		}
+	})
 }
 
 // plugins bring semi-sync, which MariaDB has built in.

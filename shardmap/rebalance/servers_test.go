@@ -20,51 +20,39 @@ import (
 // TestServers moves slots between real servers while clients write. It needs
 // them, so `make test` runs it apart.
 func TestServers(t *testing.T) {
-	for _, f := range cluster.Flavors() {
-		t.Run(string(f), func(t *testing.T) {
-			if why := f.Missing(); why != "" {
-				t.Skip(why)
+	cluster.OnEach(t, false, 4*time.Minute, cluster.Of(cluster.Options{Shards: 2, Replicas: 1, Args: []string{"--innodb-lock-wait-timeout=2"}}), func(ctx context.Context, t *testing.T, c *cluster.Cluster) {
+		s := &servers{T: t, ctx: ctx, c: c, ledger: &ledger{}}
+		s.must(c.Exec(ctx, "CREATE USER 'mover'@'%' IDENTIFIED BY 'secret'", "GRANT ALL ON *.* TO 'mover'@'%'"))
+		s.must(c.Shards[0].Primary.Exec(ctx, append(append(slices.Clone(schema), reference), views...)...))
+		s.store = newMemory(t, c.Map(shop))
+		for _, test := range []struct {
+			name string
+			run  func(*servers)
+		}{
+			{"there and back", thereAndBack},
+			{"refused", refused},
+			{"cancelled", withdrawn},
+			{"a replica that stops", stopped},
+			{"a transaction that doesn't end", busy},
+			{"a proxy that can't be heard", silent},
+			{"the store is away", storeAway},
+			{"strays", strays},
+			{"killed at every step", killed},
+			{"a failure that passes", passing},
+			{"a table is changed", redefined},
+			{"other primaries", otherPrimaries},
+			{"the last slots and the reference tables", drained},
+		} {
+			ok := t.Run(test.name, func(t *testing.T) {
+				one := *s
+				one.T = t
+				test.run(&one)
+			})
+			if !ok {
+				return // the servers are in an unknown state
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
-			defer cancel()
-			c, err := cluster.Start(ctx, cluster.Options{Flavor: f, Shards: 2, Replicas: 1, Args: []string{"--innodb-lock-wait-timeout=2"}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = c.Close() }()
-			s := &servers{T: t, ctx: ctx, c: c, ledger: &ledger{}}
-			s.must(c.Exec(ctx, "CREATE USER 'mover'@'%' IDENTIFIED BY 'secret'", "GRANT ALL ON *.* TO 'mover'@'%'"))
-			s.must(c.Shards[0].Primary.Exec(ctx, append(append(slices.Clone(schema), reference), views...)...))
-			s.store = newMemory(t, c.Map(shop))
-			for _, test := range []struct {
-				name string
-				run  func(*servers)
-			}{
-				{"there and back", thereAndBack},
-				{"refused", refused},
-				{"cancelled", withdrawn},
-				{"a replica that stops", stopped},
-				{"a transaction that doesn't end", busy},
-				{"a proxy that can't be heard", silent},
-				{"the store is away", storeAway},
-				{"strays", strays},
-				{"killed at every step", killed},
-				{"a failure that passes", passing},
-				{"a table is changed", redefined},
-				{"other primaries", otherPrimaries},
-				{"the last slots and the reference tables", drained},
-			} {
-				ok := t.Run(test.name, func(t *testing.T) {
-					one := *s
-					one.T = t
-					test.run(&one)
-				})
-				if !ok {
-					return // the servers are in an unknown state
-				}
-			}
-		})
-	}
+		}
+	})
 }
 
 type servers struct {

@@ -17,21 +17,10 @@ import (
 // Shardway without a row being moved, get 1,024 slots, and then a third shard, while it reads and writes.
 func TestAdopt(t *testing.T) {
 	t.Parallel()
-	for _, flavor := range cluster.Flavors() {
-		t.Run(string(flavor), func(t *testing.T) {
-			t.Parallel()
-			if why := flavor.Missing(); why != "" {
-				t.Skip(why)
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
-			defer cancel()
-			c, err := cluster.Start(ctx, cluster.Options{Flavor: flavor, Shards: 3})
-			e := &env{T: t, ctx: ctx, c: c, db: cluster.Data{Name: "shop"}}
-			e.must(err)
-			t.Cleanup(func() { _ = c.Close() })
-			e.adopt()
-		})
-	}
+	cluster.OnEach(t, true, 4*time.Minute, cluster.Of(cluster.Options{Shards: 3}), func(ctx context.Context, t *testing.T, c *cluster.Cluster) {
+		e := &env{T: t, ctx: ctx, c: c, db: cluster.Data{Name: "shop"}}
+		e.adopt()
+	})
 }
 
 func (e *env) adopt() {

@@ -32,26 +32,15 @@ const (
 // are on each kind of server.
 func TestAtomic(t *testing.T) {
 	t.Parallel()
-	for _, f := range cluster.Flavors() {
-		t.Run(string(f), func(t *testing.T) {
-			t.Parallel()
-			if why := f.Missing(); why != "" {
-				t.Skip(why)
-			}
-			_, err := daemonBinary()
-			e := &env{T: t, db: cluster.Data{Name: "bank"}}
-			e.must(err)
-			faults := count(t, "SHARDWAY_FAULTS", 250)
-			var cancel context.CancelFunc
-			e.ctx, cancel = context.WithTimeout(t.Context(), 2*time.Minute+time.Duration(faults)*time.Second)
-			defer cancel()
-			// A deadlock over two servers lasts as long as a server waits for a lock.
-			e.c, err = cluster.Start(e.ctx, cluster.Options{Flavor: f, Shards: atomicShards, Args: []string{"--innodb-lock-wait-timeout=1"}})
-			e.must(err)
-			t.Cleanup(func() { _ = e.c.Close() })
-			newBank(e).run(faults)
-		})
-	}
+	faults := count(t, "SHARDWAY_FAULTS", 250)
+	// A deadlock over two servers lasts as long as a server waits for a lock.
+	servers := cluster.Of(cluster.Options{Shards: atomicShards, Args: []string{"--innodb-lock-wait-timeout=1"}})
+	cluster.OnEach(t, true, 2*time.Minute+time.Duration(faults)*time.Second, servers, func(ctx context.Context, t *testing.T, c *cluster.Cluster) {
+		e := &env{T: t, ctx: ctx, c: c, db: cluster.Data{Name: "bank"}}
+		_, err := daemonBinary()
+		e.must(err)
+		newBank(e).run(faults)
+	})
 }
 
 // bank is the workload and what is known of it.

@@ -149,6 +149,25 @@ func (p *phases) line(text string) {
 	}
 }
 
+// String says how long each took.
+func (p *phases) String() string {
+	took := map[string]time.Duration{}
+	var names []string
+	end := time.Now()
+	for _, of := range slices.Backward(p.list) {
+		if took[of.name] == 0 {
+			names = append(names, of.name)
+		}
+		took[of.name] += end.Sub(of.began)
+		end = of.began
+	}
+	slices.Reverse(names)
+	for i, name := range names {
+		names[i] = name + " " + took[name].Round(time.Millisecond).String()
+	}
+	return strings.Join(names, ", ")
+}
+
 // loads is what statements took before rebalances, and in their phases.
 type loads struct {
 	before []time.Duration

@@ -143,7 +143,7 @@ func (f *fleet) rebalance(args ...string) (report rebalanced) {
 		f.Fatalf("rebalance %v: %v, %v, %s%s", args, err, bad, &said.text, &out)
 	}
 	report.phases = said.list
-	f.Logf("rebalance %v took %s", args, time.Since(began).Round(time.Millisecond))
+	f.Logf("rebalance %v took %s: %s", args, time.Since(began).Round(time.Millisecond), said)
 	return report
 }
 

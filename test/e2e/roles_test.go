@@ -18,30 +18,14 @@ import (
 // kinds of servers are at once or one after the other, as with onBoth and onEach.
 func ownCluster(t *testing.T, atOnce bool, test func(e *env)) {
 	t.Helper()
-	for _, f := range cluster.Flavors() {
-		t.Run(string(f), func(t *testing.T) {
-			if atOnce {
-				t.Parallel()
-			}
-			if why := f.Missing(); why != "" {
-				t.Skip(why)
-			}
-			if _, err := daemonBinary(); err != nil {
-				t.Fatal(err)
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
-			defer cancel()
-			c, err := cluster.Start(ctx, cluster.Options{Flavor: f, Shards: 1, Replicas: 2})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = c.Close() })
-			e := &env{T: t, ctx: ctx, c: c, db: cluster.Data{Name: "roles", Slots: 1}}
-			e.must(c.Shards[0].Primary.Exec(ctx, "CREATE DATABASE roles", "CREATE TABLE roles.t (id INT AUTO_INCREMENT PRIMARY KEY, who VARCHAR(40))"))
-			e.must(c.Sync(ctx))
-			test(e)
-		})
-	}
+	cluster.OnEach(t, atOnce, 4*time.Minute, cluster.Of(cluster.Options{Shards: 1, Replicas: 2}), func(ctx context.Context, t *testing.T, c *cluster.Cluster) {
+		e := &env{T: t, ctx: ctx, c: c, db: cluster.Data{Name: "roles", Slots: 1}}
+		_, err := daemonBinary()
+		e.must(err)
+		e.must(c.Shards[0].Primary.Exec(ctx, "CREATE DATABASE roles", "CREATE TABLE roles.t (id INT AUTO_INCREMENT PRIMARY KEY, who VARCHAR(40))"))
+		e.must(c.Sync(ctx))
+		test(e)
+	})
 }
 
 // say is what a statement is called on a kind of server.

@@ -48,56 +48,43 @@ func TestRandomStatements(t *testing.T) {
 		t.Skip("-short")
 	}
 	t.Parallel()
-	for _, f := range cluster.Flavors() {
-		t.Run(string(f), func(t *testing.T) {
-			t.Parallel()
-			if why := f.Missing(); why != "" {
-				t.Skip(why)
-			}
-			for _, binary := range []func() (string, error){daemonBinary, plainBinary} {
-				if _, err := binary(); err != nil {
-					t.Fatal(err)
-				}
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour)
-			defer cancel()
-			c, err := cluster.Start(ctx, cluster.Options{Flavor: f, Shards: 4, Plain: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = c.Close() }()
-			statements, first := fromEnv(t, "SHARDWAY_STATEMENTS", 10_000), fromEnv(t, "SHARDWAY_SEED", 1)
-			var sum tally
-			var schemas atomic.Int64
-			var running sync.WaitGroup
-			for i := range schemasAtOnce {
-				running.Go(func() {
-					for {
-						schema := int(schemas.Add(1)) - 1
-						n := min(statements-schema*statementsPerSchema, statementsPerSchema)
-						if n <= 0 {
-							return
-						}
-						seed := first + schema
-						t.Run(fmt.Sprintf("seed%d", seed), func(t *testing.T) {
-							e := &env{T: t, ctx: ctx, c: c, binary: plainBinary}
-							if schema < schemasWithRace {
-								e.binary = daemonBinary
-							}
-							e.random(fmt.Sprintf("random%d", i), uint64(seed), n, &sum)
-						})
-					}
-				})
-			}
-			running.Wait()
-			whileMoving(ctx, t, c, fromEnv(t, "SHARDWAY_SEED", 1), fromEnv(t, "SHARDWAY_MOVING", 300))
-			keysWhileMoving(ctx, t, c)
-			t.Logf("note: %d statements answered alike, %d refused, %d different", sum.alike, sum.refused, sum.different)
-			for _, why := range sum.refusals() {
-				t.Logf("note: refused %s", why)
-			}
-		})
+	for _, binary := range []func() (string, error){daemonBinary, plainBinary} {
+		if _, err := binary(); err != nil {
+			t.Fatal(err)
+		}
 	}
+	cluster.OnEach(t, true, 24*time.Hour, cluster.Of(cluster.Options{Shards: 4, Plain: true}), func(ctx context.Context, t *testing.T, c *cluster.Cluster) {
+		statements, first := fromEnv(t, "SHARDWAY_STATEMENTS", 10_000), fromEnv(t, "SHARDWAY_SEED", 1)
+		var sum tally
+		var schemas atomic.Int64
+		var running sync.WaitGroup
+		for i := range schemasAtOnce {
+			running.Go(func() {
+				for {
+					schema := int(schemas.Add(1)) - 1
+					n := min(statements-schema*statementsPerSchema, statementsPerSchema)
+					if n <= 0 {
+						return
+					}
+					seed := first + schema
+					t.Run(fmt.Sprintf("seed%d", seed), func(t *testing.T) {
+						e := &env{T: t, ctx: ctx, c: c, binary: plainBinary}
+						if schema < schemasWithRace {
+							e.binary = daemonBinary
+						}
+						e.random(fmt.Sprintf("random%d", i), uint64(seed), n, &sum)
+					})
+				}
+			})
+		}
+		running.Wait()
+		whileMoving(ctx, t, c, fromEnv(t, "SHARDWAY_SEED", 1), fromEnv(t, "SHARDWAY_MOVING", 300))
+		keysWhileMoving(ctx, t, c)
+		t.Logf("note: %d statements answered alike, %d refused, %d different", sum.alike, sum.refused, sum.different)
+		for _, why := range sum.refusals() {
+			t.Logf("note: refused %s", why)
+		}
+	})
 }
 
 // tally counts what became of statements.

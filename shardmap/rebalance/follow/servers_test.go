@@ -17,44 +17,33 @@ import (
 // TestServers follows the logs of real servers. It needs them, so `make test`
 // runs it apart.
 func TestServers(t *testing.T) {
-	for _, f := range cluster.Flavors() {
-		t.Run(string(f), func(t *testing.T) {
-			t.Parallel() // each kind has servers of its own
-			if why := f.Missing(); why != "" {
-				t.Skip(why)
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
-			defer cancel()
-			c, err := cluster.Start(ctx, cluster.Options{Flavor: f, Shards: 1, Replicas: 1, Args: plugins(f)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = c.Close() }()
-			s := &servers{T: t, ctx: ctx, c: c, primary: c.Shards[0].Primary, replica: c.Shards[0].Replicas[0]}
-			s.exec("CREATE DATABASE app")
-			for _, test := range []struct {
-				name string
-				run  func(*servers)
-			}{
-				{"keys of every type", keysOfTypes},
-				{"images", images},
-				{"transactions", transactions},
-				{"what is undone", undone},
-				{"XA branches", xaBranches},
-				{"statements", statements},
-				{"what is read after Await is not before it", awaited},
-				{"what is in the log before it is committed", early},
-				{"refused", refused},
-				{"silence", silence},
-			} {
-				t.Run(test.name, func(t *testing.T) {
-					one := *s
-					one.T = t
-					test.run(&one)
-				})
-			}
-		})
-	}
+	cluster.OnEach(t, true, 4*time.Minute, func(f cluster.Flavor) cluster.Options {
+		return cluster.Options{Shards: 1, Replicas: 1, Args: plugins(f)}
+	}, func(ctx context.Context, t *testing.T, c *cluster.Cluster) {
+		s := &servers{T: t, ctx: ctx, c: c, primary: c.Shards[0].Primary, replica: c.Shards[0].Replicas[0]}
+		s.exec("CREATE DATABASE app")
+		for _, test := range []struct {
+			name string
+			run  func(*servers)
+		}{
+			{"keys of every type", keysOfTypes},
+			{"images", images},
+			{"transactions", transactions},
+			{"what is undone", undone},
+			{"XA branches", xaBranches},
+			{"statements", statements},
+			{"what is read after Await is not before it", awaited},
+			{"what is in the log before it is committed", early},
+			{"refused", refused},
+			{"silence", silence},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				one := *s
+				one.T = t
+				test.run(&one)
+			})
+		}
+	})
 }
 
 // plugins bring semi-sync, which MariaDB has built in.

@@ -15,48 +15,35 @@ import (
 // TestServers reads and writes rows of real servers. It needs them, so `make
 // test` runs it apart.
 func TestServers(t *testing.T) {
-	for _, f := range cluster.Flavors() {
-		t.Run(string(f), func(t *testing.T) {
-			t.Parallel() // each kind has servers of its own
-			if why := f.Missing(); why != "" {
-				t.Skip(why)
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
-			defer cancel()
-			c, err := cluster.Start(ctx, cluster.Options{Flavor: f, Shards: 2})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = c.Close() }()
-			s := &servers{T: t, ctx: ctx, c: c}
-			s.must(c.Exec(ctx, "CREATE DATABASE app"))
-			s.from, s.to = s.connect(s.source()), s.connect(s.target())
-			defer func() { _ = s.from.Close() }()
-			defer func() { _ = s.to.Close() }()
-			for _, test := range []struct {
-				name string
-				run  func(*servers)
-			}{
-				{"every type", kinds},
-				{"an ENUM's 0", enumZero},
-				{"keys of every type", keys},
-				{"chunks", chunks},
-				{"ranges use the index", ranges},
-				{"what is replaced", replaced},
-				{"collisions", collisions},
-				{"what is refused", refused},
-				{"checksums", checksums},
-				{"counts", counts},
-				{"described", described},
-			} {
-				t.Run(test.name, func(t *testing.T) {
-					one := *s
-					one.T = t
-					test.run(&one)
-				})
-			}
-		})
-	}
+	cluster.OnEach(t, true, 4*time.Minute, cluster.Of(cluster.Options{Shards: 2}), func(ctx context.Context, t *testing.T, c *cluster.Cluster) {
+		s := &servers{T: t, ctx: ctx, c: c}
+		s.must(c.Exec(ctx, "CREATE DATABASE app"))
+		s.from, s.to = s.connect(s.source()), s.connect(s.target())
+		defer func() { _ = s.from.Close() }()
+		defer func() { _ = s.to.Close() }()
+		for _, test := range []struct {
+			name string
+			run  func(*servers)
+		}{
+			{"every type", kinds},
+			{"an ENUM's 0", enumZero},
+			{"keys of every type", keys},
+			{"chunks", chunks},
+			{"ranges use the index", ranges},
+			{"what is replaced", replaced},
+			{"collisions", collisions},
+			{"what is refused", refused},
+			{"checksums", checksums},
+			{"counts", counts},
+			{"described", described},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				one := *s
+				one.T = t
+				test.run(&one)
+			})
+		}
+	})
 }
 
 type servers struct {
