@@ -313,9 +313,9 @@ func (f *fleet) killDuring(l *tenants, start []string, victim, state string) str
 	}
 	f.strike(victim, p, seen)
 	// Whatever is left is gone on with, as an operator would.
-	for tries := 0; len(f.moves()) > 0; tries++ {
+	for tries := 0; len(f.moves()) > 0; {
 		if p.ended() {
-			if tries > 60 {
+			if tries++; tries > 60 {
 				f.Fatalf("it doesn't end: %v\n%s", f.moves(), p.out.String())
 			}
 			command := "start"
