@@ -72,9 +72,9 @@ soak-rebalance: ## 20 rebalances and 25 times kill -9 in the middle of one, unde
 	$(GO) build -tags $(TAGS) -o bin/shardway ./cmd/shardway
 	SHARDWAY_BINARY=$(CURDIR)/bin/shardway SHARDWAY_REBALANCES=$(or $(TIMES),20) SHARDWAY_KILLS=$(or $(KILLS),25) SHARDWAY_CLIENTS=$(or $(CLIENTS),32) $(GO) test -tags $(TAGS) -count=1 -timeout 180m -v -run '^TestRebalance(s|Killed)$$' ./test/e2e
 
-soak-pace: ## what 12 clients of three proxies notice while 50,000 of 100,000 rows are copied and removed, on each kind of server; ROWS=n, CLIENTS=n, SHARE="50 100"
+soak-pace: ## what 12 clients of three proxies notice while 50,000 of 100,000 rows are copied and removed, on each kind of server; ROWS=n, CLIENTS=n, SHARE="25 100"
 	$(GO) build -tags $(TAGS) -o bin/shardway ./cmd/shardway
-	SHARDWAY_BINARY=$(CURDIR)/bin/shardway SHARDWAY_ROWS=$(or $(ROWS),100000) SHARDWAY_CLIENTS=$(or $(CLIENTS),12) SHARDWAY_SHARE="$(or $(SHARE),50)" $(GO) test -tags $(TAGS) -count=1 -timeout 90m -v -run '^TestRebalancePace$$' ./test/e2e
+	SHARDWAY_BINARY=$(CURDIR)/bin/shardway SHARDWAY_ROWS=$(or $(ROWS),100000) SHARDWAY_CLIENTS=$(or $(CLIENTS),12) SHARDWAY_SHARE="$(or $(SHARE),25)" $(GO) test -tags $(TAGS) -count=1 -timeout 90m -v -run '^TestRebalancePace$$' ./test/e2e
 
 test-tools: ## install the servers and clients that the tests use
 	@test/install test

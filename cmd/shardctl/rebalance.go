@@ -86,7 +86,7 @@ func goalFlags(f *pflag.FlagSet) {
 // engineFlags say how to do it.
 func engineFlags(f *pflag.FlagSet) {
 	f.Int("limit", 0, "copy or remove at most so many rows each second; 0 is no limit")
-	f.Int("share", 50, "how much of the time, in percent, rows are copied, compared and removed while clients use the servers; 100 is all of it")
+	f.Int("share", 25, "how much of the time, in percent, rows are copied, compared and removed while clients use the servers; 100 is all of it")
 	f.Duration("max-lag", 5*time.Second, "how far replicas of the shard that is written to may be behind; copying waits while they are")
 	f.Duration("pause", time.Second, "how long statements for the slots may wait at the takeover; then it is taken back and tried again later")
 	accountFlags(f)

@@ -44,7 +44,7 @@ type Options struct {
 	Limit int
 	// Share is how much of the time, in percent, rows are copied, compared and
 	// removed while clients use the servers: in short steps, with a rest after each.
-	// 100 is all of it. Default 50. Where nobody else uses them there are no rests.
+	// 100 is all of it. Default 25. Where nobody else uses them there are no rests.
 	Share int
 	// Parallel is how many moves are copied at a time; all that have been copied
 	// are followed all the time. Default 2.
@@ -108,7 +108,7 @@ func (o Options) withDefaults() Options {
 	for _, d := range []struct {
 		field *int
 		value int
-	}{{&o.Share, 50}, {&o.Parallel, 2}, {&o.Chunk, 10000}, {&o.MaxRunning, 64}} {
+	}{{&o.Share, 25}, {&o.Parallel, 2}, {&o.Chunk, 10000}, {&o.MaxRunning, 64}} {
 		if *d.field <= 0 {
 			*d.field = d.value
 		}

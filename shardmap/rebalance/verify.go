@@ -87,17 +87,29 @@ func both(a, b func() error) error {
 	return other
 }
 
+// inTurn is both without work on two servers at once.
+func inTurn(a, b func() error) error {
+	if err := a(); err != nil {
+		return err
+	}
+	return b()
+}
+
 // compare notes the rows of a range that differ as behind.
 func (f *flow) compare(ctx context.Context, e *side, t *table, r rows.Range) error {
+	pair := both
+	if f.v.r.pace.Gentle() {
+		pair = inTurn
+	}
 	var mine, theirs rows.Sum
-	err := both(
+	err := pair(
 		func() (err error) { theirs, err = e.s.Checksum(ctx, t.shape, r, t.where); return err },
 		func() (err error) { mine, err = f.to.s.Checksum(ctx, t.shape, r, t.where); return err })
 	if err != nil || mine == theirs {
 		return err
 	}
 	var here, there map[rows.Key]rows.Hash
-	err = both(
+	err = pair(
 		func() (err error) { there, err = e.s.Hashes(ctx, t.shape, r, t.where); return err },
 		func() (err error) { here, err = f.to.s.Hashes(ctx, t.shape, r, t.where); return err })
 	if err != nil {

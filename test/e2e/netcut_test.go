@@ -170,10 +170,16 @@ func TestL19NetworkCut(t *testing.T) {
 // until waits for something that has no event.
 func (e *env) until(what string, ok func() bool) {
 	e.Helper()
-	deadline := time.Now().Add(time.Minute)
+	e.untilWithin(time.Minute, what, ok)
+}
+
+// untilWithin waits for something that has no event and takes long.
+func (e *env) untilWithin(d time.Duration, what string, ok func() bool) {
+	e.Helper()
+	deadline := time.Now().Add(d)
 	for !ok() {
 		if time.Now().After(deadline) {
-			e.Fatalf("not in a minute: %s", what)
+			e.Fatalf("not within %s: %s", d, what)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

@@ -24,7 +24,7 @@ func TestRebalancePace(t *testing.T) {
 	onTenants(t, 20*time.Minute, func(f *fleet) {
 		f.fillHistory(rows)
 		l := f.startTenants(clients)
-		for share := range strings.FieldsSeq(cmp.Or(os.Getenv("SHARDWAY_SHARE"), "50")) {
+		for share := range strings.FieldsSeq(cmp.Or(os.Getenv("SHARDWAY_SHARE"), "25")) {
 			l.more(500)
 			l.lap()
 			l.more(4000)
@@ -173,12 +173,54 @@ type loads struct {
 	before []time.Duration
 	names  []string
 	during map[string][]time.Duration
+	kinds  map[string]*[2][]time.Duration // by statement, before and while rows are copied
 }
 
-func newLoads() *loads { return &loads{during: map[string][]time.Duration{}} }
+func newLoads() *loads {
+	return &loads{during: map[string][]time.Duration{}, kinds: map[string]*[2][]time.Duration{}}
+}
+
+func (l *loads) kind(all []timed, at int) {
+	for _, s := range all {
+		if l.kinds[s.what] == nil {
+			l.kinds[s.what] = &[2][]time.Duration{}
+		}
+		l.kinds[s.what][at] = append(l.kinds[s.what][at], s.took)
+	}
+}
+
+// slowest are the kinds of statements that have most of the slowest hundredth while rows are copied.
+func (l *loads) slowest() string {
+	limit := quantile(l.during["copying"], 0.99)
+	type kind struct {
+		what          string
+		slow          int
+		before, after time.Duration
+	}
+	var all []kind
+	for what, took := range l.kinds {
+		k := kind{what: what}
+		for _, t := range took[1] {
+			if t >= limit {
+				k.slow++
+			}
+		}
+		slices.Sort(took[0])
+		slices.Sort(took[1])
+		k.before, k.after = ms(took[0], 0.99), ms(took[1], 0.99)
+		all = append(all, k)
+	}
+	slices.SortFunc(all, func(a, b kind) int { return b.slow - a.slow })
+	var text []string
+	for _, k := range all[:min(len(all), 5)] {
+		text = append(text, fmt.Sprintf("%d of %q (p99 %s before, %s then)", k.slow, k.what, k.before, k.after))
+	}
+	return strings.Join(text, ", ")
+}
 
 // rest adds what statements took while nothing moved.
 func (l *loads) rest(all []timed) {
+	l.kind(all, 0)
 	l.before = append(l.before, tookOf(all, func(timed) bool { return true })...)
 	slices.Sort(l.before)
 }
@@ -196,6 +238,7 @@ func (l *loads) add(all []timed, of rebalanced) {
 	}
 	l.put("takeovers", tookOf(all, paused))
 	l.put("copying", tookOf(all, func(s timed) bool { return !paused(s) }))
+	l.kind(slices.DeleteFunc(slices.Clone(all), paused), 1)
 	for i, p := range of.phases {
 		l.put(p.name, tookOf(all, func(s timed) bool {
 			return !paused(s) && s.began.After(p.began) && (i+1 == len(of.phases) || s.began.Before(of.phases[i+1].began))
@@ -220,7 +263,7 @@ func (l *loads) String() string {
 		took := l.during[name]
 		text += fmt.Sprintf("; %s %s, %.2f times (median %s, of %d)", name, ms(took, 0.99), float64(quantile(took, 0.99))/float64(max(1, quantile(l.before, 0.99))), ms(took, 0.5), len(took))
 	}
-	return text
+	return text + "; the slowest: " + l.slowest()
 }
 
 func ms(took []time.Duration, q float64) time.Duration {

@@ -299,7 +299,7 @@ func (f *fleet) killDuring(l *tenants, start []string, victim, state string) str
 		p = f.background(append([]string{"rebalance", end}, flags...)...)
 	}
 	seen := ""
-	f.until("a move is "+state, func() bool {
+	f.untilWithin(5*time.Minute, "a move is "+state, func() bool { // rows are copied first
 		ended := p.ended()
 		for _, now := range f.moves() {
 			if seen = now; now == state {

@@ -177,6 +177,7 @@ func (l *tenants) more(n int64) {
 
 // timed is when a statement was sent, and how long it took.
 type timed struct {
+	what  string // its first words
 	began time.Time
 	took  time.Duration
 }
@@ -251,19 +252,25 @@ func (c *tenant) leave() {
 
 func (c *tenant) fail(format string, args ...any) { c.fatal = fmt.Errorf(format, args...) }
 
-func (c *tenant) timed(f func() error) error {
+func (c *tenant) timed(query string, f func() error) error {
 	began := time.Now()
 	err := f()
 	took := time.Since(began)
 	c.l.mu.Lock()
 	defer c.l.mu.Unlock()
-	c.l.took = append(c.l.took, timed{began, took})
+	c.l.took = append(c.l.took, timed{firstWords(query), began, took})
 	return err
+}
+
+// firstWords are enough of a statement to tell it from the client's others.
+func firstWords(query string) string {
+	words := strings.FieldsFunc(query, func(r rune) bool { return r == ' ' || r == '\n' || '0' <= r && r <= '9' })
+	return strings.Join(words[:min(len(words), 8)], " ")
 }
 
 // exec runs a write that changes as many rows as are wanted.
 func (c *tenant) exec(ctx context.Context, want int64, query string, args ...any) error {
-	return c.timed(func() error {
+	return c.timed(query, func() error {
 		res, err := c.conn.ExecContext(ctx, query, args...)
 		if err != nil {
 			return fmt.Errorf("%s %v: %w", query, args, err)
@@ -276,7 +283,7 @@ func (c *tenant) exec(ctx context.Context, want int64, query string, args ...any
 }
 
 func (c *tenant) ints(ctx context.Context, query string, into ...any) error {
-	return c.timed(func() error {
+	return c.timed(query, func() error {
 		if err := c.conn.QueryRowContext(ctx, query).Scan(into...); err != nil {
 			return fmt.Errorf("%s: %w", query, err)
 		}
@@ -286,7 +293,7 @@ func (c *tenant) ints(ctx context.Context, query string, into ...any) error {
 
 // tx runs f in a transaction; an error before its COMMIT means that nothing was done.
 func (c *tenant) tx(ctx context.Context, f func() error) (committed bool, err error) {
-	if err := c.timed(func() error { _, err := c.conn.ExecContext(ctx, "BEGIN"); return err }); err != nil {
+	if err := c.timed("BEGIN", func() error { _, err := c.conn.ExecContext(ctx, "BEGIN"); return err }); err != nil {
 		return false, fmt.Errorf("BEGIN: %w", err)
 	}
 	if err := f(); err != nil {
@@ -295,7 +302,7 @@ func (c *tenant) tx(ctx context.Context, f func() error) (committed bool, err er
 		}
 		return false, &undone{err}
 	}
-	if err = c.timed(func() error { _, err := c.conn.ExecContext(ctx, "COMMIT"); return err }); err != nil {
+	if err = c.timed("COMMIT", func() error { _, err := c.conn.ExecContext(ctx, "COMMIT"); return err }); err != nil {
 		return false, fmt.Errorf("COMMIT: %w", err)
 	}
 	return true, nil
