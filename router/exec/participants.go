@@ -309,7 +309,9 @@ func (s *Session) Atomically(ctx context.Context, repeatable bool, f func() erro
 	if s.InTransaction() || !s.autocommit {
 		return s.undoable(whole)
 	}
+	next := s.next
 	for try := 1; ; try++ {
+		s.next = next
 		s.Begin("START TRANSACTION", false, true)
 		err := whole()
 		switch {

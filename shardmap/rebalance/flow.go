@@ -136,6 +136,7 @@ type flow struct {
 	tables   []*table
 	stream   *follow.Stream
 	changed  changes      // what it has given and isn't taken over
+	strays   *look        // for these, on the way back
 	saved    time.Time    // when the state was last written
 	tried    time.Time    // when the replicas were last connected to, for their lag
 	looked   time.Time    // when the servers were last looked at

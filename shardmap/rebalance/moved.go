@@ -27,6 +27,7 @@ func (v *mover) moved(ctx context.Context, mv *shardmap.Move) error {
 		return err
 	}
 	defer look.close()
+	f.strays = look
 	for {
 		now := v.move()
 		if now == nil || now.State != mv.State || now.From.Primary.Addr != f.to.addr || now.To.Primary.Addr != f.from.addr {
@@ -91,6 +92,7 @@ type look struct {
 	f      *flow
 	side   *side // that shard's primary, for reading
 	stream *follow.Stream
+	seen   map[seen]*follow.Transaction // what it has given and isn't judged yet
 }
 
 func (f *flow) lookForStrays(ctx context.Context) (_ *look, err error) {
@@ -98,7 +100,7 @@ func (f *flow) lookForStrays(ctx context.Context) (_ *look, err error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &look{f: f, side: e}
+	l := &look{f: f, side: e, seen: map[seen]*follow.Transaction{}}
 	defer func() {
 		if err != nil {
 			l.close()
@@ -154,7 +156,6 @@ func (l *look) all(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	changed := map[seen]*follow.Transaction{}
 	for !l.stream.Reached(at) {
 		tx, err := l.stream.Next(ctx)
 		if err != nil {
@@ -166,29 +167,40 @@ func (l *look) all(ctx context.Context) error {
 				if t := f.table(c.Table); t != nil && t.where != "" {
 					for _, key := range c.Keys {
 						if !t.outside(f.mv, key) {
-							changed[seen{t, key}] = tx
+							l.seen[seen{t, key}] = tx
 						}
 					}
 				}
 			}
 		}
-		if len(changed) >= batch {
-			if err := l.judge(ctx, changed); err != nil {
+		if len(l.seen) >= batch {
+			if err := l.judge(ctx); err != nil {
 				return err
 			}
-			clear(changed)
 		}
-		if len(changed) == 0 {
+		if len(l.seen) == 0 {
 			f.state.straysFrom = tx.Keep
 		}
 	}
-	if len(changed) == 0 {
+	if len(l.seen) == 0 {
 		return nil
 	}
-	if err := l.judge(ctx, changed); err != nil {
+	if err := l.judge(ctx); err != nil {
 		return err
 	}
 	f.state.straysFrom = l.stream.Keep()
+	return nil
+}
+
+// last is all while statements wait for the way back: a row that was written past
+// the proxies by now would be the owner's.
+func (l *look) last(ctx context.Context) error {
+	if err := l.all(ctx); err != nil {
+		return err
+	}
+	if !l.f.verified {
+		return fmt.Errorf("rows were written past the proxies at %s, and are compared first", l.f.to.addr)
+	}
 	return nil
 }
 
@@ -201,13 +213,13 @@ func (l *look) known(tx *follow.Transaction) bool {
 // judge records those of the rows that are in the move's slots on either side.
 // Whether they are alike by now says nothing: the engine may have put the
 // owner's row in place of the stray.
-func (l *look) judge(ctx context.Context, changed map[seen]*follow.Transaction) error {
+func (l *look) judge(ctx context.Context) error {
 	f := l.f
 	if err := follow.Await(ctx, f.to.db, l.stream.Position()); err != nil {
 		return err
 	}
 	by := map[*table][]rows.Key{}
-	for s := range changed {
+	for s := range l.seen {
 		by[s.t] = append(by[s.t], s.key)
 	}
 	for t, keys := range by {
@@ -220,7 +232,7 @@ func (l *look) judge(ctx context.Context, changed map[seen]*follow.Transaction) 
 		}
 		maps.Copy(there, here)
 		for _, key := range slices.Sorted(maps.Keys(there)) {
-			tx := changed[seen{t, key}]
+			tx := l.seen[seen{t, key}]
 			if tx == nil { // the key has another text in the row
 				tx = &follow.Transaction{At: time.Now()}
 			}
@@ -229,6 +241,7 @@ func (l *look) judge(ctx context.Context, changed map[seen]*follow.Transaction) 
 			}
 		}
 	}
+	clear(l.seen)
 	return nil
 }
 

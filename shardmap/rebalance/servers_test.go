@@ -37,6 +37,7 @@ func TestServers(t *testing.T) {
 			{"a proxy that can't be heard", silent},
 			{"the store is away", storeAway},
 			{"strays", strays},
+			{"a stray at the last moment", lateStray},
 			{"killed at every step", killed},
 			{"a failure that passes", passing},
 			{"a table is changed", redefined},

@@ -293,6 +293,11 @@ func (c *cut) run(ctx context.Context, was, paused, next shardmap.MoveState) err
 	if err := c.step("last comparison"); err != nil {
 		return err
 	}
+	if c.strays != nil {
+		if err := c.strays.last(ctx); err != nil {
+			return err
+		}
+	}
 	if err := c.lastComparison(ctx); err != nil {
 		return err
 	}
