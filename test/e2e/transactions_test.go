@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -297,6 +298,61 @@ func (e *env) noBranches() {
 			return !any
 		})
 	}
+}
+
+// A statement over several shards that a server chooses as a deadlock's victim is run again, and its client sees no error.
+func TestDeadlockIsRepeated(t *testing.T) {
+	onEach(t, "txagain", app, func(e *env) {
+		d := e.serve(nil)
+		a, b := e.dial(d, nil), e.dial(d, nil)
+		must := func(w *wire, sql string) result {
+			e.Helper()
+			rs, err := w.query(sql)
+			if err != nil || rs[0].Err != nil {
+				e.Fatalf("%s: %v %v", sql, err, rs)
+			}
+			return rs[0]
+		}
+		must(a, "BEGIN")
+		for _, id := range []int{10, 24, 25, 26, 27, 28, 29, 30} { // who has changed fewer rows is the victim
+			must(a, fmt.Sprintf("UPDATE users SET age = 1 WHERE id = %d", id))
+		}
+		done := make(chan result, 1)
+		go func() {
+			rs, err := b.query("UPDATE users SET age = 2 WHERE id BETWEEN 1 AND 15")
+			if err != nil {
+				rs = []result{{Err: &wireError{Message: err.Error()}}}
+			}
+			done <- rs[0]
+		}()
+		waits := time.NewTicker(200 * time.Millisecond) // InnoDB lists them anew no more often than each 100 ms
+		defer waits.Stop()
+		for {
+			<-waits.C
+			rows, err := e.onServer(e.c.Shards[1].Primary, "SELECT 1 FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'")
+			e.must(err)
+			if len(rows) > 0 {
+				break
+			}
+		}
+		must(a, "UPDATE users SET age = 1 WHERE id = 9")
+		must(a, "COMMIT")
+		if got := <-done; got.Err != nil {
+			e.Fatal(got.Err)
+		}
+		if n, err := a.one("/* shardway: primary */ SELECT COUNT(*) FROM users WHERE age = 2 AND id BETWEEN 1 AND 15"); err != nil || n == "0" {
+			e.Error(n, err)
+		}
+		if n, err := a.one("/* shardway: primary */ SELECT COUNT(*) FROM users WHERE (age IS NULL OR age <> 2) AND id BETWEEN 1 AND 15"); err != nil || n != "0" {
+			e.Error(n, err)
+		}
+		rows, err := a.text("SHOW SHARDWAY VARIABLES")
+		e.must(err)
+		if !slices.ContainsFunc(rows, func(row []string) bool { return row[0] == "status.deadlocks_repeated" && row[1] == "1" }) {
+			e.Error("no deadlock was counted")
+		}
+		e.noBranches()
+	})
 }
 
 // A deadlock over two servers, which neither can see, ends when one has waited for too long: with the error that
