@@ -148,6 +148,14 @@ func (s *servers) gone() {
 	s.check(false)
 }
 
+// undo takes a rebalance's one move back, and checks that nothing is left of it.
+func (s *servers) undo(id string) {
+	s.Helper()
+	s.store.want(s.T, id+".1", shardmap.WantUndo)
+	s.run(id, s.options())
+	s.gone()
+}
+
 func thereAndBack(s *servers) {
 	load := s.startLoad()
 	for load.done.Load() < 300 { // some rows
@@ -305,9 +313,7 @@ func busy(s *servers) {
 			s.Errorf("%+v took too long", p)
 		}
 	}
-	s.store.want(s.T, "r4.1", shardmap.WantUndo)
-	s.run("r4", s.options())
-	s.gone()
+	s.undo("r4")
 }
 
 // silent has a proxy that doesn't take the map over: it is fenced.
@@ -352,9 +358,7 @@ func silent(s *servers) {
 		s.Errorf("the fence is %s, %v, want %d", got, err, paused)
 	}
 	s.level("r5")
-	s.store.want(s.T, "r5.1", shardmap.WantUndo)
-	s.run("r5", s.options())
-	s.gone()
+	s.undo("r5")
 }
 
 // storeAway has the store away when the switch is to be stored: the pause is
@@ -379,9 +383,7 @@ func storeAway(s *servers) {
 		s.Errorf("the pauses were %+v", report.Pauses)
 	}
 	s.level("r6")
-	s.store.want(s.T, "r6.1", shardmap.WantUndo)
-	s.run("r6", s.options())
-	s.gone()
+	s.undo("r6")
 }
 
 // strays are found, also when they were overwritten since, and finish is refused.

@@ -11,7 +11,6 @@ import (
 
 	"shardway/shardmap/gtid"
 	"shardway/shardmap/rebalance/rows"
-	"shardway/shardmap/server"
 )
 
 // kind says what the state of a move on a server is of.
@@ -202,17 +201,11 @@ func (st *state) progressText() string {
 func (st *state) transaction(ctx context.Context, f func() error) error {
 	for tries := 1; ; tries++ {
 		err := st.once(ctx, f)
-		if code := server.Code(err); code != errLockWait && code != errDeadlock || tries == 5 || ctx.Err() != nil {
+		if !rows.Retryable(err) || tries == 5 || ctx.Err() != nil {
 			return err
 		}
 	}
 }
-
-// The numbers of the errors of a transaction that met a lock.
-const (
-	errLockWait = 1205
-	errDeadlock = 1213
-)
 
 func (st *state) once(ctx context.Context, f func() error) error {
 	if err := st.s.Begin(ctx); err != nil {
